@@ -1,0 +1,361 @@
+//! What the user typed, and what the environment says: no decision is made here.
+//!
+//! The principal type is [`RunArgs`]; `plan` resolves it.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Commands on thousands of hosts over plain SSH, from one process.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sshoal",
+    version = version(),
+    propagate_version = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    subcommand_required = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) action: Action,
+    /// Prints this help
+    #[arg(long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// Prints the version, and what is linked
+    #[arg(long, global = true, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Runs a command on many hosts
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// Starts an embedded fleet, runs a command over it and stops it
+    #[cfg(feature = "demo")]
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// The demo's child process
+    #[cfg(feature = "demo")]
+    #[command(name = FLEET_ACTION, hide = true)]
+    Fleet {
+        /// The fleet's own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// The hidden sub-command that the demo starts this program with.
+#[cfg(feature = "demo")]
+pub(crate) const FLEET_ACTION: &str = "demo-fleet";
+
+/// The arguments of `sshoal run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    /// Shows what would run where, and runs nothing
+    #[arg(short = 'n', long, env = "SSHOAL_DRY_RUN", value_parser = FalseyValueParser::new())]
+    pub(crate) dry_run: bool,
+    /// The command: words joined by a space, given to the remote shell untouched; options after
+    /// its first word belong to it
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// On which hosts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Whom")]
+pub(crate) struct WhomArgs {
+    /// Hosts file, `-` for standard input: `[user@]host[:port]` a line, `#` comments; may repeat
+    #[arg(short = 'h', long = "hosts", value_name = "FILE", env = "SSHOAL_HOSTS")]
+    pub(crate) hosts_files: Vec<PathBuf>,
+    /// Hosts, split at white space; may repeat
+    #[arg(short = 'H', long = "host", value_name = "LIST", env = "SSHOAL_HOST")]
+    pub(crate) host_lists: Vec<String>,
+}
+
+/// How to get in.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How to get in")]
+pub(crate) struct AccessArgs {
+    /// User where the host names none [default: the local user]
+    #[arg(short = 'l', long, env = "SSHOAL_USER")]
+    pub(crate) user: Option<String>,
+    /// ssh_config option, KEY=VALUE or "KEY VALUE"; may repeat
+    #[arg(
+        short = 'O',
+        long = "option",
+        value_name = "KEY=VALUE",
+        env = "SSHOAL_OPTION"
+    )]
+    pub(crate) options: Vec<String>,
+    /// Private key; may repeat [default: ~/.ssh/id_ed25519, id_ecdsa, id_rsa where they exist]
+    #[arg(long = "identity", value_name = "FILE", env = "SSHOAL_IDENTITY")]
+    pub(crate) identities: Vec<PathBuf>,
+    /// Leaves the ssh-agent alone
+    #[arg(long, env = "SSHOAL_NO_AGENT", value_parser = FalseyValueParser::new())]
+    pub(crate) no_agent: bool,
+    /// Asks once for a password for the whole fleet
+    #[arg(short = 'A', long, env = "SSHOAL_ASKPASS", value_parser = FalseyValueParser::new())]
+    pub(crate) askpass: bool,
+    /// Takes the password from the first line of a file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SSHOAL_PASSWORD_FILE",
+        conflicts_with = "askpass"
+    )]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Which host keys are accepted [default: strict]
+    #[arg(long, value_name = "POLICY", env = "SSHOAL_HOST_KEY")]
+    pub(crate) host_key: Option<HostKeyArg>,
+    /// Accepts any host key: whoever answers gets the command; refuses passwords
+    #[arg(long, env = "SSHOAL_DANGEROUS_ACCEPT_ANY_HOST_KEY", value_parser = FalseyValueParser::new())]
+    #[arg(conflicts_with = "host_key")]
+    pub(crate) dangerous_accept_any_host_key: bool,
+    /// The arguments that came from the environment and so rank below `-O`.
+    #[arg(skip)]
+    pub(crate) from_environment: Vec<&'static str>,
+}
+
+/// How fast, and how long.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How fast, how long")]
+pub(crate) struct PaceArgs {
+    /// Sessions at once [default: the hosts, at most 512 and what this machine allows]
+    #[arg(short = 'p', long, value_name = "N", env = "SSHOAL_PAR", value_parser = parse_count)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) par: Option<NonZeroUsize>,
+    /// Limit of the command in seconds, 0 for none [default: 0]
+    #[arg(short = 't', long, value_name = "S", env = "SSHOAL_TIMEOUT", value_parser = parse_limit)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) timeout: Option<Limit>,
+    /// Limit of everything until the command is accepted, in seconds, 0 for none [default: 10]
+    #[arg(long, value_name = "S", env = "SSHOAL_CONNECT_TIMEOUT", value_parser = parse_limit)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) connect_timeout: Option<Limit>,
+    /// Limit of the whole run in seconds, 0 for none [default: 0]
+    #[arg(long, value_name = "S", env = "SSHOAL_DEADLINE", value_parser = parse_limit)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) deadline: Option<Limit>,
+}
+
+/// What to see.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to see")]
+pub(crate) struct ShowArgs {
+    /// Shows each host's output when it has finished
+    #[arg(short = 'i', long, env = "SSHOAL_INLINE", value_parser = FalseyValueParser::new())]
+    pub(crate) inline: bool,
+    /// As --inline, without standard error
+    #[arg(long, env = "SSHOAL_INLINE_STDOUT", value_parser = FalseyValueParser::new())]
+    pub(crate) inline_stdout: bool,
+    /// Shows output as it comes, each complete line after its host's name
+    #[arg(short = 'P', long, env = "SSHOAL_PRINT", value_parser = FalseyValueParser::new())]
+    pub(crate) print: bool,
+    /// Writes each host's standard output to a file of its own
+    #[arg(short = 'o', long, value_name = "DIR", env = "SSHOAL_OUTDIR")]
+    pub(crate) outdir: Option<PathBuf>,
+    /// Writes each host's standard error to a file of its own
+    #[arg(short = 'e', long, value_name = "DIR", env = "SSHOAL_ERRDIR")]
+    pub(crate) errdir: Option<PathBuf>,
+    /// Writes one JSON object per host, `-` for standard output
+    #[arg(long, value_name = "FILE", env = "SSHOAL_JSONL")]
+    pub(crate) jsonl: Option<PathBuf>,
+    /// Says only what failed
+    #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Adds the time of each phase to the status lines and the summary
+    #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
+    pub(crate) verbose: bool,
+    /// Ends with a summary, even with --quiet
+    #[arg(long, env = "SSHOAL_SUMMARY", value_parser = FalseyValueParser::new())]
+    #[arg(overrides_with = "no_summary")]
+    pub(crate) summary: bool,
+    /// Ends without a summary
+    #[arg(long, env = "SSHOAL_NO_SUMMARY", value_parser = FalseyValueParser::new())]
+    #[arg(overrides_with = "summary")]
+    pub(crate) no_summary: bool,
+    /// Colours in status lines; NO_COLOR is heeded
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "SSHOAL_COLOR",
+        default_value = "auto"
+    )]
+    pub(crate) color: ColorArg,
+    /// Lets host bytes reach the terminal as they are, escape sequences and all
+    #[arg(long, env = "SSHOAL_RAW", value_parser = FalseyValueParser::new())]
+    pub(crate) raw: bool,
+}
+
+/// The arguments of `sshoal demo`.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = false,
+    subcommand_negates_reqs = true
+)]
+pub(crate) struct DemoArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<DemoAction>,
+    /// Hosts in the fleet
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = parse_count)]
+    #[arg(allow_hyphen_values = true, env = "SSHOAL_COUNT")]
+    pub(crate) count: NonZeroUsize,
+    /// Sessions at once [default: the hosts, at most 512 and what this machine allows]
+    #[arg(short = 'p', long, value_name = "N", env = "SSHOAL_PAR", value_parser = parse_count)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) par: Option<NonZeroUsize>,
+    /// The command, one that the fleet knows: echo, true, false, sleep, cat, yes, exit, hostname,
+    /// uname [default: uname]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What the demo can do besides running a command.
+#[cfg(feature = "demo")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoAction {
+    /// Keeps the fleet running until Ctrl-C, and says where its hosts file and key are
+    Up {
+        /// Hosts in the fleet
+        #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
+        count: Option<NonZeroUsize>,
+    },
+}
+
+/// The host key policies that have a harmless name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostKeyArg {
+    /// Only keys in the known_hosts files
+    Strict,
+    /// Records the key of a host that has none yet
+    AcceptNew,
+}
+
+/// When status lines have colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorArg {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A time limit as typed; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<Duration>);
+
+/// Parses the command line and the environment of this process.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Action::Run(run), Some((_, matches))) = (&mut cli.action, matches.subcommand()) {
+        let weak = ["user", "identities", "host_key", "connect_timeout"];
+        let from_environment =
+            |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
+        run.access.from_environment = weak.into_iter().filter(from_environment).collect();
+    }
+    Ok(cli)
+}
+
+/// The crate's version and what is linked, a line each.
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let mut text = env!("CARGO_PKG_VERSION").to_owned();
+        for line in crate::engine::linked() {
+            text.push('\n');
+            text.push_str(&line);
+        }
+        text
+    })
+}
+
+fn parse_count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "write a whole number, at least 1".to_owned())
+}
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|s| (0.0..=SECONDS_MAX).contains(s));
+    let Some(seconds) = seconds else {
+        return Err("write seconds, 0 or more; 0 means no limit".to_owned());
+    };
+    Ok(Limit(
+        (seconds > 0.0).then(|| Duration::from_secs_f64(seconds)),
+    ))
+}
+
+/// A hundred years: far above any real limit, far below what clocks can add.
+const SECONDS_MAX: f64 = 3.2e9;
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  sshoal run -h hosts.txt -i uptime
+  sshoal run -H 'web1 web2:2222 root@web3' -P -t 60 tail -n 3 /var/log/syslog
+  sshoal run -h - --jsonl results.jsonl -o out 'df -h | tail -1' < hosts.txt
+
+Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
+not be reached or was lost, 5 a command failed, 130 interrupted, 143 terminated, 1 internal.";
+
+#[cfg(feature = "demo")]
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  sshoal demo
+  sshoal demo --count 50 echo hello
+  sshoal demo up --count 10";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_first_word_belong_to_the_command() {
+        let cli =
+            Cli::try_parse_from(["sshoal", "run", "-H", "a", "ls", "-l", "--help", "-p", "0"]);
+        let Action::Run(run) = cli.unwrap().action else {
+            panic!("run was typed")
+        };
+        assert_eq!(run.command, ["ls", "-l", "--help", "-p", "0"]);
+    }
+
+    #[test]
+    fn limits_take_fractions_and_zero() {
+        assert_eq!(parse_limit("0"), Ok(Limit(None)));
+        assert_eq!(
+            parse_limit("0.5"),
+            Ok(Limit(Some(Duration::from_millis(500))))
+        );
+        for wrong in ["-1", "nan", "inf", "1e99", "", "ten"] {
+            assert!(parse_limit(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+}

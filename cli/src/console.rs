@@ -1,0 +1,162 @@
+//! Standard output and standard error of this process, with the progress bar kept out of the way.
+//!
+//! Everything shown goes through [`Console`], on the main thread. Host bytes are sanitised where
+//! they would reach a terminal. A closed standard output is noted, not an error.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::progress::Progress;
+use crate::sanitise::sanitise;
+
+/// One of this process's two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    Stdout,
+    Stderr,
+}
+
+/// What is known of the place where output goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terminals {
+    /// Whether standard output is a terminal.
+    pub(crate) stdout: bool,
+    /// Whether standard error is a terminal.
+    pub(crate) stderr: bool,
+    /// Whether both go to the same place, as after `2>&1`.
+    pub(crate) shared: bool,
+}
+
+impl Terminals {
+    /// Asks the system.
+    pub(crate) fn detect() -> Self {
+        let place = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).ok().map(|s| (s.st_dev, s.st_ino));
+        let stdout = place(io::stdout().as_fd());
+        Self {
+            stdout: io::stdout().is_terminal(),
+            stderr: io::stderr().is_terminal(),
+            shared: stdout.is_some() && stdout == place(io::stderr().as_fd()),
+        }
+    }
+
+    fn of(self, sink: Sink) -> bool {
+        match sink {
+            Sink::Stdout => self.stdout,
+            Sink::Stderr => self.stderr,
+        }
+    }
+}
+
+/// The process's two outputs.
+#[derive(Debug)]
+pub(crate) struct Console {
+    terminals: Terminals,
+    progress: Progress,
+    /// Host bytes reach even a terminal as they are.
+    raw: bool,
+    /// False once a write to standard output failed: nobody reads it any more.
+    stdout_open: bool,
+    /// The last host byte on each stream, stdout and stderr, was no line end; not on a terminal.
+    mid_line: [bool; 2],
+    scratch: Vec<u8>,
+}
+
+impl Console {
+    /// Makes a console that draws `progress`.
+    pub(crate) fn new(terminals: Terminals, raw: bool, progress: Progress) -> Self {
+        let scratch = Vec::new();
+        Self {
+            terminals,
+            progress,
+            raw,
+            stdout_open: true,
+            mid_line: [false; 2],
+            scratch,
+        }
+    }
+
+    /// Returns whether standard output still has a reader, as far as is known.
+    pub(crate) fn stdout_open(&self) -> bool {
+        self.stdout_open
+    }
+
+    /// Returns whether someone sits at a terminal who sees what we say.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.terminals.stderr
+    }
+
+    /// Returns the progress bar.
+    pub(crate) fn progress(&mut self) -> &mut Progress {
+        &mut self.progress
+    }
+
+    /// Writes host bytes; on a terminal, a last line without its end is ended.
+    pub(crate) fn host_bytes(&mut self, sink: Sink, bytes: &[u8]) {
+        let Some(&last) = bytes.last() else { return };
+        if !self.terminals.of(sink) {
+            self.write(sink, bytes);
+            self.mid_line[sink as usize] = last != b'\n';
+            return;
+        }
+        let mut shown = std::mem::take(&mut self.scratch);
+        shown.clear();
+        if self.raw {
+            shown.extend_from_slice(bytes);
+        } else {
+            sanitise(bytes, &mut shown);
+        }
+        // The bar, or the next line, would otherwise be drawn over it.
+        if last != b'\n' {
+            shown.push(b'\n');
+        }
+        self.write(sink, &shown);
+        self.scratch = shown;
+    }
+
+    /// Ends a host's unfinished last line, so that what follows is not glued to it.
+    pub(crate) fn end_line(&mut self, sink: Sink) {
+        if std::mem::take(&mut self.mid_line[sink as usize]) {
+            self.write(sink, b"\n");
+        }
+    }
+
+    /// Writes a line of our own, already clean, to standard error.
+    pub(crate) fn say(&mut self, line: &str) {
+        if self.terminals.shared {
+            self.end_line(Sink::Stdout);
+        }
+        self.end_line(Sink::Stderr);
+        self.write(Sink::Stderr, format!("{line}\n").as_bytes());
+    }
+
+    /// Writes bytes of our own, already clean, to standard output.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.write(Sink::Stdout, bytes);
+    }
+
+    /// Takes the progress bar off the screen for good.
+    pub(crate) fn finish(&mut self) {
+        self.progress.clear();
+    }
+
+    fn write(&mut self, sink: Sink, bytes: &[u8]) {
+        // A part of a line on the screen would be lost under the bar when it is drawn again.
+        let over_bar = self.terminals.of(sink);
+        match sink {
+            Sink::Stdout if !self.stdout_open => {}
+            Sink::Stdout => {
+                let mut stdout = io::stdout().lock();
+                let done = self.progress.around(over_bar, || {
+                    stdout.write_all(bytes).and_then(|()| stdout.flush())
+                });
+                self.stdout_open = done.is_ok();
+            }
+            Sink::Stderr => {
+                // With standard error gone there is nowhere left to say so.
+                let _ = self
+                    .progress
+                    .around(over_bar, || io::stderr().lock().write_all(bytes));
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `sshoal demo`: an embedded fleet in a child process, and a run over it by the ordinary path.
+//!
+//! The fleet is a child so that the figures shown are the client's alone, and so that no server
+//! lives in a process that holds keys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sshoal::{Collect, Detail, parse_hosts_file};
+
+use crate::args::{DemoAction, DemoArgs};
+use crate::console::{Console, Sink, Terminals};
+use crate::drive::{Driven, View, drive};
+use crate::engine::Job;
+use crate::exit_code::INTERNAL;
+use crate::options::HostKeyChoice;
+use crate::plan::{self, Access, Identities, Pace, PasswordFrom, Talk};
+use crate::progress::Progress;
+use crate::record::{Record, Recorder};
+use crate::render::{Gather, Summary};
+use crate::{access, complain};
+
+mod fleet;
+mod usage;
+
+use fleet::Fleet;
+
+/// Runs the demo and returns the exit code.
+///
+/// # Errors
+/// Never fails as a wrong use would; what goes wrong with the fleet is exit code 1.
+pub(crate) fn demo(args: &DemoArgs) -> Result<u8> {
+    let done = match &args.action {
+        Some(DemoAction::Up { count }) => fleet::keep_up(count.unwrap_or(args.count)),
+        None => run(args),
+    };
+    Ok(done.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        INTERNAL
+    }))
+}
+
+fn run(args: &DemoArgs) -> Result<u8> {
+    let terminals = Terminals::detect();
+    let mut console = Console::new(terminals, false, Progress::off());
+    console.say(&format!("starting {} embedded hosts…", args.count));
+    let fleet = Fleet::start(args.count)?;
+    let hosts_file = fleet.file("hosts");
+    let text = std::fs::read(&hosts_file).context("the fleet's hosts file")?;
+    let hosts = parse_hosts_file(text, &hosts_file.display().to_string())?;
+    let access = fleet_access(&fleet.file("known_hosts"), &fleet.file("user_ed25519"));
+    let (config, _) = access::open(&access, Some(CONNECT_TIMEOUT))?;
+    let command = match args.command.is_empty() {
+        true => b"uname".to_vec(),
+        false => plan::join(&args.command),
+    };
+    console.say(&format!(
+        "running on all of them: {}",
+        String::from_utf8_lossy(&command)
+    ));
+    let progress = match terminals.stderr {
+        true => Progress::on_terminal(hosts.len()),
+        false => Progress::off(),
+    };
+    let mut console = Console::new(terminals, false, progress);
+    let labels = hosts
+        .iter()
+        .map(|host| plan::label(host, &access.user))
+        .collect();
+    let recorder = Recorder {
+        labels,
+        user: access.user.clone(),
+        port: access.port,
+    };
+    let pace = Pace {
+        par: args.par,
+        connect_timeout: Some(CONNECT_TIMEOUT),
+        ..Pace::default()
+    };
+    let (detail, collect) = (Detail::Outcomes, Collect::Yes);
+    let count = hosts.len();
+    let job = Job {
+        hosts,
+        command,
+        config,
+        pace,
+        detail,
+        collect,
+    };
+    let before = usage::cpu_time();
+    let mut gathered = Gathered::default();
+    let driven = drive(job, &recorder, &mut gathered, &mut console)?;
+    let spent = usage::cpu_time().saturating_sub(before);
+    console.put(gathered.report(&driven, spent, count).as_bytes());
+    fleet.stop()?;
+    Ok(driven.facts.exit_code())
+}
+
+/// The strict policy over the fleet's own files, and nothing of the user's.
+fn fleet_access(known_hosts: &Path, key: &Path) -> Access {
+    Access {
+        user: "demo".to_owned(),
+        port: 22,
+        identities: Identities::Named(vec![key.to_owned()]),
+        identities_only: true,
+        agent: None,
+        password: PasswordFrom::Nowhere,
+        host_key: HostKeyChoice::Strict,
+        known_hosts: vec![PathBuf::from(known_hosts)],
+        known_hosts_store: None,
+    }
+}
+
+/// What the demo shows at its end.
+#[derive(Debug, Default)]
+struct Gathered {
+    gather: Gather,
+    summary: Summary,
+}
+
+impl Gathered {
+    fn report(&mut self, driven: &Driven, spent: Duration, hosts: usize) -> String {
+        let mut text = format!("\n{}\n", self.gather.text(GROUPS_MAX, LINES_MAX));
+        for line in self.summary.lines(driven.wall, Talk::Verbose) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let per_host = spent.as_secs_f64() * 1e3 / hosts as f64;
+        text.push_str(&format!("client: {per_host:.2} ms CPU per host"));
+        if let Some(kib) = usage::peak_memory_kib() {
+            text.push_str(&format!(
+                ", {:.0} MiB of memory at most",
+                kib as f64 / 1024.0
+            ));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+impl View for Gathered {
+    fn bytes(&mut self, _: usize, _: Sink, _: &[u8], _: &mut Console) {}
+
+    fn finished(&mut self, record: &Record, console: &mut Console) {
+        console.progress().count(record.class());
+        self.gather.add(record);
+        self.summary.add(record);
+    }
+
+    fn outlives_stdout(&self) -> bool {
+        false
+    }
+}
+
+/// Different outputs shown; a demo is to be read.
+const GROUPS_MAX: usize = 4;
+
+/// Lines shown of each output.
+const LINES_MAX: usize = 3;
+
+/// The servers share this machine's cores with the client, so that the last hosts wait for them.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,231 @@
+//! The main thread's loop over a run: events of the pool and signals come in, a [`View`] shows
+//! them, and the facts for the exit code come out.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sshoal::{Event, OutputStream};
+
+use crate::console::{Console, Sink};
+use crate::engine::{Job, Running};
+use crate::exit_code::{Facts, Interrupt};
+use crate::record::{Record, Recorder};
+use crate::signals::{self, Demand, Escalation};
+
+/// What the main thread is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Something happened to a host.
+    Event(Box<Event>),
+    /// Every host has ended.
+    Over,
+    /// Someone wants the run to stop; it has been told so already.
+    Signal(Demand),
+}
+
+/// Who shows a run.
+pub(crate) trait View {
+    /// Shows bytes of a running host.
+    fn bytes(&mut self, index: usize, from: Sink, bytes: &[u8], console: &mut Console);
+    /// Shows a finished host.
+    fn finished(&mut self, record: &Record, console: &mut Console);
+    /// Returns whether the run is worth going on with when nobody reads standard output.
+    fn outlives_stdout(&self) -> bool;
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub(crate) struct Driven {
+    /// What the exit code is made of.
+    pub(crate) facts: Facts,
+    /// From the first host's begin to the last one's end.
+    pub(crate) wall: Duration,
+}
+
+/// Runs a job to its end, or to the one that a signal asks for.
+///
+/// # Errors
+/// Fails if the job cannot be begun; nothing was run then.
+pub(crate) fn drive(
+    job: Job,
+    recorder: &Recorder,
+    view: &mut dyn View,
+    console: &mut Console,
+) -> Result<Driven> {
+    let hosts = job.hosts.len();
+    let (sender, receiver) = sync_channel(MESSAGES_MAX);
+    let begun = Instant::now();
+    let running = Running::start(job, sender.clone())?;
+    let interrupt = Arc::default();
+    let stopper = Stopper {
+        running: running.clone(),
+        escalation: Escalation::new(console.is_watched()),
+        interrupt: Arc::clone(&interrupt),
+        messages: sender,
+    };
+    stopper.watch()?;
+    console.progress().show();
+    let mut drive = Drive {
+        running,
+        receiver,
+        hosts,
+        finished: 0,
+        ended: 0,
+        facts: Facts::default(),
+        give_up: None,
+        stdout_gone: false,
+    };
+    while drive.step(recorder, view, console) {}
+    let wall = begun.elapsed();
+    console.finish();
+    if let Some(interrupt) = interrupt.get() {
+        drive.facts.interrupt(*interrupt);
+    }
+    if drive.finished < hosts {
+        console.say(&format!(
+            "{} of {hosts} hosts did not end in time",
+            hosts - drive.finished
+        ));
+    }
+    Ok(Driven {
+        facts: drive.facts,
+        wall,
+    })
+}
+
+/// The main thread's side.
+struct Drive {
+    running: Running,
+    receiver: Receiver<Message>,
+    hosts: usize,
+    finished: usize,
+    /// Of those finished, the ones that were begun.
+    ended: usize,
+    facts: Facts,
+    /// When to stop waiting for hosts that were told to end.
+    give_up: Option<Instant>,
+    stdout_gone: bool,
+}
+
+impl Drive {
+    /// Takes one message in; false when there will be no more.
+    fn step(&mut self, recorder: &Recorder, view: &mut dyn View, console: &mut Console) -> bool {
+        let message = match self.give_up {
+            None => self.receiver.recv().map_err(RecvTimeoutError::from),
+            Some(at) => self
+                .receiver
+                .recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match message {
+            Err(_) | Ok(Message::Over) => return false,
+            Ok(Message::Signal(Demand::StopLaunching)) => self.say_state(console),
+            Ok(Message::Signal(Demand::End)) => self.end(),
+            Ok(Message::Event(event)) => self.event(*event, recorder, view, console),
+        }
+        if !console.stdout_open() && !self.stdout_gone {
+            self.stdout_gone = true;
+            if !view.outlives_stdout() {
+                self.end();
+            }
+        }
+        true
+    }
+
+    fn event(
+        &mut self,
+        event: Event,
+        recorder: &Recorder,
+        view: &mut dyn View,
+        console: &mut Console,
+    ) {
+        match event {
+            Event::Output {
+                index,
+                stream,
+                bytes,
+            } => {
+                let from = match stream {
+                    OutputStream::Stdout => Sink::Stdout,
+                    OutputStream::Stderr => Sink::Stderr,
+                };
+                view.bytes(index, from, &bytes, console);
+            }
+            Event::Finished(outcome) => {
+                let record = recorder.record(&outcome);
+                self.finished += 1;
+                self.ended += usize::from(record.started.is_some());
+                self.facts.add(record.class());
+                view.finished(&record, console);
+            }
+            _ => {}
+        }
+    }
+
+    fn say_state(&self, console: &mut Console) {
+        console.say(&format!(
+            "interrupted: no more hosts are begun; {} of {} ended, {} in flight; Ctrl-C again \
+             gives them up",
+            self.ended,
+            self.hosts,
+            self.running.in_flight()
+        ));
+    }
+
+    fn end(&mut self) {
+        self.running.cancel();
+        self.give_up.get_or_insert(Instant::now() + PATIENCE);
+    }
+}
+
+/// The signal thread's side: it stops the run itself, because the main thread may be stuck on a
+/// reader that does not read.
+struct Stopper {
+    running: Running,
+    escalation: Escalation,
+    /// The first signal.
+    interrupt: Arc<OnceLock<Interrupt>>,
+    messages: Messages,
+}
+
+impl Stopper {
+    fn watch(mut self) -> Result<()> {
+        signals::watch(move |signal| self.signal(signal)).context("cannot watch for signals")
+    }
+
+    fn signal(&mut self, signal: Interrupt) {
+        let first = *self.interrupt.get_or_init(|| signal);
+        let demand = self.escalation.next(signal);
+        match demand {
+            Demand::StopLaunching => self.running.stop_launching(),
+            Demand::End => {
+                self.running.cancel();
+                thread::spawn(move || exit_hard(first));
+            }
+        }
+        let messages = self.messages.clone();
+        // On a thread of its own: the next signal must not wait for the main thread.
+        thread::spawn(move || messages.send(Message::Signal(demand)));
+    }
+}
+
+/// Ends the process if the main thread did not in time. Nothing is lost that it had in hand:
+/// files are written without a buffer, and JSON line by line.
+fn exit_hard(interrupt: Interrupt) {
+    thread::park_timeout(PATIENCE_HARD);
+    std::process::exit(interrupt.exit_code().into());
+}
+
+/// Messages that wait for the main thread; beyond it the hosts wait, and nothing piles up.
+const MESSAGES_MAX: usize = 256;
+
+/// How long hosts that were told to end are waited for.
+const PATIENCE: Duration = Duration::from_millis(1_000);
+
+/// Below the two seconds in which an interrupt has to end the process, above [`PATIENCE`].
+const PATIENCE_HARD: Duration = Duration::from_millis(1_700);
+
+/// Where the pool's events and signals go in.
+pub(crate) type Messages = SyncSender<Message>;

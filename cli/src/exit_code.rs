@@ -1,0 +1,133 @@
+//! The process's exit code, as a pure function of what happened to the hosts.
+
+/// What stopped the run from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl Interrupt {
+    /// Returns the exit code of a process that it ended.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+/// How one host ended, as far as the exit code cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The command ended with exit status 0.
+    Good,
+    /// The command ended with another exit status, or by a signal of its own.
+    BadStatus,
+    /// The host failed before the command was accepted, or its connection or status was lost.
+    Failed,
+    /// The command was ended by a limit of ours.
+    TimedOut,
+    /// A defect of this program, or something of ours that could not be written.
+    Internal,
+    /// The host was not run to its end because the run was stopped from outside.
+    Stopped,
+}
+
+/// What happened over the whole run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    internal: bool,
+    timed_out: bool,
+    failed: bool,
+    bad_status: bool,
+    interrupt: Option<Interrupt>,
+}
+
+impl Facts {
+    /// Counts one host's end in.
+    pub(crate) fn add(&mut self, class: Class) {
+        match class {
+            Class::Good | Class::Stopped => {}
+            Class::BadStatus => self.bad_status = true,
+            Class::Failed => self.failed = true,
+            Class::TimedOut => self.timed_out = true,
+            Class::Internal => self.internal = true,
+        }
+    }
+
+    /// Notes that the run was stopped from outside; the first reason stays.
+    pub(crate) fn interrupt(&mut self, interrupt: Interrupt) {
+        self.interrupt.get_or_insert(interrupt);
+    }
+
+    /// Returns the exit code: of several that apply the first of 1, 130 or 143, 3, 4, 5.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self { internal: true, .. } => INTERNAL,
+            Self {
+                interrupt: Some(interrupt),
+                ..
+            } => interrupt.exit_code(),
+            Self {
+                timed_out: true, ..
+            } => 3,
+            Self { failed: true, .. } => 4,
+            Self {
+                bad_status: true, ..
+            } => 5,
+            _ => 0,
+        }
+    }
+}
+
+/// Exit code of a defect of this program.
+pub(crate) const INTERNAL: u8 = 1;
+
+/// Exit code of a usage error, an unreadable file or a bad host list: nothing was run.
+pub(crate) const USAGE: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(classes: &[Class], interrupt: Option<Interrupt>, expected: u8) {
+        let mut facts = Facts::default();
+        for &class in classes {
+            facts.add(class);
+        }
+        if let Some(interrupt) = interrupt {
+            facts.interrupt(interrupt);
+        }
+        assert_eq!(facts.exit_code(), expected, "{classes:?} {interrupt:?}");
+    }
+
+    #[test]
+    fn follows_the_table_and_its_precedence() {
+        use Class::{BadStatus, Failed, Good, Internal, Stopped, TimedOut};
+        let ctrl_c = Some(Interrupt::Interrupted);
+        check(&[], None, 0);
+        check(&[Good, Good], None, 0);
+        check(&[Good, BadStatus], None, 5);
+        check(&[Failed, Good], None, 4);
+        check(&[BadStatus, Failed], None, 4);
+        check(&[TimedOut], None, 3);
+        check(&[BadStatus, Failed, TimedOut], None, 3);
+        check(&[Good, Stopped], None, 0);
+        check(&[Stopped, TimedOut, Failed], ctrl_c, 130);
+        check(&[Good], Some(Interrupt::Terminated), 143);
+        check(&[Internal, TimedOut, Failed, BadStatus], None, 1);
+        check(&[Internal], ctrl_c, 1);
+    }
+
+    #[test]
+    fn the_first_interrupt_decides() {
+        let mut facts = Facts::default();
+        facts.interrupt(Interrupt::Interrupted);
+        facts.interrupt(Interrupt::Terminated);
+        assert_eq!(facts.exit_code(), 130);
+    }
+}

@@ -1,0 +1,296 @@
+//! One finished host, as the renderers need it: words, numbers and bytes, cleaned where shown.
+//!
+//! The principal type is [`Record`].
+
+use std::time::{Duration, SystemTime};
+
+use sshoal::{Collected, End, Error, Outcome, Phase, StopCause};
+
+use crate::exit_code::Class;
+use crate::sanitise::one_line;
+use crate::wording::reason;
+
+/// How one host ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The command ended with this exit status.
+    Exited(u32),
+    /// A signal ended the command; the name has no `SIG`, and is the server's text, cleaned.
+    Signaled(String),
+    /// The channel closed with neither.
+    NoStatus,
+    /// The host failed.
+    Failed(Failure),
+    /// The run was stopped before the host's end.
+    Cancelled {
+        /// How far it had come; `None` if it was never begun.
+        phase: Option<&'static str>,
+        /// Whether the run's deadline was the reason.
+        by_deadline: bool,
+    },
+}
+
+/// Why a host failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// How far the host had come, for example `connect`.
+    pub(crate) phase: &'static str,
+    /// What went wrong in one word, for example `refused`.
+    pub(crate) kind: &'static str,
+    /// The same in a sentence, with OpenSSH's words where it has some; one line, cleaned.
+    pub(crate) reason: String,
+    /// Whether a limit of ours ended a command that had been accepted, or the whole run.
+    pub(crate) by_our_limit: bool,
+}
+
+/// One finished host.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// Position in the input, from 0.
+    pub(crate) index: usize,
+    /// How the host is called on lines, for example `web1:2222`.
+    pub(crate) label: String,
+    /// The host's name or address.
+    pub(crate) host: String,
+    /// The user that was logged in.
+    pub(crate) user: String,
+    /// The port that was connected to.
+    pub(crate) port: u16,
+    pub(crate) ending: Ending,
+    /// What the command wrote to standard output, if it was collected.
+    pub(crate) stdout: Vec<u8>,
+    /// What the command wrote to standard error, if it was collected.
+    pub(crate) stderr: Vec<u8>,
+    /// Whether some of the output was dropped.
+    pub(crate) truncated: bool,
+    pub(crate) attempts: u32,
+    pub(crate) started: Option<SystemTime>,
+    pub(crate) duration: Duration,
+    /// The phases that were reached, in order.
+    pub(crate) phases: Vec<(&'static str, Duration)>,
+}
+
+impl Record {
+    /// Returns what the exit code makes of it.
+    pub(crate) fn class(&self) -> Class {
+        match &self.ending {
+            Ending::Exited(0) => Class::Good,
+            Ending::Exited(_) | Ending::Signaled(_) => Class::BadStatus,
+            Ending::NoStatus => Class::Failed,
+            Ending::Failed(failure) if failure.by_our_limit => Class::TimedOut,
+            Ending::Failed(Failure {
+                kind: "internal" | "worker_crashed",
+                ..
+            }) => Class::Internal,
+            Ending::Failed(_) => Class::Failed,
+            Ending::Cancelled {
+                by_deadline: true, ..
+            } => Class::TimedOut,
+            Ending::Cancelled {
+                by_deadline: false, ..
+            } => Class::Stopped,
+        }
+    }
+
+    /// Returns how it ended, as a status line says it.
+    pub(crate) fn verdict(&self) -> String {
+        match &self.ending {
+            Ending::Exited(0) => "ok".to_owned(),
+            Ending::Exited(status) => format!("exit {status}"),
+            Ending::Signaled(name) => format!("signal {name}"),
+            Ending::NoStatus => "failed: run: no exit status was received".to_owned(),
+            Ending::Failed(f) => format!("failed: {}: {}", f.phase, f.reason),
+            Ending::Cancelled { phase: None, .. } => "not run".to_owned(),
+            Ending::Cancelled {
+                phase: Some(phase), ..
+            } => format!("cancelled: {phase}"),
+        }
+    }
+}
+
+/// Makes records of outcomes.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// By host, in input order.
+    pub(crate) labels: Vec<String>,
+    /// For hosts that name none.
+    pub(crate) user: String,
+    /// For hosts that name none.
+    pub(crate) port: u16,
+}
+
+impl Recorder {
+    /// Takes an outcome apart; its output is read into memory.
+    pub(crate) fn record(&self, outcome: &Outcome) -> Record {
+        let host = outcome.host();
+        let mut ending = ending(outcome);
+        let mut read = |output: &Collected| match output.bytes() {
+            Ok(bytes) => bytes.into_owned(),
+            Err(error) => {
+                let reason = format!("the collected output cannot be read back: {error}");
+                let (phase, kind) = ("local", "io");
+                ending = Ending::Failed(Failure {
+                    phase,
+                    kind,
+                    reason,
+                    by_our_limit: false,
+                });
+                Vec::new()
+            }
+        };
+        let (stdout, stderr) = (read(outcome.stdout()), read(outcome.stderr()));
+        let phases = outcome.timings();
+        Record {
+            index: outcome.index(),
+            label: self.labels[outcome.index()].clone(),
+            host: host.name().to_owned(),
+            user: host.user().unwrap_or(&self.user).to_owned(),
+            port: host.port().unwrap_or(self.port),
+            ending,
+            stdout,
+            stderr,
+            truncated: outcome.stdout().is_truncated() || outcome.stderr().is_truncated(),
+            attempts: outcome.attempts(),
+            started: outcome.started(),
+            duration: outcome.duration(),
+            phases: phases
+                .iter()
+                .map(|(phase, took)| (phase.as_str(), took))
+                .collect(),
+        }
+    }
+}
+
+fn ending(outcome: &Outcome) -> Ending {
+    let by_deadline = outcome.stopped_by() == Some(StopCause::Deadline);
+    match outcome.end() {
+        End::Exited(status) => Ending::Exited(*status),
+        End::Signaled { name, .. } => Ending::Signaled(one_line(name).into_owned()),
+        End::NoStatus => Ending::NoStatus,
+        End::Cancelled {
+            phase: Phase::Local,
+            ..
+        } => Ending::Cancelled {
+            phase: None,
+            by_deadline,
+        },
+        End::Cancelled { phase, .. } => Ending::Cancelled {
+            phase: Some(phase.as_str()),
+            by_deadline,
+        },
+        End::Failed(error) => {
+            let command = matches!(
+                error,
+                Error::TimedOut {
+                    phase: Phase::Run,
+                    ..
+                }
+            );
+            Ending::Failed(Failure {
+                phase: error.phase().as_str(),
+                kind: error.kind().as_str(),
+                reason: reason(error),
+                by_our_limit: command || by_deadline,
+            })
+        }
+        other => Ending::Failed(Failure {
+            phase: other.phase().map_or("local", Phase::as_str),
+            kind: "internal",
+            reason: one_line(&other.to_string()).into_owned(),
+            by_our_limit: false,
+        }),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record to make others from.
+    pub(crate) fn sample(ending: Ending) -> Record {
+        Record {
+            index: 0,
+            label: "web1:2222".to_owned(),
+            host: "web1".to_owned(),
+            user: "root".to_owned(),
+            port: 2222,
+            ending,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+            attempts: 1,
+            started: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)),
+            duration: Duration::from_millis(800),
+            phases: vec![
+                ("connect", Duration::from_millis(2)),
+                ("run", Duration::from_millis(50)),
+            ],
+        }
+    }
+
+    /// A failure to make others from.
+    pub(crate) fn refused() -> Failure {
+        Failure {
+            phase: "connect",
+            kind: "refused",
+            reason: "Connection refused".to_owned(),
+            by_our_limit: false,
+        }
+    }
+
+    #[track_caller]
+    fn check(ending: Ending, verdict: &str, class: Class) {
+        let record = sample(ending);
+        assert_eq!(record.verdict(), verdict);
+        assert_eq!(record.class(), class);
+    }
+
+    #[test]
+    fn says_how_a_host_ended() {
+        let limit = Failure {
+            phase: "run",
+            kind: "timeout",
+            reason: "timed out after 3s".to_owned(),
+            by_our_limit: true,
+        };
+        let internal = Failure {
+            kind: "internal",
+            reason: "oops".to_owned(),
+            ..refused()
+        };
+        check(Ending::Exited(0), "ok", Class::Good);
+        check(Ending::Exited(3), "exit 3", Class::BadStatus);
+        check(
+            Ending::Signaled("KILL".into()),
+            "signal KILL",
+            Class::BadStatus,
+        );
+        check(
+            Ending::NoStatus,
+            "failed: run: no exit status was received",
+            Class::Failed,
+        );
+        check(
+            Ending::Failed(refused()),
+            "failed: connect: Connection refused",
+            Class::Failed,
+        );
+        check(
+            Ending::Failed(limit),
+            "failed: run: timed out after 3s",
+            Class::TimedOut,
+        );
+        check(
+            Ending::Failed(internal),
+            "failed: connect: oops",
+            Class::Internal,
+        );
+        let cancelled = |phase, by_deadline| Ending::Cancelled { phase, by_deadline };
+        check(
+            cancelled(Some("auth"), false),
+            "cancelled: auth",
+            Class::Stopped,
+        );
+        check(cancelled(None, true), "not run", Class::TimedOut);
+    }
+}

@@ -1,0 +1,280 @@
+//! `--jsonl`: one JSON object per finished host, a line each.
+//!
+//! Bytes that are UTF-8 stand as text, others in base64; nothing is lost. Characters that would
+//! act on a terminal are written as `\u` escapes, so that looking at the lines is safe.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::console::Console;
+use crate::record::{Ending, Record};
+use crate::sanitise::is_harmless;
+use crate::time::rfc3339;
+
+/// Where the objects go.
+#[derive(Debug)]
+pub(crate) struct Jsonl {
+    /// `None`: standard output.
+    file: Option<(PathBuf, BufWriter<File>)>,
+    /// The first thing that went wrong; after it nothing more is written.
+    failed: Option<std::io::Error>,
+}
+
+impl Jsonl {
+    /// Makes the file, or takes standard output for `-`.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self {
+                file: None,
+                failed: None,
+            });
+        }
+        let file = File::create(path)
+            .with_context(|| format!("--jsonl: cannot write {}", path.display()))?;
+        Ok(Self {
+            file: Some((path.to_owned(), BufWriter::new(file))),
+            failed: None,
+        })
+    }
+
+    /// Writes a host's object.
+    pub(crate) fn finished(&mut self, record: &Record, console: &mut Console) {
+        let line = line(record);
+        match &mut self.file {
+            None => console.put(line.as_bytes()),
+            Some((_, file)) if self.failed.is_none() => {
+                // A line at a time, so that a reader never sees half of one for long.
+                let done = file.write_all(line.as_bytes()).and_then(|()| file.flush());
+                self.failed = done.err();
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Returns whether the objects go to standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Ends the file.
+    pub(crate) fn end(self) -> Result<()> {
+        match (self.failed, self.file) {
+            (Some(error), Some((path, _))) => {
+                Err(error).with_context(|| format!("--jsonl: cannot write {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The object's keys, in the order in which they are written.
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    host: &'a str,
+    user: &'a str,
+    port: u16,
+    index: usize,
+    outcome: &'static str,
+    exit_status: Option<u32>,
+    exit_signal: Option<&'a str>,
+    phase: Option<&'static str>,
+    kind: Option<&'static str>,
+    error: Option<&'a str>,
+    stdout: String,
+    stderr: String,
+    stdout_encoding: &'static str,
+    stderr_encoding: &'static str,
+    truncated: bool,
+    attempts: u32,
+    started: Option<String>,
+    duration_s: f64,
+    phases: Phases,
+}
+
+/// Seconds by phase; null for a phase that was not reached.
+#[derive(Debug, Default, Serialize)]
+struct Phases {
+    resolve: Option<f64>,
+    connect: Option<f64>,
+    banner: Option<f64>,
+    kex: Option<f64>,
+    host_key: Option<f64>,
+    auth: Option<f64>,
+    open: Option<f64>,
+    run: Option<f64>,
+}
+
+impl Phases {
+    fn new(phases: &[(&'static str, Duration)]) -> Self {
+        let mut all = Self::default();
+        for (name, took) in phases {
+            let slot = match *name {
+                "resolve" => &mut all.resolve,
+                "connect" => &mut all.connect,
+                "banner" => &mut all.banner,
+                "kex" => &mut all.kex,
+                "host_key" => &mut all.host_key,
+                "auth" => &mut all.auth,
+                "open" => &mut all.open,
+                "run" => &mut all.run,
+                _ => continue,
+            };
+            *slot = Some(took.as_secs_f64());
+        }
+        all
+    }
+}
+
+fn line(record: &Record) -> String {
+    let (stdout, stdout_encoding) = text(&record.stdout);
+    let (stderr, stderr_encoding) = text(&record.stderr);
+    let mut object = Object {
+        host: &record.host,
+        user: &record.user,
+        port: record.port,
+        index: record.index,
+        outcome: "exited",
+        exit_status: None,
+        exit_signal: None,
+        phase: None,
+        kind: None,
+        error: None,
+        stdout,
+        stderr,
+        stdout_encoding,
+        stderr_encoding,
+        truncated: record.truncated,
+        attempts: record.attempts,
+        started: record.started.map(|at: SystemTime| rfc3339(at)),
+        duration_s: record.duration.as_secs_f64(),
+        phases: Phases::new(&record.phases),
+    };
+    match &record.ending {
+        Ending::Exited(status) => object.exit_status = Some(*status),
+        Ending::Signaled(name) => {
+            object.outcome = "signaled";
+            object.exit_signal = Some(name);
+        }
+        Ending::NoStatus => object.outcome = "no_status",
+        Ending::Failed(f) => {
+            object.outcome = "failed";
+            object.phase = Some(f.phase);
+            object.kind = Some(f.kind);
+            object.error = Some(&f.reason);
+        }
+        Ending::Cancelled { phase, .. } => {
+            object.outcome = "cancelled";
+            object.phase = Some(phase.unwrap_or("local"));
+            object.kind = phase.is_none().then_some("not_run");
+        }
+    }
+    let json = serde_json::to_string(&object).expect("an object of strings and numbers is JSON");
+    let mut line = harmless(&json);
+    line.push('\n');
+    line
+}
+
+fn text(bytes: &[u8]) -> (String, &'static str) {
+    match str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), "utf-8"),
+        Err(_) => (STANDARD.encode(bytes), "base64"),
+    }
+}
+
+/// Escapes what JSON lets stand and a terminal obeys; the characters can only be inside strings.
+fn harmless(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if is_harmless(c) {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::record::tests::{refused, sample};
+
+    fn parsed(record: &Record) -> Value {
+        let line = line(record);
+        assert!(
+            line.ends_with('\n') && line.matches('\n').count() == 1,
+            "{line:?}"
+        );
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn an_object_has_exactly_the_documented_keys_in_order() {
+        let record = sample(Ending::Exited(3));
+        assert_eq!(
+            line(&record),
+            "{\"host\":\"web1\",\"user\":\"root\",\"port\":2222,\"index\":0,\
+             \"outcome\":\"exited\",\"exit_status\":3,\"exit_signal\":null,\"phase\":null,\
+             \"kind\":null,\"error\":null,\"stdout\":\"\",\"stderr\":\"\",\
+             \"stdout_encoding\":\"utf-8\",\"stderr_encoding\":\"utf-8\",\"truncated\":false,\
+             \"attempts\":1,\"started\":\"1970-01-01T00:00:01.500Z\",\"duration_s\":0.8,\
+             \"phases\":{\"resolve\":null,\"connect\":0.002,\"banner\":null,\"kex\":null,\
+             \"host_key\":null,\"auth\":null,\"open\":null,\"run\":0.05}}\n"
+        );
+    }
+
+    #[test]
+    fn bytes_survive_whatever_they_are() {
+        let mut record = sample(Ending::Exited(0));
+        record.stdout = b"\xff\x00\x1b".to_vec();
+        record.stderr = "esc \x1b c1 \u{9b} del \x7f bidi \u{202e} \r\n"
+            .as_bytes()
+            .to_vec();
+        let value = parsed(&record);
+        assert_eq!(value["stdout_encoding"], "base64");
+        assert_eq!(
+            STANDARD.decode(value["stdout"].as_str().unwrap()).unwrap(),
+            record.stdout
+        );
+        assert_eq!(value["stderr_encoding"], "utf-8");
+        assert_eq!(value["stderr"].as_str().unwrap().as_bytes(), record.stderr);
+        let line = line(&record);
+        assert!(
+            line.trim_end().chars().all(|c| is_harmless(c) && c != '\t'),
+            "{line:?}"
+        );
+    }
+
+    #[test]
+    fn other_ends_name_themselves() {
+        let failed = parsed(&sample(Ending::Failed(refused())));
+        let expected = json!(["failed", "connect", "refused", "Connection refused", null]);
+        let got = ["outcome", "phase", "kind", "error", "exit_status"].map(|k| failed[k].clone());
+        assert_eq!(json!(got), expected);
+        let signaled = parsed(&sample(Ending::Signaled("TERM".into())));
+        let got = ["outcome", "exit_signal"].map(|k| signaled[k].clone());
+        assert_eq!(json!(got), json!(["signaled", "TERM"]));
+        assert_eq!(parsed(&sample(Ending::NoStatus))["outcome"], "no_status");
+        let cancelled = |phase| {
+            let object = parsed(&sample(Ending::Cancelled {
+                phase,
+                by_deadline: false,
+            }));
+            json!(["outcome", "phase", "kind"].map(|k| object[k].clone()))
+        };
+        assert_eq!(cancelled(Some("auth")), json!(["cancelled", "auth", null]));
+        assert_eq!(cancelled(None), json!(["cancelled", "local", "not_run"]));
+    }
+}

@@ -1,0 +1,135 @@
+//! The last lines of a run: how many hosts ended how, how long it took.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::status::fine;
+use crate::plan::Talk;
+use crate::record::{Ending, Record};
+
+/// The counts of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    hosts: usize,
+    ok: usize,
+    cancelled: usize,
+    no_status: usize,
+    statuses: BTreeMap<u32, usize>,
+    signals: BTreeMap<String, usize>,
+    failures: BTreeMap<(&'static str, &'static str), usize>,
+    /// Times by phase, in the order in which phases were first seen.
+    phases: Vec<(&'static str, Vec<Duration>)>,
+}
+
+impl Summary {
+    /// Counts a finished host.
+    pub(crate) fn add(&mut self, record: &Record) {
+        self.hosts += 1;
+        match &record.ending {
+            Ending::Exited(0) => self.ok += 1,
+            Ending::Exited(status) => *self.statuses.entry(*status).or_default() += 1,
+            Ending::Signaled(name) => *self.signals.entry(name.clone()).or_default() += 1,
+            Ending::NoStatus => self.no_status += 1,
+            Ending::Failed(f) => *self.failures.entry((f.phase, f.kind)).or_default() += 1,
+            Ending::Cancelled { .. } => self.cancelled += 1,
+        }
+        for &(name, took) in &record.phases {
+            match self.phases.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, times)) => times.push(took),
+                None => self.phases.push((name, vec![took])),
+            }
+        }
+    }
+
+    /// Returns the summary's lines; the phases' percentiles only if asked to be verbose.
+    pub(crate) fn lines(&mut self, wall: Duration, talk: Talk) -> Vec<String> {
+        let hosts = match self.hosts {
+            1 => "1 host".to_owned(),
+            n => format!("{n} hosts"),
+        };
+        let rate = self.hosts as f64 / wall.as_secs_f64().max(1e-6);
+        let counts = self.counts().join(", ");
+        let first = format!(
+            "{hosts} in {:.1}s ({rate:.1} hosts/s): {counts}",
+            wall.as_secs_f64()
+        );
+        let mut lines = vec![first];
+        if talk == Talk::Verbose {
+            lines.extend(self.percentiles());
+        }
+        lines
+    }
+
+    fn counts(&self) -> Vec<String> {
+        let mut counts = vec![format!("{} ok", self.ok)];
+        counts.extend(
+            self.statuses
+                .iter()
+                .map(|(status, n)| format!("{n} exit {status}")),
+        );
+        counts.extend(
+            self.signals
+                .iter()
+                .map(|(name, n)| format!("{n} signal {name}")),
+        );
+        if self.no_status > 0 {
+            counts.push(format!("{} without exit status", self.no_status));
+        }
+        let failure = |((phase, kind), n): (&(_, _), _)| format!("{n} failed: {phase} {kind}");
+        counts.extend(self.failures.iter().map(failure));
+        if self.cancelled > 0 {
+            counts.push(format!("{} cancelled", self.cancelled));
+        }
+        counts
+    }
+
+    /// Returns a line per phase with its percentiles over the hosts that reached it.
+    pub(crate) fn percentiles(&mut self) -> Vec<String> {
+        let line = |(name, times): &mut (&'static str, Vec<Duration>)| {
+            times.sort_unstable();
+            let at = |percent| fine(percentile(times, percent));
+            let (half, most, all, max) = (at(50), at(90), at(99), at(100));
+            format!("{name:>9}  p50 {half:>8}  p90 {most:>8}  p99 {all:>8}  max {max:>8}")
+        };
+        self.phases.iter_mut().map(line).collect()
+    }
+}
+
+/// Returns the nearest-rank percentile of sorted times; zero if there are none.
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::{refused, sample};
+
+    #[test]
+    fn counts_by_kind() {
+        let mut summary = Summary::default();
+        for _ in 0..7 {
+            summary.add(&sample(Ending::Exited(0)));
+        }
+        summary.add(&sample(Ending::Exited(3)));
+        summary.add(&sample(Ending::Signaled("KILL".into())));
+        summary.add(&sample(Ending::Failed(refused())));
+        let lines = summary.lines(Duration::from_secs(2), Talk::Normal);
+        assert_eq!(
+            lines,
+            ["10 hosts in 2.0s (5.0 hosts/s): \
+              7 ok, 1 exit 3, 1 signal KILL, 1 failed: connect refused"]
+        );
+    }
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(percentile(&times, 50), Duration::from_millis(50));
+        assert_eq!(percentile(&times, 99), Duration::from_millis(99));
+        assert_eq!(percentile(&times, 100), Duration::from_millis(100));
+        assert_eq!(percentile(&times[..1], 50), Duration::from_millis(1));
+        assert_eq!(percentile(&[], 50), Duration::ZERO);
+    }
+}

@@ -1,0 +1,108 @@
+//! `sshoal run`: plan, open, drive, show.
+
+use std::io::Write;
+
+use anyhow::Result;
+
+use crate::args::RunArgs;
+use crate::console::{Console, Sink, Terminals};
+use crate::drive::{View, drive};
+use crate::engine::Job;
+use crate::exit_code::INTERNAL;
+use crate::plan::{Plan, Talk};
+use crate::progress::Progress;
+use crate::record::{Record, Recorder};
+use crate::render::Renderers;
+use crate::sanitise::one_line;
+use crate::{access, complain};
+
+/// Runs the command on the hosts and returns the exit code.
+///
+/// # Errors
+/// Fails if something is wrong with what was asked for; nothing was run then.
+pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+    let plan = Plan::resolve(args)?;
+    if plan.dry_run {
+        return Ok(dry_run(&plan));
+    }
+    let labels = plan.labels();
+    let (config, notices) = access::open(&plan.access, plan.pace.connect_timeout)?;
+    let terminals = Terminals::detect();
+    let mut renderers = Renderers::open(
+        &plan.show,
+        &labels,
+        plan.colors.for_output(terminals.stderr),
+    )?;
+    let bar = terminals.stderr && plan.show.talk != Talk::Quiet;
+    let progress = if bar {
+        Progress::on_terminal(labels.len())
+    } else {
+        Progress::off()
+    };
+    let mut console = Console::new(terminals, plan.raw, progress);
+    if plan.show.talk != Talk::Quiet {
+        notices
+            .iter()
+            .for_each(|notice| console.say(&one_line(notice)));
+    }
+    let job = Job {
+        hosts: plan.hosts,
+        command: plan.command,
+        config,
+        pace: plan.pace,
+        detail: renderers.detail(),
+        collect: renderers.collect(),
+    };
+    let recorder = Recorder {
+        labels,
+        user: plan.access.user,
+        port: plan.access.port,
+    };
+    let driven = drive(job, &recorder, &mut renderers, &mut console)?;
+    let written = renderers.end(driven.wall, &mut console);
+    console.end_line(Sink::Stderr);
+    match written {
+        Ok(()) => Ok(driven.facts.exit_code()),
+        Err(error) => {
+            complain(&format!("{error:#}; what the hosts wrote is not complete"));
+            Ok(INTERNAL)
+        }
+    }
+}
+
+/// Prints what would run where, and returns the exit code.
+fn dry_run(plan: &Plan) -> u8 {
+    let command = String::from_utf8_lossy(&plan.command);
+    let mut text = String::new();
+    for host in &plan.hosts {
+        let user = host.user().unwrap_or(&plan.access.user);
+        let port = host.port().unwrap_or(plan.access.port);
+        let name = match host.name().contains(':') {
+            true => format!("[{}]", host.name()),
+            false => host.name().to_owned(),
+        };
+        text.push_str(&one_line(&format!("{user}@{name}:{port} {command}")));
+        text.push('\n');
+    }
+    let hosts = plan.hosts.len();
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    complain(&format!(
+        "{hosts} host{}; nothing was run",
+        if hosts == 1 { "" } else { "s" }
+    ));
+    0
+}
+
+impl View for Renderers {
+    fn bytes(&mut self, index: usize, from: Sink, bytes: &[u8], console: &mut Console) {
+        Self::bytes(self, index, from, bytes, console);
+    }
+
+    fn finished(&mut self, record: &Record, console: &mut Console) {
+        Self::finished(self, record, console);
+    }
+
+    fn outlives_stdout(&self) -> bool {
+        self.writes_files()
+    }
+}

@@ -1,0 +1,120 @@
+//! What the command's tests share: the program in a clean environment, and an embedded fleet.
+
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// The program, with no setting of the user's: an empty home, no agent, no `SSHOAL_*`.
+pub(crate) fn sshoal(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sshoal"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SSHOAL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("HOME", home)
+        .env_remove("SSH_AUTH_SOCK")
+        .env_remove("NO_COLOR");
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end.
+#[track_caller]
+pub(crate) fn output(command: &mut Command) -> Output {
+    command.output().expect("the program runs")
+}
+
+/// Standard output as text.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Standard error as text.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// An embedded fleet kept by `sshoal demo up`; it ends when this is dropped.
+pub(crate) struct Fleet {
+    child: Child,
+    pub(crate) hosts_file: PathBuf,
+    pub(crate) known_hosts: PathBuf,
+    pub(crate) key: PathBuf,
+    /// The hosts, as the hosts file lists them.
+    pub(crate) hosts: Vec<String>,
+    /// The home directory of the program under test.
+    pub(crate) home: tempfile::TempDir,
+}
+
+impl Fleet {
+    /// Starts a fleet of so many hosts.
+    pub(crate) fn start(count: usize) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut child = sshoal(home.path())
+            .args(["demo", "up", "--count", &count.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the fleet starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut path = |name: &str| {
+            let line = lines.by_ref().map(|line| line.unwrap()).find_map(|line| {
+                line.strip_prefix(name)
+                    .and_then(|rest| rest.strip_prefix(": "))
+                    .map(PathBuf::from)
+            });
+            line.unwrap_or_else(|| panic!("the fleet did not say its {name}"))
+        };
+        let (hosts_file, known_hosts) = (path("hosts file"), path("known hosts"));
+        let key = path("private key");
+        let text = std::fs::read_to_string(&hosts_file).unwrap();
+        let hosts = text.lines().map(str::to_owned).collect();
+        Self {
+            child,
+            hosts_file,
+            known_hosts,
+            key,
+            hosts,
+            home,
+        }
+    }
+
+    /// `sshoal run` with all that it takes to get in, before any more options.
+    pub(crate) fn run(&self) -> Command {
+        let mut command = sshoal(self.home.path());
+        command.args(["run", "--identity"]).arg(&self.key);
+        command
+            .arg("-O")
+            .arg(format!("UserKnownHostsFile={}", self.known_hosts.display()));
+        command
+    }
+
+    /// As [`Self::run`], over the first `count` hosts.
+    pub(crate) fn run_on(&self, count: usize) -> Command {
+        let mut command = self.run();
+        command.arg("-H").arg(self.hosts[..count].join(" "));
+        command
+    }
+
+    /// Waits for the end of `sshoal demo up`, which something else brought about.
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// The process id of `sshoal demo up`.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // Its own end ends the fleet, whose files go with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,192 @@
+//! Help, version and dry run: what the command says without connecting anywhere.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod support;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use support::{output, sshoal, stderr, stdout};
+
+#[test]
+fn help_is_the_long_option_only_and_names_every_flag() {
+    let home = tempfile::tempdir().unwrap();
+    let output = output(sshoal(home.path()).args(["run", "--help"]));
+    assert!(output.status.success());
+    let help = stdout(&output);
+    let flags = [
+        "-h, --hosts",
+        "-H, --host",
+        "-l, --user",
+        "-O, --option",
+        "--identity",
+        "--no-agent",
+        "-A, --askpass",
+        "--password-file",
+        "--host-key",
+        "--dangerous-accept-any-host-key",
+        "-p, --par",
+        "-t, --timeout",
+        "--connect-timeout",
+        "--deadline",
+        "-i, --inline",
+        "--inline-stdout",
+        "-P, --print",
+        "-o, --outdir",
+        "-e, --errdir",
+        "--jsonl",
+        "-q, --quiet",
+        "-v, --verbose",
+        "--summary",
+        "--no-summary",
+        "--color",
+        "--raw",
+        "-n, --dry-run",
+        "--help",
+        "--version",
+    ];
+    for flag in flags {
+        assert!(help.contains(flag), "{flag} is missing in\n{help}");
+    }
+    assert!(!help.contains("-h, --help"), "{help}");
+    assert!(
+        help.contains("Exit codes:") && help.contains("Examples:"),
+        "{help}"
+    );
+}
+
+#[test]
+fn every_flag_has_a_variable() {
+    let home = tempfile::tempdir().unwrap();
+    let help = stdout(&output(sshoal(home.path()).args(["run", "--help"])));
+    let is_flag = |line: &&str| line.trim_start().starts_with('-') && line.contains("--");
+    for line in help.lines().filter(is_flag) {
+        let flag = line.split_whitespace().find(|word| word.starts_with("--"));
+        let flag = flag.unwrap_or_else(|| panic!("{line:?} has no long form"));
+        let flag = flag.trim_start_matches('-');
+        if !matches!(flag, "help" | "version") {
+            let variable = format!("[env: SSHOAL_{}", flag.replace('-', "_").to_uppercase());
+            assert!(help.contains(&variable), "{flag} has no {variable}");
+        }
+    }
+}
+
+#[test]
+fn version_names_what_is_linked() {
+    let home = tempfile::tempdir().unwrap();
+    for args in [&["--version"][..], &["run", "--version"]] {
+        let output = output(sshoal(home.path()).args(args));
+        assert!(output.status.success());
+        let text = stdout(&output);
+        assert!(
+            text.contains(env!("CARGO_PKG_VERSION")) && text.contains("libssh2 "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn no_sub_command_is_a_usage_error() {
+    let home = tempfile::tempdir().unwrap();
+    let output = output(&mut sshoal(home.path()));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
+/// Files come before lists, duplicates stay, users and ports are filled in by rank, and the
+/// command's own options are left to it.
+#[test]
+fn dry_run_shows_what_would_run_where() {
+    let home = tempfile::tempdir().unwrap();
+    let hosts = home.path().join("hosts");
+    std::fs::write(&hosts, "file1 # first\n[::1]:2222\nfile2:23 bob\n").unwrap();
+    let mut program = sshoal(home.path());
+    program.args([
+        "run",
+        "-n",
+        "-l",
+        "ann",
+        "-O",
+        "Port=24",
+        "-H",
+        "a root@b:9",
+        "-H",
+        "a",
+        "-h",
+    ]);
+    program.arg(&hosts).args(["ls", "-l", "--help", "'x  y'"]);
+    let output = output(&mut program);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let command = "ls -l --help 'x  y'";
+    let hosts = [
+        "ann@file1:24",
+        "ann@[::1]:2222",
+        "bob@file2:23",
+        "ann@a:24",
+        "root@b:9",
+        "ann@a:24",
+    ];
+    let expected: String = hosts
+        .iter()
+        .map(|host| format!("{host} {command}\n"))
+        .collect();
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(stderr(&output), "sshoal: 6 hosts; nothing was run\n");
+}
+
+#[test]
+fn dry_run_reads_hosts_from_standard_input() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = sshoal(home.path())
+        .args(["run", "-n", "-l", "u", "-h", "-", "true"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"one\ntwo\n")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(stdout(&output), "u@one:22 true\nu@two:22 true\n");
+}
+
+/// Rank: the command line, then `-O`, then the environment.
+#[test]
+fn the_command_line_goes_before_options_and_those_before_the_environment() {
+    let home = tempfile::tempdir().unwrap();
+    let user = |args: &[&str]| {
+        let mut program = sshoal(home.path());
+        program
+            .env("SSHOAL_USER", "env")
+            .args(["run", "-n", "-H", "h"])
+            .args(args)
+            .arg("true");
+        stdout(&output(&mut program))
+    };
+    assert_eq!(user(&[]), "env@h:22 true\n");
+    assert_eq!(user(&["-O", "User=opt"]), "opt@h:22 true\n");
+    assert_eq!(
+        user(&["-O", "User=opt", "-l", "typed"]),
+        "typed@h:22 true\n"
+    );
+}
+
+#[test]
+fn the_command_line_replaces_hosts_of_the_environment() {
+    let home = tempfile::tempdir().unwrap();
+    let mut program = sshoal(home.path());
+    program
+        .env("SSHOAL_HOST", "from-env")
+        .args(["run", "-n", "-l", "u", "-H", "typed", "true"]);
+    assert_eq!(stdout(&output(&mut program)), "u@typed:22 true\n");
+    let mut program = sshoal(home.path());
+    program
+        .env("SSHOAL_HOST", "a b")
+        .args(["run", "-n", "-l", "u", "true"]);
+    assert_eq!(stdout(&output(&mut program)), "u@a:22 true\nu@b:22 true\n");
+}

@@ -1,0 +1,7 @@
+//! The embedded fleet as a command of its own; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sshoal_loopback::main(std::env::args_os().skip(1))
+}

@@ -1,0 +1,51 @@
+//! What the pool asks of a session, so that it can be tried without a network.
+//!
+//! The one implementation beside the tests' is `ssh.rs`. Calls are dynamic: a handful per host,
+//! beside half a millisecond of cryptography.
+
+use sshoal_reactor::Scope;
+use sshoal_session::{Error, Exit, Host, OutputStream, Session, Timings};
+
+/// Opens sessions.
+pub(crate) trait Connector: Send + Sync + 'static {
+    /// Opens a session to a host, authenticated. Parks until it is open or the scope ends.
+    fn connect(
+        &self,
+        host: &Host,
+        scope: &Scope,
+        timings: &mut Timings,
+    ) -> Result<Box<dyn Connected>, Error>;
+}
+
+/// An open session. Dropping it gives it up without a wait.
+pub(crate) trait Connected: Send + Sync {
+    /// Starts a command, its standard input at EOF. Parks until the server accepted it.
+    fn start<'a>(
+        &'a self,
+        command: &[u8],
+        scope: &Scope,
+    ) -> Result<Box<dyn Running + 'a>, NotStarted>;
+
+    /// Ends the session in order; bounded in time.
+    fn close(self: Box<Self>);
+
+    /// Returns the session itself; the tests' have none.
+    fn session(&self) -> Option<&Session>;
+}
+
+/// A command that the server accepted.
+pub(crate) trait Running {
+    /// Reads what comes next of either stream; `None` once both are at EOF. Parks.
+    fn read(&self, buf: &mut [u8], scope: &Scope) -> Result<Option<(OutputStream, usize)>, Error>;
+
+    /// Waits for the channel's close and returns how the command ended. Parks.
+    fn wait(&self, scope: &Scope) -> Result<Exit, Error>;
+}
+
+/// Why a command was not accepted.
+#[derive(Debug)]
+pub(crate) struct NotStarted {
+    pub(crate) error: Error,
+    /// Whether the request may have reached the server, and the command thus be running (P7).
+    pub(crate) asked: bool,
+}

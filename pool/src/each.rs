@@ -1,0 +1,170 @@
+//! A program per host: straight-line code over the host's open session.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sshoal_reactor::Scope;
+use sshoal_session::{Command, Error, Host, Session};
+
+use crate::connector::Connected;
+use crate::outcome::{End, Outcome};
+use crate::run::{Run, RunHandle};
+
+/// A host whose session is open, as a program sees it.
+pub struct Reached<'a> {
+    index: usize,
+    host: &'a Host,
+    session: &'a dyn Connected,
+    scope: &'a Scope,
+}
+
+impl<'a> Reached<'a> {
+    pub(crate) fn new(
+        (index, host): (usize, &'a Host),
+        session: &'a dyn Connected,
+        scope: &'a Scope,
+    ) -> Self {
+        Self {
+            index,
+            host,
+            session,
+            scope,
+        }
+    }
+
+    /// Returns the host's position in the pool's list, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the host.
+    pub fn host(&self) -> &'a Host {
+        self.host
+    }
+
+    /// Returns the host's session.
+    ///
+    /// # Panics
+    /// Never: programs run over open sessions only.
+    pub fn session(&self) -> &'a Session {
+        self.session
+            .session()
+            .expect("a pool's sessions are SSH sessions")
+    }
+
+    /// Returns the scope in which the program runs: it ends with the run's deadline, and when the
+    /// run is cancelled. Waits of the program are within it only where it is given to them.
+    pub fn scope(&self) -> &'a Scope {
+        self.scope
+    }
+
+    /// Returns a command on the host, within the program's scope.
+    pub fn command(&self, command: impl Into<Vec<u8>>) -> Command<'a> {
+        self.session().command(command).scope(self.scope)
+    }
+}
+
+impl fmt::Debug for Reached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reached")
+            .field("index", &self.index)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A program under way on the hosts of a pool: an iterator of what it returned, in the order in
+/// which hosts end. Dropping it cancels the run without waiting for it.
+#[must_use = "a run that is dropped is cancelled"]
+pub struct Each<T> {
+    run: Run,
+    values: Values<T>,
+}
+
+/// What programs returned, by host, until their outcome is taken. A leaf lock.
+pub(crate) type Values<T> = Arc<Mutex<HashMap<usize, T>>>;
+
+/// What a program returned for one host, or why it did not get there.
+#[derive(Debug)]
+pub struct Visited<T> {
+    outcome: Outcome,
+    value: Option<T>,
+}
+
+impl<T> Each<T> {
+    pub(crate) fn new(run: Run, values: Values<T>) -> Self {
+        Self { run, values }
+    }
+
+    /// Waits for all hosts that are left and returns them in input order. Parks.
+    pub fn in_order(self) -> Vec<Visited<T>> {
+        let mut all: Vec<Visited<T>> = self.collect();
+        all.sort_unstable_by_key(Visited::index);
+        all
+    }
+
+    /// Returns a handle to stop the run, or to ask after it, from another thread.
+    pub fn handle(&self) -> RunHandle {
+        self.run.handle()
+    }
+}
+
+impl<T> Iterator for Each<T> {
+    type Item = Visited<T>;
+
+    fn next(&mut self) -> Option<Visited<T>> {
+        let outcome = self.run.next()?;
+        let value = self.values.lock().remove(&outcome.index());
+        Some(Visited { outcome, value })
+    }
+}
+
+impl<T> FusedIterator for Each<T> {}
+
+impl<T> fmt::Debug for Each<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Each")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Visited<T> {
+    /// Returns the host's position in the pool's list, from 0.
+    pub fn index(&self) -> usize {
+        self.outcome.index()
+    }
+
+    /// Returns the host.
+    pub fn host(&self) -> &Host {
+        self.outcome.host()
+    }
+
+    /// Returns the host's timings, begin, duration and attempts. Its end is `Exited(0)` where the
+    /// program returned.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Returns what the program returned.
+    pub fn value(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+
+    /// Returns what the program returned.
+    ///
+    /// # Errors
+    /// Why it did not: the host was not reached, the run was stopped, or the program panicked.
+    pub fn into_result(self) -> Result<T, Error> {
+        let end = self.outcome.into_end();
+        match (self.value, end) {
+            (Some(value), _) => Ok(value),
+            (None, End::Failed(error)) => Err(error),
+            (None, End::Cancelled { phase, .. }) => Err(Error::Cancelled { phase }),
+            (None, end) => unreachable!("a program that returned left its value: {end}"),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! The pool's inside: the schedule under its lock, the kept sessions, and the workers.
+//!
+//! Workers are green threads that loop over a queue (G3): as many as there are hosts in flight.
+//! Whoever changes the schedule also hands out what can be begun then; nobody polls.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sshoal_reactor::Scope;
+use sshoal_reactor::sync::Queue;
+use sshoal_session::{Host, Phase};
+
+use crate::connector::{Connected, Connector};
+use crate::outcome::{End, Outcome, StopCause};
+use crate::run::{Flights, RunState};
+use crate::schedule::{Bounds, Counts, Origin, RunId, Schedule};
+use crate::worker;
+
+/// What a pool and all of its runs and workers share.
+pub(crate) struct Engine {
+    pub(crate) hosts: Arc<[Host]>,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) settings: Settings,
+    pub(crate) bounds: Bounds,
+    /// Never held across a wait. Taken before a queue's lock, after no other.
+    state: Mutex<State>,
+}
+
+/// What the builder set.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) command_timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) keep_open: bool,
+    pub(crate) output_bytes_max: Option<u64>,
+    pub(crate) memory_bytes_max: usize,
+    pub(crate) event_bytes_max: usize,
+    pub(crate) spill_folder: Option<std::path::PathBuf>,
+}
+
+struct State {
+    schedule: Schedule,
+    /// Idle sessions by host; the schedule knows the same hosts as kept.
+    sessions: HashMap<usize, Box<dyn Connected>>,
+    runs: HashMap<RunId, Arc<RunState>>,
+    /// What workers are to begin; closed and replaced when the last run is over.
+    tasks: Arc<Queue<Task>>,
+    /// Tasks in the queue.
+    queued: usize,
+    /// Workers that wait at the queue, or are about to.
+    parked: usize,
+    /// Workers of this queue; they last as long as it.
+    workers: usize,
+    /// The pool size, which is what the queue has to hold at most.
+    size: usize,
+}
+
+/// One host to begin, with the sessions that the schedule gave it.
+pub(crate) struct Task {
+    pub(crate) run: Arc<RunState>,
+    pub(crate) host: usize,
+    /// The host's own kept session.
+    pub(crate) kept: Option<Box<dyn Connected>>,
+    /// Another host's, to be closed before a session is opened in its place.
+    pub(crate) evicted: Option<Box<dyn Connected>>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        hosts: Arc<[Host]>,
+        connector: Arc<dyn Connector>,
+        settings: Settings,
+        bounds: Bounds,
+    ) -> Self {
+        let state = State {
+            schedule: Schedule::new(bounds),
+            sessions: HashMap::new(),
+            runs: HashMap::new(),
+            tasks: Arc::new(Queue::bounded(bounds.size)),
+            queued: 0,
+            parked: 0,
+            workers: 0,
+            size: bounds.size,
+        };
+        Self {
+            hosts,
+            connector,
+            settings,
+            bounds,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Adds a run and begins what can be begun.
+    pub(crate) fn submit(self: &Arc<Self>, make: impl FnOnce(RunId) -> RunState) -> Arc<RunState> {
+        let deadline = self
+            .settings
+            .deadline
+            .and_then(|limit| Instant::now().checked_add(limit));
+        let run = {
+            let mut state = self.state.lock();
+            let id = state.schedule.submit(self.hosts.len(), deadline);
+            let run = Arc::new(make(id));
+            state.runs.insert(id, Arc::clone(&run));
+            run
+        };
+        if deadline.is_some() {
+            self.watch(&run);
+        }
+        self.hand_out();
+        run
+    }
+
+    /// Notes that a host's session is open.
+    pub(crate) fn opened(self: &Arc<Self>, run: RunId, host: usize) {
+        self.state.lock().schedule.opened(run, host);
+        self.hand_out();
+    }
+
+    /// Notes that a host's outcome was delivered.
+    pub(crate) fn ended(&self, run: RunId, host: usize) {
+        let mut state = self.state.lock();
+        if state.schedule.ended(run, host) {
+            state.forget(run);
+        }
+    }
+
+    /// Keeps a host's session, in the host's place, for its next command; gives it back if it is
+    /// not to be kept.
+    pub(crate) fn keep(
+        &self,
+        host: usize,
+        session: Box<dyn Connected>,
+    ) -> Option<Box<dyn Connected>> {
+        let mut state = self.state.lock();
+        if !state.schedule.keep(host) {
+            return Some(session);
+        }
+        state.sessions.insert(host, session);
+        None
+    }
+
+    /// Gives back a place whose session is gone.
+    pub(crate) fn release(&self) {
+        self.state.lock().schedule.release();
+    }
+
+    /// Puts a host back that met a limit of this machine, and returns how long to wait before
+    /// handing out again.
+    pub(crate) fn local_limit(&self, run: RunId, host: usize) -> Duration {
+        let now = Instant::now();
+        self.state
+            .lock()
+            .schedule
+            .local_limit(run, host, now)
+            .saturating_duration_since(now)
+    }
+
+    /// Puts a host back whose kept session was dead.
+    pub(crate) fn kept_died(&self, run: RunId, host: usize) {
+        self.state.lock().schedule.kept_died(run, host);
+    }
+
+    /// Ends the hosts of a run that wait, and with [`Flights::End`] those in flight too.
+    pub(crate) fn stop(&self, run: &RunState, cause: StopCause, flights: Flights) {
+        let cause = *run.stopped.get_or_init(|| cause);
+        if matches!(flights, Flights::End) {
+            run.scope.cancel();
+        }
+        let hosts = {
+            let mut state = self.state.lock();
+            let (hosts, over) = state.schedule.stop(run.id);
+            if over {
+                state.forget(run.id);
+            }
+            hosts
+        };
+        for host in hosts {
+            // It may have been begun before, and put back by a local limit or a dead session.
+            let visit = run.visit_so_far(host);
+            let end = End::Cancelled {
+                phase: Phase::Local,
+                cause,
+            };
+            let output = run.output();
+            let who = (host, &self.hosts);
+            run.deliver(Outcome::new(
+                who,
+                (end, Some(cause)),
+                output,
+                <_>::default(),
+                visit,
+            ));
+        }
+    }
+
+    pub(crate) fn counts(&self, run: RunId) -> Option<Counts> {
+        self.state.lock().schedule.counts(run)
+    }
+
+    /// Takes the idle sessions, and keeps none from here on.
+    pub(crate) fn close(&self) -> Vec<Box<dyn Connected>> {
+        let mut state = self.state.lock();
+        let hosts = state.schedule.close();
+        hosts
+            .into_iter()
+            .filter_map(|host| state.sessions.remove(&host))
+            .collect()
+    }
+
+    /// Begins all that can be begun, on waiting workers first.
+    pub(crate) fn hand_out(self: &Arc<Self>) {
+        self.end_overdue();
+        let now = Instant::now();
+        let (tasks, missing, mut workers) = {
+            let mut state = self.state.lock();
+            while let Some(task) = state.next(now) {
+                state.put(task);
+            }
+            let missing = state.queued.saturating_sub(state.parked);
+            state.parked += missing;
+            state.workers += missing;
+            (Arc::clone(&state.tasks), missing, state.workers - missing)
+        };
+        for n in 0..missing {
+            if let Err(error) = self.spawn_worker(&tasks, workers == 0) {
+                self.lacks_workers(&tasks, missing - n, &error);
+                break;
+            }
+            workers += 1;
+        }
+    }
+
+    /// Takes back workers that could not be started: others come for their tasks when they are
+    /// free, and if there are none at all, the hosts fail.
+    fn lacks_workers(&self, tasks: &Arc<Queue<Task>>, missing: usize, error: &io::Error) {
+        let workers = {
+            let mut state = self.state.lock();
+            // A queue that was replaced had all of its tasks taken.
+            if !Arc::ptr_eq(&state.tasks, tasks) {
+                return;
+            }
+            state.parked = state.parked.saturating_sub(missing);
+            state.workers -= missing;
+            state.workers
+        };
+        if workers == 0 {
+            while let Some(task) = tasks.try_pop() {
+                self.state.lock().queued -= 1;
+                worker::refuse(self, task, error);
+            }
+        }
+    }
+
+    /// Takes a task for a worker that is free; others that can be begun go to other workers.
+    /// `None`: the worker is to wait at the queue.
+    pub(crate) fn take(self: &Arc<Self>, tasks: &Arc<Queue<Task>>) -> Option<Task> {
+        let task = {
+            let mut state = self.state.lock();
+            let task = state.next(Instant::now());
+            if task.is_none() && Arc::ptr_eq(&state.tasks, tasks) {
+                state.parked += 1;
+            }
+            task
+        };
+        self.hand_out();
+        task
+    }
+
+    /// Notes that a worker left the queue with a task.
+    pub(crate) fn popped(&self, tasks: &Arc<Queue<Task>>) {
+        let mut state = self.state.lock();
+        if Arc::ptr_eq(&state.tasks, tasks) {
+            state.parked -= 1;
+            state.queued -= 1;
+        }
+    }
+
+    fn end_overdue(&self) {
+        loop {
+            let run = {
+                let state = self.state.lock();
+                let overdue = state.schedule.overdue(Instant::now());
+                overdue.and_then(|id| state.runs.get(&id).cloned())
+            };
+            let Some(run) = run else { return };
+            self.stop(&run, StopCause::Deadline, Flights::Leave);
+        }
+    }
+
+    /// Starts a worker: a green thread, or, where there is neither a stack for one nor another
+    /// worker, a plain thread, so that a run always ends.
+    fn spawn_worker(self: &Arc<Self>, tasks: &Arc<Queue<Task>>, only: bool) -> io::Result<()> {
+        let (engine, queue) = (Arc::clone(self), Arc::clone(tasks));
+        match sshoal_reactor::spawn(move || worker::work(&engine, &queue)) {
+            Ok(_) => Ok(()),
+            Err(_) if only => {
+                let (engine, queue) = (Arc::clone(self), Arc::clone(tasks));
+                let thread = std::thread::Builder::new().name("sshoal-worker".into());
+                thread
+                    .spawn(move || worker::work(&engine, &queue))
+                    .map(drop)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Ends the run's waiting hosts at its deadline; those in flight see their scope end.
+    fn watch(self: &Arc<Self>, run: &Arc<RunState>) {
+        let (engine, run) = (Arc::clone(self), Arc::clone(run));
+        // Without a green thread for it, the next worker that is free sees the deadline.
+        let _ = sshoal_reactor::spawn(move || {
+            if run.over.wait(&run.scope).is_err() && run.stopped.get().is_none() {
+                engine.stop(&run, StopCause::Deadline, Flights::End);
+            }
+        });
+    }
+}
+
+impl State {
+    fn next(&mut self, now: Instant) -> Option<Task> {
+        let start = self.schedule.next(now)?;
+        let run = Arc::clone(
+            self.runs
+                .get(&start.run)
+                .expect("a run lasts until it is over"),
+        );
+        let (kept, evicted) = match start.session {
+            Origin::Kept => (self.sessions.remove(&start.host), None),
+            Origin::Fresh { evicted } => (None, evicted.and_then(|h| self.sessions.remove(&h))),
+        };
+        Some(Task {
+            run,
+            host: start.host,
+            kept,
+            evicted,
+        })
+    }
+
+    fn put(&mut self, task: Task) {
+        // As many places as the pool has, and each task holds one: there is always room.
+        if self.tasks.push(task, &Scope::root()).is_err() {
+            unreachable!("the queue is closed only once no run is left");
+        }
+        self.queued += 1;
+    }
+
+    fn forget(&mut self, run: RunId) {
+        self.runs.remove(&run);
+        if self.schedule.is_idle() {
+            self.tasks.close();
+            self.tasks = Arc::new(Queue::bounded(self.size));
+            (self.queued, self.parked, self.workers) = (0, 0, 0);
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("hosts", &self.hosts.len())
+            .field("settings", &self.settings)
+            .field("bounds", &self.bounds)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,22 @@
+//! Why a pool could not be made; what goes wrong with one host is in its outcome.
+
+/// Why [`PoolBuilder::build`](crate::PoolBuilder::build) refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// There is nothing to run on.
+    #[error("the host list is empty")]
+    NoHosts,
+    /// A limit of no time would fail every host; no limit is `None`.
+    #[error("{name} is zero")]
+    ZeroTimeout {
+        /// The setter's name.
+        name: &'static str,
+    },
+    /// The folder for spilled output is none.
+    #[error("the folder for temporary files, {path}, is not a folder")]
+    SpillFolder {
+        /// The path that was given.
+        path: String,
+    },
+}

@@ -1,0 +1,38 @@
+//! Many hosts over a fixed number of SSH sessions.
+//!
+//! A [`Pool`] has hosts and bounds; [`Pool::run`] starts a command on all of them and returns a
+//! [`Run`], an iterator of [`Outcome`]s in the order in which hosts end. Hosts beyond the pool
+//! size wait their turn. One host's failure, stall or panic is that host's outcome and touches no
+//! other. Everything works alike from plain threads and from green threads.
+//!
+//! This crate knows neither sockets nor libssh2: a session is what `sshoal-session` makes.
+
+#![forbid(unsafe_code)]
+
+mod connector;
+mod each;
+mod engine;
+mod error;
+mod event;
+mod limits;
+mod outcome;
+mod output;
+mod pool;
+mod report;
+mod run;
+mod schedule;
+mod ssh;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use each::{Each, Reached, Visited};
+pub use error::PoolError;
+pub use event::{Collect, Detail, Event};
+pub use limits::{LocalLimits, raise_descriptor_limit};
+pub use outcome::{End, Outcome, StopCause};
+pub use output::{Collected, CollectedReader};
+pub use pool::{KeepOpen, Pool, PoolBuilder};
+pub use report::{Counts, Report};
+pub use run::{Events, Progress, Run, RunHandle, RunSpec};

@@ -1,0 +1,292 @@
+//! Many hosts over a fixed number of sessions: how a pool is made and what it is asked.
+//!
+//! The principal type is [`Pool`].
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sshoal_session::{Config, Host};
+
+use crate::connector::Connector;
+use crate::each::{Each, Reached, Values};
+use crate::engine::{Engine, Settings};
+use crate::error::PoolError;
+use crate::event::{Collect, Detail};
+use crate::limits::LocalLimits;
+use crate::run::{Job, Run, RunSpec, RunState};
+use crate::schedule::Bounds;
+use crate::ssh::Ssh;
+use crate::worker;
+
+/// Hosts, how to reach them, and how many at once.
+///
+/// A pool may have several runs at once, from several threads; its bounds hold for all of them
+/// together. Dropping it gives up sessions that are kept open, without a wait; runs under way go
+/// on until they end.
+#[derive(Debug)]
+pub struct Pool {
+    engine: Arc<Engine>,
+}
+
+/// Whether sessions stay open for the next command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum KeepOpen {
+    /// They do. An idle session counts against the pool size and gives way, the oldest first,
+    /// when a host without one has its turn.
+    Yes,
+    /// Each is closed after its command.
+    #[default]
+    No,
+}
+
+/// Makes a [`Pool`]; [`PoolBuilder::build`] checks everything at once.
+#[derive(Debug)]
+#[must_use]
+pub struct PoolBuilder {
+    hosts: Vec<Host>,
+    config: Arc<Config>,
+    size: Option<NonZeroUsize>,
+    handshakes: Option<NonZeroUsize>,
+    settings: Settings,
+}
+
+impl Pool {
+    /// Returns a builder of a pool of these hosts; a host that is listed twice runs twice.
+    pub fn builder(hosts: impl Into<Vec<Host>>, config: Arc<Config>) -> PoolBuilder {
+        let settings = Settings {
+            connect_timeout: config.connect_timeout(),
+            command_timeout: None,
+            deadline: None,
+            keep_open: false,
+            output_bytes_max: None,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            event_bytes_max: EVENT_BYTES_MAX,
+            spill_folder: None,
+        };
+        PoolBuilder {
+            hosts: hosts.into(),
+            config,
+            size: None,
+            handshakes: None,
+            settings,
+        }
+    }
+
+    /// Starts a command on all hosts. Does not wait.
+    pub fn run(&self, spec: impl Into<RunSpec>) -> Run {
+        let RunSpec {
+            command,
+            detail,
+            collect,
+        } = spec.into();
+        self.submit(Job::Command(command), detail, collect)
+    }
+
+    /// Starts a program on all hosts: a closure that is called once per host, on a green thread,
+    /// with the host's session open. Does not wait.
+    ///
+    /// A panic in it ends that host alone, as [`Error::Internal`](sshoal_session::Error). The
+    /// deadline and a cancellation reach waits of the program that are given its scope; neither
+    /// the command timeout nor a cancellation ends code that does not look. A green thread's
+    /// stack has 64 KiB: large buffers belong on the heap.
+    pub fn each<T, F>(&self, program: F) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
+        let values = Values::default();
+        let shared = Arc::clone(&values);
+        let program = Box::new(move |host: &Reached<'_>| {
+            let value = program(host);
+            shared.lock().insert(host.index(), value);
+        });
+        let run = self.submit(Job::Program(program), Detail::Outcomes, Collect::No);
+        Each::new(run, values)
+    }
+
+    /// Returns the hosts in input order.
+    pub fn hosts(&self) -> &[Host] {
+        &self.engine.hosts
+    }
+
+    /// Returns how many sessions may be live at once: what was asked for, at most one per host,
+    /// and no more than this machine allowed when the pool was made.
+    pub fn size(&self) -> usize {
+        self.engine.bounds.size
+    }
+
+    /// Closes idle sessions in order; those still at work are closed when they are done. Parks
+    /// until the idle ones are closed, each within its bounded time.
+    pub fn close(self) {
+        let sessions = self.engine.close();
+        let (count, queue) = (sessions.len(), Arc::new(parking_lot::Mutex::new(sessions)));
+        let close_all = |engine: Arc<Engine>, queue: Arc<parking_lot::Mutex<Vec<_>>>| {
+            loop {
+                let Some(session) = queue.lock().pop() else {
+                    return;
+                };
+                worker::close(session);
+                engine.release();
+                engine.hand_out();
+            }
+        };
+        let closers: Vec<_> = (1..count.min(CLOSERS_MAX))
+            .filter_map(|_| {
+                let (engine, queue) = (Arc::clone(&self.engine), Arc::clone(&queue));
+                sshoal_reactor::spawn(move || close_all(engine, queue)).ok()
+            })
+            .collect();
+        close_all(Arc::clone(&self.engine), queue);
+        for closer in closers {
+            // A closer cannot panic: each close is caught by itself.
+            let _ = closer.join();
+        }
+    }
+
+    fn submit(&self, job: Job, detail: Detail, collect: Collect) -> Run {
+        let engine = &self.engine;
+        let hosts = engine.hosts.len();
+        let make = |id| RunState::new(id, job, (detail, collect), hosts, &engine.settings);
+        Run::new(engine, engine.submit(make))
+    }
+}
+
+impl PoolBuilder {
+    /// Sets how many sessions may be live at once. Default: as many as there are hosts, at most
+    /// 512. Never more than [`LocalLimits`] allow.
+    pub fn size(mut self, size: NonZeroUsize) -> Self {
+        self.size = Some(size);
+        self
+    }
+
+    /// Sets how many sessions may be in the making at once. Default: 256 for each core.
+    ///
+    /// A handshake costs about half a millisecond of one core, so these are done in an eighth of
+    /// a second, far within any connect timeout; yet they are enough to keep a core busy over a
+    /// network with round trips of 15 ms, of which a handshake takes about eight.
+    pub fn handshakes(mut self, handshakes: NonZeroUsize) -> Self {
+        self.handshakes = Some(handshakes);
+        self
+    }
+
+    /// Sets the limit for everything until the command is accepted, from resolve to open; `None`
+    /// is no limit. Default: the configuration's, which is 10 s unless set (`ConnectTimeout`).
+    pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets the limit for the command itself, from its acceptance; `None` is no limit, which is
+    /// the default. A host whose output is not taken in time runs out of it too.
+    pub fn command_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.command_timeout = timeout;
+        self
+    }
+
+    /// Sets the limit for each run as a whole; `None` is no limit, which is the default. Hosts in
+    /// flight then end as timed out in their phase, hosts not begun as
+    /// [`End::Cancelled`](crate::End::Cancelled) in [`Phase::Local`](sshoal_session::Phase).
+    pub fn deadline(mut self, deadline: Option<Duration>) -> Self {
+        self.settings.deadline = deadline;
+        self
+    }
+
+    /// Sets whether sessions stay open for the next command. Default: [`KeepOpen::No`].
+    pub fn keep_open(mut self, keep_open: KeepOpen) -> Self {
+        self.settings.keep_open = keep_open == KeepOpen::Yes;
+        self
+    }
+
+    /// Sets how many bytes are collected of each stream of each host, before the rest is thrown
+    /// away and the stream is marked as truncated; `None` is all, which is the default.
+    pub fn output_bytes_max(mut self, bytes: Option<u64>) -> Self {
+        self.settings.output_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how much memory the collected output of one run may take; what is beyond it is in a
+    /// temporary file, as is what is beyond 1 MiB of a host. Default: 256 MiB.
+    pub fn memory_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.memory_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how many bytes of output of one run wait as events to be taken, before hosts are made
+    /// to wait; at least one piece of 32 KiB. Default: 4 MiB.
+    pub fn event_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.event_bytes_max = bytes;
+        self
+    }
+
+    /// Sets the folder for the temporary file. Default: the system's (`TMPDIR`).
+    pub fn spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.settings.spill_folder = Some(folder.into());
+        self
+    }
+
+    /// Makes the pool. Nothing is connected to.
+    ///
+    /// # Errors
+    /// The host list is empty, a limit is zero, or the folder for the temporary file is none.
+    pub fn build(self) -> Result<Pool, PoolError> {
+        let connector = Arc::new(Ssh::new(Arc::clone(&self.config)));
+        self.build_on(connector)
+    }
+
+    /// Makes the pool over whatever opens its sessions.
+    pub(crate) fn build_on(self, connector: Arc<dyn Connector>) -> Result<Pool, PoolError> {
+        let Self {
+            hosts,
+            size,
+            handshakes,
+            settings,
+            ..
+        } = self;
+        if hosts.is_empty() {
+            return Err(PoolError::NoHosts);
+        }
+        let limits = [
+            ("connect_timeout", settings.connect_timeout),
+            ("command_timeout", settings.command_timeout),
+            ("deadline", settings.deadline),
+        ];
+        if let Some((name, _)) = limits.into_iter().find(|(_, t)| *t == Some(Duration::ZERO)) {
+            return Err(PoolError::ZeroTimeout { name });
+        }
+        if let Some(folder) = settings
+            .spill_folder
+            .as_deref()
+            .filter(|folder| !folder.is_dir())
+        {
+            return Err(PoolError::SpillFolder {
+                path: folder.display().to_string(),
+            });
+        }
+        let asked = size.map_or(SIZE_DEFAULT, NonZeroUsize::get);
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let bounds = Bounds {
+            size: asked
+                .min(hosts.len())
+                .min(LocalLimits::find().sessions_max()),
+            handshakes: handshakes.map_or(cores * HANDSHAKES_PER_CORE, NonZeroUsize::get),
+        };
+        let engine = Engine::new(hosts.into(), connector, settings, bounds);
+        Ok(Pool {
+            engine: Arc::new(engine),
+        })
+    }
+}
+
+/// The default pool size, if there are as many hosts.
+const SIZE_DEFAULT: usize = 512;
+/// The default of handshakes in flight, for each core.
+const HANDSHAKES_PER_CORE: usize = 256;
+/// The default bound of memory for the collected output of a run.
+const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The default bound of output that waits as events.
+const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Green threads that close sessions at once.
+const CLOSERS_MAX: usize = 64;

@@ -1,0 +1,234 @@
+//! One command on all hosts of a pool: what to run, and the handle of what runs.
+//!
+//! The principal types are [`RunSpec`] and [`Run`].
+
+use std::iter::FusedIterator;
+use std::sync::Arc;
+
+use sshoal_reactor::Scope;
+
+use crate::engine::Engine;
+use crate::event::{Collect, Detail, Event};
+use crate::outcome::{Outcome, StopCause};
+use crate::report::Report;
+
+mod state;
+
+pub(crate) use state::{Flights, Job, RunState};
+
+/// What a run does on each host.
+///
+/// Anything that is a command's bytes can stand for it: `pool.run("uptime")`.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct RunSpec {
+    pub(crate) command: Vec<u8>,
+    pub(crate) detail: Detail,
+    pub(crate) collect: Collect,
+}
+
+/// A command under way on the hosts of a pool.
+///
+/// It is an iterator of outcomes in the order in which hosts end; it ends when all have. It takes
+/// what has happened off the run and parks the calling thread, plain or green, until more has.
+/// Dropping it cancels the run without waiting for it; see [`Run::cancel`].
+#[derive(Debug)]
+#[must_use = "a run that is dropped is cancelled"]
+pub struct Run {
+    engine: Arc<Engine>,
+    state: Arc<RunState>,
+    /// Never ends: a caller waits for a host's end, which always comes.
+    waiting: Scope,
+}
+
+/// The events of a run, in the order in which they happened; [`Run::events`] makes it.
+///
+/// Dropping it cancels the run without waiting for it.
+#[derive(Debug)]
+pub struct Events {
+    run: Run,
+}
+
+/// A handle to stop a run or ask after it from elsewhere; any number of clones.
+#[derive(Debug, Clone)]
+pub struct RunHandle {
+    engine: Arc<Engine>,
+    state: Arc<RunState>,
+}
+
+/// How many hosts of a run are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Not begun, or waiting for this machine to have room.
+    pub waiting: usize,
+    /// A session is being opened.
+    pub connecting: usize,
+    /// The command is being started, or runs.
+    pub running: usize,
+    /// Ended.
+    pub ended: usize,
+}
+
+impl RunSpec {
+    /// Returns a run of a command, given to each host's shell as it is.
+    pub fn new(command: impl Into<Vec<u8>>) -> Self {
+        let command = command.into();
+        Self {
+            command,
+            detail: Detail::default(),
+            collect: Collect::default(),
+        }
+    }
+
+    /// Sets which events the run makes. Default: [`Detail::Outcomes`].
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// Sets whether outcomes hold the hosts' output. Default: [`Collect::Yes`].
+    pub fn collect(mut self, collect: Collect) -> Self {
+        self.collect = collect;
+        self
+    }
+}
+
+impl<T: Into<Vec<u8>>> From<T> for RunSpec {
+    fn from(command: T) -> Self {
+        Self::new(command)
+    }
+}
+
+impl Run {
+    pub(crate) fn new(engine: &Arc<Engine>, state: Arc<RunState>) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            state,
+            waiting: Scope::root(),
+        }
+    }
+
+    /// Waits for all hosts that are left and returns their outcomes in input order. Parks.
+    pub fn report(mut self) -> Report {
+        let outcomes = self.by_ref().collect();
+        Report::new(outcomes, self.stopped_by())
+    }
+
+    /// Turns the run into an iterator of its events; [`RunSpec::detail`] says which there are.
+    #[must_use = "events that are dropped cancel the run"]
+    pub fn events(self) -> Events {
+        Events { run: self }
+    }
+
+    /// Returns a handle to stop the run, or to ask after it, from another thread.
+    pub fn handle(&self) -> RunHandle {
+        RunHandle {
+            engine: Arc::clone(&self.engine),
+            state: Arc::clone(&self.state),
+        }
+    }
+
+    /// Stops the run, as [`RunHandle::cancel`] does.
+    pub fn cancel(&self) {
+        self.engine
+            .stop(&self.state, StopCause::Caller, Flights::End);
+    }
+
+    /// Returns how many hosts the run is over.
+    pub fn total(&self) -> usize {
+        self.state.hosts
+    }
+
+    /// Returns what stopped the run early, if anything did.
+    pub fn stopped_by(&self) -> Option<StopCause> {
+        self.state.stopped.get().copied()
+    }
+
+    /// Takes the next event; `None` when all hosts have ended. Parks.
+    fn next_event(&mut self) -> Option<Event> {
+        let item = self.state.items.pop(&self.waiting).ok().flatten()?;
+        Some(item.event)
+    }
+}
+
+impl Iterator for Run {
+    type Item = Outcome;
+
+    fn next(&mut self) -> Option<Outcome> {
+        loop {
+            if let Event::Finished(outcome) = self.next_event()? {
+                return Some(outcome);
+            }
+        }
+    }
+}
+
+impl FusedIterator for Run {}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.state.over.is_set() {
+            // Nobody takes what comes from here on, and nothing waits to put it.
+            self.state.items.close();
+            self.cancel();
+        }
+    }
+}
+
+impl Events {
+    /// Returns a handle to stop the run, or to ask after it, from another thread.
+    pub fn handle(&self) -> RunHandle {
+        self.run.handle()
+    }
+
+    /// Returns what stopped the run early, if anything did.
+    pub fn stopped_by(&self) -> Option<StopCause> {
+        self.run.stopped_by()
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.run.next_event()
+    }
+}
+
+impl FusedIterator for Events {}
+
+impl RunHandle {
+    /// Stops the run: hosts that wait are not begun, those in flight are given up where they are.
+    /// Each ends as [`End::Cancelled`](crate::End::Cancelled), with the output it gave until then.
+    ///
+    /// Does not wait; the outcomes come by the run's iterator as always. What a remote command
+    /// does when its channel is closed under it is up to the host.
+    pub fn cancel(&self) {
+        self.engine
+            .stop(&self.state, StopCause::Caller, Flights::End);
+    }
+
+    /// Begins no more hosts, and lets those in flight end by themselves.
+    pub fn stop_starting(&self) {
+        self.engine
+            .stop(&self.state, StopCause::Caller, Flights::Leave);
+    }
+
+    /// Returns how many hosts are where.
+    pub fn progress(&self) -> Progress {
+        let over = self.state.over.is_set();
+        match self.engine.counts(self.state.id).filter(|_| !over) {
+            Some(counts) => Progress {
+                waiting: counts.waiting,
+                connecting: counts.connecting,
+                running: counts.running,
+                ended: counts.ended,
+            },
+            None => Progress {
+                ended: self.state.hosts,
+                ..Progress::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the workers and the caller share of one run.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime};
+
+use parking_lot::Mutex;
+use sshoal_reactor::sync::{Event as Flag, Queue, Semaphore};
+use sshoal_reactor::{Scope, Stop};
+use sshoal_session::OutputStream;
+
+use crate::each::Reached;
+use crate::engine::Settings;
+use crate::event::{Collect, Detail, Event, Item};
+use crate::outcome::{Outcome, StopCause, Visit};
+use crate::output::HostOutput;
+use crate::schedule::RunId;
+use crate::store::Store;
+use crate::worker::CHUNK_MAX;
+
+/// Whether hosts in flight end with the run, or by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flights {
+    End,
+    Leave,
+}
+
+/// What is done with a session.
+pub(crate) enum Job {
+    Command(Vec<u8>),
+    Program(Program),
+}
+
+/// Runs on the host's worker; the pool keeps no result of it.
+pub(crate) type Program = Box<dyn Fn(&Reached<'_>) + Send + Sync>;
+
+/// What the workers and the caller share of one run.
+pub(crate) struct RunState {
+    pub(crate) id: RunId,
+    pub(crate) job: Job,
+    pub(crate) detail: Detail,
+    pub(crate) collect: Collect,
+    /// Ends at the run's deadline, or when it is cancelled; hosts in flight work within it.
+    pub(crate) scope: Scope,
+    /// Set before the scope is cancelled, so that who sees it end can tell why.
+    pub(crate) stopped: OnceLock<StopCause>,
+    /// Set when every host has its outcome.
+    pub(crate) over: Flag,
+    /// Events to take: room for every host's two, and for as much output as `room` admits, so
+    /// that nobody waits to put one here.
+    pub(super) items: Queue<Item>,
+    /// Permits for pieces of output in `items`, each of `CHUNK_MAX` bytes at most.
+    room: Semaphore,
+    store: Arc<Store>,
+    output_bytes_max: Option<u64>,
+    pub(super) hosts: usize,
+    delivered: AtomicUsize,
+    /// Hosts that were begun and put back. A leaf lock.
+    earlier: Mutex<HashMap<usize, (Visit, Instant)>>,
+}
+
+impl RunState {
+    pub(crate) fn new(
+        id: RunId,
+        job: Job,
+        (detail, collect): (Detail, Collect),
+        hosts: usize,
+        settings: &Settings,
+    ) -> Self {
+        let room = settings.event_bytes_max.div_ceil(CHUNK_MAX).max(1);
+        let folder = settings.spill_folder.clone();
+        Self {
+            id,
+            job,
+            detail,
+            collect,
+            scope: Scope::root().child(settings.deadline),
+            stopped: OnceLock::new(),
+            over: Flag::new(),
+            items: Queue::bounded(hosts * 2 + room),
+            room: Semaphore::new(room),
+            store: Arc::new(Store::new(settings.memory_bytes_max, folder)),
+            output_bytes_max: settings.output_bytes_max,
+            hosts,
+            delivered: AtomicUsize::new(0),
+            earlier: Mutex::default(),
+        }
+    }
+
+    /// Returns an empty output for a host.
+    pub(crate) fn output(&self) -> HostOutput {
+        HostOutput::new(&self.store, self.output_bytes_max)
+    }
+
+    /// Notes that a host is begun, again or for the first time; returns what is known of it.
+    pub(crate) fn begin(&self, host: usize) -> (Visit, Instant) {
+        if let Some(earlier) = self.earlier.lock().remove(&host) {
+            return earlier;
+        }
+        if self.detail != Detail::Outcomes {
+            self.put(Item {
+                event: Event::Started { index: host },
+                _room: None,
+            });
+        }
+        let started = Some(SystemTime::now());
+        (
+            Visit {
+                started,
+                ..Visit::default()
+            },
+            Instant::now(),
+        )
+    }
+
+    /// Remembers a host that is put back.
+    pub(crate) fn put_back(&self, host: usize, visit: Visit, began: Instant) {
+        self.earlier.lock().insert(host, (visit, began));
+    }
+
+    /// Returns what is known of a host that waits.
+    pub(crate) fn visit_so_far(&self, host: usize) -> Visit {
+        match self.earlier.lock().remove(&host) {
+            Some((visit, began)) => Visit {
+                duration: began.elapsed(),
+                ..visit
+            },
+            None => Visit::default(),
+        }
+    }
+
+    /// Passes output on to the caller; parks while too much of it waits to be taken.
+    pub(crate) fn pass_on(
+        &self,
+        index: usize,
+        (stream, bytes): (OutputStream, &[u8]),
+        scope: &Scope,
+    ) -> Result<(), Stop> {
+        let room = self.room.acquire(scope)?;
+        let event = Event::Output {
+            index,
+            stream,
+            bytes: bytes.to_vec(),
+        };
+        self.put(Item {
+            event,
+            _room: Some(room),
+        });
+        Ok(())
+    }
+
+    /// Hands a host's one outcome to the caller.
+    pub(crate) fn deliver(&self, outcome: Outcome) {
+        self.put(Item {
+            event: Event::Finished(outcome),
+            _room: None,
+        });
+        // Counted after it was put: the last to count sees all of them put.
+        if self.delivered.fetch_add(1, Ordering::AcqRel) + 1 == self.hosts {
+            // In this order: who sees the iterator's end can count on the run being over.
+            self.over.set();
+            self.items.close();
+        }
+    }
+
+    fn put(&self, item: Item) {
+        // Refused only if the caller dropped the run; nobody misses it then.
+        let _ = self.items.push(item, &Scope::root());
+    }
+}
+
+impl fmt::Debug for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunState")
+            .field("hosts", &self.hosts)
+            .field("delivered", &self.delivered)
+            .field("stopped", &self.stopped)
+            .finish_non_exhaustive()
+    }
+}

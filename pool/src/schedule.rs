@@ -1,0 +1,371 @@
+//! Which host is next: the pool's bookkeeping as a pure state machine that is told the time.
+//!
+//! It knows hosts by number only and does nothing itself: [`Schedule::next`] says what to begin,
+//! and the caller reports what became of it. The laws it keeps, whatever the order of calls: live
+//! sessions never exceed the pool size and handshakes their own bound (P1), and every host of a
+//! run ends exactly once (P2). A host that meets a limit of this machine goes back to the end of
+//! its queue, and fewer sessions are begun from then on (P6).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+mod kept;
+
+use kept::Kept;
+
+/// The bounds of a pool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Live sessions at once, kept ones included.
+    pub(crate) size: usize,
+    /// Handshakes in flight at once.
+    pub(crate) handshakes: usize,
+}
+
+/// One run's number, never used twice in a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RunId(u64);
+
+/// What the caller is to begin; it holds one place in the pool until [`Schedule::release`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Start {
+    pub(crate) run: RunId,
+    pub(crate) host: usize,
+    pub(crate) session: Origin,
+}
+
+/// Where the session for a start comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The host's kept session; no handshake.
+    Kept,
+    /// A fresh one; the place of the kept session of `evicted`, which is to be closed before.
+    Fresh { evicted: Option<usize> },
+}
+
+/// How many hosts of a run are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) waiting: usize,
+    pub(crate) connecting: usize,
+    pub(crate) running: usize,
+    pub(crate) ended: usize,
+}
+
+/// A pool's hosts, places and handshakes.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    bounds: Bounds,
+    /// Sessions at once as local limits allow, 1 to `bounds.size`: falls to what was live when a
+    /// limit was met, and rises by one with as many sessions opened since.
+    ceiling: usize,
+    /// Sessions opened since the ceiling last moved.
+    opened: usize,
+    /// No fresh session before this moment, unless a place is given back.
+    hold: Option<Instant>,
+    /// Local limits met in a row; the hold doubles with each.
+    strikes: u32,
+    /// Places taken: hosts in flight, sessions being closed, and kept sessions.
+    live: usize,
+    connecting: usize,
+    kept: Kept,
+    runs: BTreeMap<RunId, RunHosts>,
+    /// The run served last; the next one in order is served first.
+    turn: RunId,
+    /// The number of the run submitted last.
+    submitted: u64,
+    /// Set by `close`: sessions are not kept any longer.
+    closed: bool,
+}
+
+/// The hosts of one run.
+#[derive(Debug)]
+struct RunHosts {
+    /// Hosts to begin, next one first.
+    waiting: VecDeque<usize>,
+    states: Vec<State>,
+    counts: Counts,
+    deadline: Option<Instant>,
+    /// Set by `stop`: no host of it is begun any more, not even one that is put back.
+    stopped: bool,
+}
+
+/// Where a host is in its run.
+/// Waiting → Connecting | Running; Connecting → Running | Waiting | Ended;
+/// Running → Waiting (its kept session had died) | Ended; Waiting → Ended (the run was stopped).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Connecting,
+    Running,
+    Ended,
+}
+
+impl Schedule {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        assert!(
+            bounds.size > 0 && bounds.handshakes > 0,
+            "a bound of 0 would never end"
+        );
+        Self {
+            bounds,
+            ceiling: bounds.size,
+            opened: 0,
+            hold: None,
+            strikes: 0,
+            live: 0,
+            connecting: 0,
+            kept: Kept::default(),
+            runs: BTreeMap::new(),
+            turn: RunId(0),
+            submitted: 0,
+            closed: false,
+        }
+    }
+
+    /// Adds a run over hosts `0..hosts`; those with a kept session come first, since a session
+    /// that is used cannot be evicted.
+    pub(crate) fn submit(&mut self, hosts: usize, deadline: Option<Instant>) -> RunId {
+        self.submitted += 1;
+        let id = RunId(self.submitted);
+        let (kept, fresh): (Vec<usize>, Vec<usize>) =
+            (0..hosts).partition(|host| self.kept.contains(*host));
+        let run = RunHosts {
+            waiting: kept.into_iter().chain(fresh).collect(),
+            states: vec![State::Waiting; hosts],
+            counts: Counts {
+                waiting: hosts,
+                ..Counts::default()
+            },
+            deadline,
+            stopped: false,
+        };
+        self.runs.insert(id, run);
+        id
+    }
+
+    /// Returns what can be begun at `now`, if anything; runs take turns.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Start> {
+        let after = (
+            std::ops::Bound::Excluded(self.turn),
+            std::ops::Bound::Unbounded,
+        );
+        let ids = self.runs.range(after).chain(self.runs.range(..=self.turn));
+        let fresh = self.fresh_allowed(now);
+        let (id, host, kept) = ids
+            .filter(|(_, run)| !run.is_over(now))
+            .filter_map(|(id, run)| Some((*id, *run.waiting.front()?)))
+            .map(|(id, host)| (id, host, self.kept.contains(host)))
+            .find(|(_, _, kept)| *kept || fresh)?;
+        self.turn = id;
+        let session = if kept {
+            self.kept.take(host);
+            Origin::Kept
+        } else {
+            self.connecting += 1;
+            // A place is given to one host at a time: with all taken, the oldest kept one's.
+            let evicted = if self.live < self.bounds.size.min(self.ceiling) {
+                self.live += 1;
+                None
+            } else {
+                self.kept.take_oldest()
+            };
+            Origin::Fresh { evicted }
+        };
+        let run = self.runs.get_mut(&id).expect("the run was found above");
+        run.waiting.pop_front();
+        run.enter(
+            host,
+            if kept {
+                State::Running
+            } else {
+                State::Connecting
+            },
+        );
+        Some(Start {
+            run: id,
+            host,
+            session,
+        })
+    }
+
+    /// Notes that a host's session is open: its handshake is over.
+    pub(crate) fn opened(&mut self, run: RunId, host: usize) {
+        self.leave_handshake(run, host);
+        self.strikes = 0;
+        self.opened += 1;
+        if self.opened >= self.ceiling && self.ceiling < self.bounds.size {
+            self.ceiling += 1;
+            self.opened = 0;
+        }
+    }
+
+    /// Notes a host's one outcome; returns whether it was the run's last. The place is still
+    /// taken.
+    pub(crate) fn ended(&mut self, run: RunId, host: usize) -> bool {
+        if self.state(run, host) == Some(State::Connecting) {
+            self.leave_handshake(run, host);
+        }
+        let hosts = self
+            .runs
+            .get_mut(&run)
+            .expect("a run lasts until its last host has ended");
+        hosts.enter(host, State::Ended);
+        self.forget_if_over(run)
+    }
+
+    /// Gives back the place of a host that ended, its session being closed.
+    pub(crate) fn release(&mut self) {
+        debug_assert!(self.live > self.kept.len(), "a place is given back once");
+        self.live -= 1;
+        self.hold = None;
+    }
+
+    /// Leaves the place of a host whose command has ended to its idle session; returns whether it
+    /// may be kept.
+    pub(crate) fn keep(&mut self, host: usize) -> bool {
+        if self.closed || self.kept.contains(host) || self.live > self.ceiling {
+            return false;
+        }
+        self.kept.put(host);
+        true
+    }
+
+    /// Puts a host that met a limit of this machine back to the end of its queue and gives its
+    /// place back; returns the moment to call [`Schedule::next`] again at the latest.
+    pub(crate) fn local_limit(&mut self, run: RunId, host: usize, now: Instant) -> Instant {
+        self.requeue(run, host);
+        self.live -= 1;
+        self.ceiling = self.live.clamp(1, self.ceiling);
+        self.opened = 0;
+        let until = now + HOLD_MIN.saturating_mul(1 << self.strikes).min(HOLD_MAX);
+        self.strikes = (self.strikes + 1).min(STRIKES_MAX);
+        self.hold = self.hold.max(Some(until));
+        until
+    }
+
+    /// Puts a host whose kept session had died back, to begin with a fresh one; its place is
+    /// given back.
+    pub(crate) fn kept_died(&mut self, run: RunId, host: usize) {
+        self.requeue(run, host);
+        self.live -= 1;
+    }
+
+    /// Ends all hosts of a run that wait; returns them, and whether these were its last.
+    pub(crate) fn stop(&mut self, run: RunId) -> (Vec<usize>, bool) {
+        let Some(hosts) = self.runs.get_mut(&run) else {
+            return (Vec::new(), false);
+        };
+        hosts.stopped = true;
+        let stopped: Vec<usize> = std::mem::take(&mut hosts.waiting).into();
+        for host in &stopped {
+            hosts.enter(*host, State::Ended);
+        }
+        // An empty list means that the run is ended by a host in flight, not here.
+        let over = !stopped.is_empty() && self.forget_if_over(run);
+        (stopped, over)
+    }
+
+    /// Returns a run that is stopped or past its deadline while hosts of it wait;
+    /// [`Schedule::stop`] is what to do with it.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<RunId> {
+        let found = self
+            .runs
+            .iter()
+            .find(|(_, run)| run.is_over(now) && !run.waiting.is_empty());
+        found.map(|(id, _)| *id)
+    }
+
+    /// Keeps no session from here on; returns the hosts whose idle sessions are to be closed.
+    /// Their places are taken until each is released.
+    pub(crate) fn close(&mut self) -> Vec<usize> {
+        self.closed = true;
+        std::iter::from_fn(|| self.kept.take_oldest()).collect()
+    }
+
+    pub(crate) fn counts(&self, run: RunId) -> Option<Counts> {
+        self.runs.get(&run).map(|run| run.counts)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    fn fresh_allowed(&self, now: Instant) -> bool {
+        self.connecting < self.bounds.handshakes
+            && self.hold.is_none_or(|until| until <= now)
+            && (self.live < self.bounds.size.min(self.ceiling) || self.kept.len() > 0)
+    }
+
+    fn state(&self, run: RunId, host: usize) -> Option<State> {
+        self.runs.get(&run).map(|run| run.states[host])
+    }
+
+    fn leave_handshake(&mut self, run: RunId, host: usize) {
+        let run = self
+            .runs
+            .get_mut(&run)
+            .expect("a run lasts until its last host has ended");
+        assert_eq!(run.states[host], State::Connecting, "a handshake ends once");
+        run.enter(host, State::Running);
+        self.connecting -= 1;
+    }
+
+    fn requeue(&mut self, run: RunId, host: usize) {
+        if self.state(run, host) == Some(State::Connecting) {
+            self.leave_handshake(run, host);
+        }
+        let run = self
+            .runs
+            .get_mut(&run)
+            .expect("a run lasts until its last host has ended");
+        run.enter(host, State::Waiting);
+        run.waiting.push_back(host);
+    }
+
+    fn forget_if_over(&mut self, run: RunId) -> bool {
+        let over = self
+            .runs
+            .get(&run)
+            .is_some_and(|run| run.counts.ended == run.states.len());
+        if over {
+            self.runs.remove(&run);
+        }
+        over
+    }
+}
+
+impl RunHosts {
+    fn is_over(&self, now: Instant) -> bool {
+        self.stopped || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn enter(&mut self, host: usize, state: State) {
+        let before = std::mem::replace(&mut self.states[host], state);
+        assert_ne!(before, State::Ended, "a host ends once");
+        *self.counts.of(before) -= 1;
+        *self.counts.of(state) += 1;
+    }
+}
+
+impl Counts {
+    fn of(&mut self, state: State) -> &mut usize {
+        match state {
+            State::Waiting => &mut self.waiting,
+            State::Connecting => &mut self.connecting,
+            State::Running => &mut self.running,
+            State::Ended => &mut self.ended,
+        }
+    }
+}
+
+/// The first wait after a local limit; short, since one of our own sessions often ends soon.
+const HOLD_MIN: Duration = Duration::from_millis(20);
+/// The longest wait; a port in TIME_WAIT comes back within a minute, so asking is cheap enough.
+const HOLD_MAX: Duration = Duration::from_secs(1);
+/// Doublings of the hold, enough to reach `HOLD_MAX`.
+const STRIKES_MAX: u32 = 6;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The pool's sessions, as `sshoal-session` makes them.
+
+use std::sync::Arc;
+
+use sshoal_reactor::Scope;
+use sshoal_session::{ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Session, Timings};
+
+use crate::connector::{Connected, Connector, NotStarted, Running};
+
+/// Opens SSH sessions, all by one configuration.
+pub(crate) struct Ssh {
+    config: Arc<Config>,
+}
+
+impl Ssh {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self { config }
+    }
+}
+
+impl Connector for Ssh {
+    fn connect(
+        &self,
+        host: &Host,
+        scope: &Scope,
+        timings: &mut Timings,
+    ) -> Result<Box<dyn Connected>, Error> {
+        let session = Session::connect_in(host, &self.config, scope, timings)?;
+        Ok(Box::new(session))
+    }
+}
+
+impl Connected for Session {
+    fn start<'a>(
+        &'a self,
+        command: &[u8],
+        scope: &Scope,
+    ) -> Result<Box<dyn Running + 'a>, NotStarted> {
+        if !self.is_open() {
+            let error = ApiMisuse::SessionClosed.into();
+            return Err(NotStarted {
+                error,
+                asked: false,
+            });
+        }
+        // From here on the request may have left before an error shows.
+        let child = self.command(command).no_stdin().scope(scope).spawn();
+        let child = child.map_err(|error| NotStarted { error, asked: true })?;
+        Ok(Box::new(child))
+    }
+
+    fn close(self: Box<Self>) {
+        // The outcome is delivered: how the goodbye went is nobody's concern.
+        let _ = Self::close(*self);
+    }
+
+    fn session(&self) -> Option<&Session> {
+        Some(self)
+    }
+}
+
+impl Running for Child {
+    fn read(&self, buf: &mut [u8], scope: &Scope) -> Result<Option<(OutputStream, usize)>, Error> {
+        Self::read(self, buf, scope)
+    }
+
+    fn wait(&self, scope: &Scope) -> Result<Exit, Error> {
+        Self::wait(self, scope)
+    }
+}

@@ -1,0 +1,10 @@
+//! Runs of pools whose sessions are made up: no server, no network.
+
+mod fake;
+mod faults;
+mod kept;
+mod limits;
+mod order;
+mod output;
+mod stop;
+mod threads;

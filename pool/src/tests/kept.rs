@@ -1,0 +1,132 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sshoal_session::Kind;
+
+use super::fake::*;
+use crate::{End, KeepOpen};
+
+#[test]
+fn kept_sessions_serve_round_after_round() {
+    let fake = Fake::new(Script::printing(b"."));
+    let pool = fake.pool_of(builder(100).keep_open(KeepOpen::Yes));
+    for _ in 0..10 {
+        assert!(pool.run("x").report().is_success());
+    }
+    assert_eq!(
+        fake.gauges.connects.load(Ordering::Relaxed),
+        100,
+        "no new connection"
+    );
+    fake.gauges.live.wait_for(100);
+    pool.close();
+    fake.gauges.live.wait_for(0);
+    assert_eq!(
+        fake.gauges.closes.load(Ordering::Relaxed),
+        100,
+        "all in order"
+    );
+}
+
+#[test]
+fn without_keeping_every_session_is_closed_in_order() {
+    let fake = Fake::new(Script::default());
+    let pool = fake.pool_of(builder(30).size(count(4)));
+    assert!(pool.run("x").report().is_success());
+    fake.gauges.live.wait_for(0);
+    assert_eq!(fake.gauges.closes.load(Ordering::Relaxed), 30);
+}
+
+#[test]
+fn a_kept_session_that_died_is_replaced_once() {
+    let fake = Fake::new(Script::printing(b"."));
+    let pool = fake.pool_of(builder(20).size(count(20)).keep_open(KeepOpen::Yes));
+    assert!(pool.run("x").report().is_success());
+    fake.gauges.live.wait_for(20);
+    fake.dead.lock().extend(["h3".to_owned(), "h9".to_owned()]);
+    let report = pool.run("x").report();
+    assert!(report.is_success());
+    for outcome in &report {
+        let attempts = if [3, 9].contains(&outcome.index()) {
+            2
+        } else {
+            1
+        };
+        assert_eq!(outcome.attempts(), attempts);
+    }
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 22);
+}
+
+/// P7: a fresh session that breaks before its command was accepted is not tried again, nor is a
+/// kept one that breaks when the command may have been asked for.
+#[test]
+fn nothing_is_tried_again_once_the_command_may_have_started() {
+    fn lost() -> sshoal_session::Error {
+        let source = std::io::ErrorKind::ConnectionReset.into();
+        sshoal_session::Error::Disconnected {
+            phase: sshoal_session::Phase::Open,
+            source,
+        }
+    }
+    let fake = Fake::new(Script {
+        start: Step::Fails(lost),
+        ..Script::default()
+    });
+    let pool = fake.pool_of(builder(1).keep_open(KeepOpen::Yes));
+    let report = pool.run("x").report();
+    assert_eq!(
+        (report[0].end().kind(), report[0].attempts()),
+        (Some(Kind::Reset), 1)
+    );
+    // The program leaves the session kept, and the command then finds it to break.
+    assert!(
+        pool.each(|_| ())
+            .in_order()
+            .pop()
+            .unwrap()
+            .into_result()
+            .is_ok()
+    );
+    fake.gauges.live.wait_for(1);
+    let report = pool.run("x").report();
+    assert_eq!(
+        (report[0].end().kind(), report[0].attempts()),
+        (Some(Kind::Reset), 1)
+    );
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 2);
+}
+
+/// Kept sessions count against the size: with room for four, ten hosts take turns at it.
+#[test]
+fn kept_sessions_give_way_within_the_pool_size() {
+    let fake = Fake::new(Script::default());
+    let pool = fake.pool_of(builder(10).size(count(4)).keep_open(KeepOpen::Yes));
+    for _ in 0..5 {
+        assert!(pool.run("x").report().is_success());
+    }
+    assert!(
+        fake.gauges.live.highest() <= 4,
+        "P1: {}",
+        fake.gauges.live.highest()
+    );
+    let connects = fake.gauges.connects.load(Ordering::Relaxed);
+    assert!(connects < 50, "some rounds found sessions open: {connects}");
+    drop(pool);
+    fake.gauges.live.wait_for(0);
+}
+
+#[test]
+fn a_host_that_failed_is_not_kept() {
+    let stalls = Script {
+        run: Step::Stalls,
+        ..Script::default()
+    };
+    let fake = Fake::new(Script::default()).with(1, stalls);
+    let limit = Some(Duration::from_millis(30));
+    let pool = fake.pool_of(builder(2).keep_open(KeepOpen::Yes).command_timeout(limit));
+    for _ in 0..2 {
+        let report = pool.run("x").report();
+        assert!(matches!(report[1].end(), End::Failed(_)));
+    }
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 3);
+}

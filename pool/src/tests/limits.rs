@@ -1,0 +1,33 @@
+use super::fake::*;
+use crate::KeepOpen;
+use std::time::Duration;
+
+/// P6: the machine has room for seven sessions where fifty are tried: all hosts succeed, at
+/// their first attempt, and the pool settles near what fits.
+#[test]
+fn hosts_that_meet_a_local_limit_wait_and_never_fail() {
+    for keep in [KeepOpen::No, KeepOpen::Yes] {
+        let fake = Fake::new(Script::printing(b".")).room(7);
+        let report = fake
+            .pool_of(builder(300).size(count(50)).keep_open(keep))
+            .run("x")
+            .report();
+        assert_eq!(report.counts().succeeded, 300);
+        assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
+        assert!(fake.gauges.live.highest() <= 50);
+    }
+}
+
+/// With no room at all the hosts wait, and only the deadline ends them, as not run.
+#[test]
+fn hosts_without_room_wait_until_the_deadline() {
+    let fake = Fake::new(Script::default()).room(0);
+    let limit = Duration::from_millis(200);
+    let report = fake
+        .pool_of(builder(20).deadline(Some(limit)))
+        .run("x")
+        .report();
+    assert_eq!(report.counts().cancelled, 20);
+    assert_eq!(report.stopped_by(), Some(crate::StopCause::Deadline));
+    assert!(report.outcomes().iter().all(|o| o.attempts() == 0));
+}

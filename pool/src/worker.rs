@@ -1,0 +1,119 @@
+//! What a worker does: one host after the other, each from its session to its outcome.
+//!
+//! Nothing that happens with one host leaves its [`Flight`]: an error ends it, a panic is caught
+//! around it, and its place is given back whatever the end.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use sshoal_reactor::Scope;
+use sshoal_reactor::sync::Queue;
+use sshoal_session::{Error, Phase, Timings};
+
+use crate::connector::Connected;
+use crate::engine::{Engine, Task};
+use crate::outcome::{End, Outcome};
+
+mod flight;
+
+pub(crate) use flight::CHUNK_MAX;
+use flight::{Fault, Flight};
+
+/// Takes hosts from the queue until it is closed.
+pub(crate) fn work(engine: &Arc<Engine>, tasks: &Arc<Queue<Task>>) {
+    let forever = Scope::root();
+    let mut buf = Vec::new();
+    let mut next = None;
+    loop {
+        let task = match next.take() {
+            Some(task) => task,
+            None => match tasks.pop(&forever) {
+                Ok(Some(task)) => {
+                    engine.popped(tasks);
+                    task
+                }
+                Ok(None) | Err(_) => return,
+            },
+        };
+        fly(engine, task, &mut buf);
+        next = engine.take(tasks);
+    }
+}
+
+/// Fails a host for which this machine has no thread of any sort.
+pub(crate) fn refuse(engine: &Engine, task: Task, error: &io::Error) {
+    let run = &task.run;
+    let source = io::Error::new(error.kind(), error.to_string());
+    let end = End::Failed(Error::Local {
+        phase: Phase::Local,
+        source,
+    });
+    let (visit, timings) = (run.visit_so_far(task.host), Timings::default());
+    let who = (task.host, &engine.hosts);
+    run.deliver(Outcome::new(who, (end, None), run.output(), timings, visit));
+    engine.ended(run.id, task.host);
+    engine.release();
+}
+
+/// Takes one host to its outcome, or back to the queue.
+fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
+    let Task {
+        run,
+        host: index,
+        kept,
+        evicted,
+    } = task;
+    if let Some(evicted) = evicted {
+        close(evicted);
+    }
+    let (mut visit, began) = run.begin(index);
+    let mut flight = Flight::new(engine, &run, (index, kept.is_some()));
+    // Outside of what a panic unwinds, so that it is dropped after.
+    let mut session = kept;
+    let flown = catch_unwind(AssertUnwindSafe(|| flight.go(&mut session, buf)));
+    let (end, stopped_by) = match flown {
+        Ok(Ok(exit)) => (exit.into(), None),
+        Ok(Err(Fault::Failed(error))) => flight.judge(error),
+        Ok(Err(Fault::LocalLimit)) => {
+            drop(session);
+            run.put_back(index, visit, began);
+            let wait = engine.local_limit(run.id, index);
+            // The run may be stopped, and the host is then not to wait.
+            engine.hand_out();
+            sshoal_reactor::sleep(wait);
+            return;
+        }
+        Ok(Err(Fault::KeptDied)) => {
+            drop(session);
+            visit.attempts += 1;
+            run.put_back(index, visit, began);
+            engine.kept_died(run.id, index);
+            return;
+        }
+        Err(panic) => {
+            let message = panic_message(panic.as_ref());
+            (
+                End::Failed(Error::Internal {
+                    phase: flight.phase(),
+                    message,
+                }),
+                None,
+            )
+        }
+    };
+    visit.attempts += 1;
+    visit.duration = began.elapsed();
+    flight.land(session, (end, stopped_by), visit);
+}
+
+/// Closes a session; a panic in it ends there.
+pub(crate) fn close(session: Box<dyn Connected>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| session.close()));
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}

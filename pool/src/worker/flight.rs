@@ -1,0 +1,296 @@
+//! One host under way: from its session through its command to its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sshoal_reactor::{Scope, Status, Stop};
+use sshoal_session::{Error, Exit, OutputStream, Phase, Timings};
+
+use super::close;
+use crate::connector::{Connected, NotStarted, Running};
+use crate::each::Reached;
+use crate::engine::Engine;
+use crate::event::{Collect, Detail};
+use crate::limits;
+use crate::outcome::{End, Outcome, StopCause, Visit};
+use crate::output::HostOutput;
+use crate::run::{Job, RunState};
+
+/// One host under way.
+pub(super) struct Flight<'a> {
+    engine: &'a Arc<Engine>,
+    run: &'a RunState,
+    index: usize,
+    /// Whether the session was a kept one.
+    kept: bool,
+    output: HostOutput,
+    timings: Timings,
+    stage: Stage,
+}
+
+/// How far a flight is, for a panic's phase.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Connect,
+    Open,
+    Run,
+}
+
+/// Why a host did not get to the end of its command.
+pub(super) enum Fault {
+    Failed(Error),
+    /// This machine had no room; the host waits (P6).
+    LocalLimit,
+    /// The kept session was dead, and the command was not asked for on it (P7).
+    KeptDied,
+}
+
+impl<'a> Flight<'a> {
+    pub(super) fn new(
+        engine: &'a Arc<Engine>,
+        run: &'a RunState,
+        (index, kept): (usize, bool),
+    ) -> Self {
+        Self {
+            engine,
+            run,
+            index,
+            kept,
+            output: run.output(),
+            timings: Timings::default(),
+            stage: Stage::Connect,
+        }
+    }
+
+    /// Delivers the outcome, and keeps, closes or gives up the session.
+    pub(super) fn land(
+        self,
+        mut session: Option<Box<dyn Connected>>,
+        (end, stopped_by): (End, Option<StopCause>),
+        visit: Visit,
+    ) {
+        let Self {
+            engine,
+            run,
+            index,
+            output,
+            timings,
+            ..
+        } = self;
+        let orderly = matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
+        let mut kept = false;
+        if orderly && engine.settings.keep_open {
+            // Before the outcome is out: the caller's next command is to find it.
+            let before = session.take().expect("a command ran on it");
+            session = engine.keep(index, before);
+            kept = session.is_none();
+        }
+        let who = (index, &engine.hosts);
+        run.deliver(Outcome::new(who, (end, stopped_by), output, timings, visit));
+        engine.ended(run.id, index);
+        if kept {
+            return;
+        }
+        match session {
+            Some(session) if orderly => close(session),
+            // After a timeout, an error or a panic it is in no state to say goodbye.
+            session => drop(session),
+        }
+        engine.release();
+    }
+
+    pub(super) fn go(
+        &mut self,
+        session: &mut Option<Box<dyn Connected>>,
+        buf: &mut Vec<u8>,
+    ) -> Result<Exit, Fault> {
+        let opening = self.run.scope.child(self.engine.settings.connect_timeout);
+        if session.is_none() {
+            *session = Some(self.connect(&opening)?);
+        }
+        let session = session.as_deref().expect("it was kept or is connected");
+        match &self.run.job {
+            Job::Command(command) => self.command(session, command, &opening, buf),
+            Job::Program(program) => {
+                self.stage = Stage::Run;
+                let began = Instant::now();
+                let host = &self.engine.hosts[self.index];
+                let scope = self.run.scope.child(None);
+                program(&Reached::new((self.index, host), session, &scope));
+                self.timings.add(Phase::Run, began.elapsed());
+                Ok(Exit::Status(0))
+            }
+        }
+    }
+
+    fn connect(&mut self, opening: &Scope) -> Result<Box<dyn Connected>, Fault> {
+        let host = &self.engine.hosts[self.index];
+        let session = self
+            .engine
+            .connector
+            .connect(host, opening, &mut self.timings);
+        let session = session.map_err(|error| {
+            if limits::is_local_limit(&error) {
+                return Fault::LocalLimit;
+            }
+            Fault::Failed(with_limit(error, self.engine.settings.connect_timeout))
+        })?;
+        self.engine.opened(self.run.id, self.index);
+        Ok(session)
+    }
+
+    fn command(
+        &mut self,
+        session: &dyn Connected,
+        command: &[u8],
+        opening: &Scope,
+        buf: &mut Vec<u8>,
+    ) -> Result<Exit, Fault> {
+        self.stage = Stage::Open;
+        let began = Instant::now();
+        let started = session.start(command, opening);
+        self.timings.add(Phase::Open, began.elapsed());
+        let running = match started {
+            Ok(running) => running,
+            Err(NotStarted {
+                error,
+                asked: false,
+            }) if self.kept && is_dead(&error) => {
+                return Err(Fault::KeptDied);
+            }
+            Err(NotStarted {
+                error,
+                asked: false,
+            }) if limits::is_local_limit(&error) => {
+                return Err(Fault::LocalLimit);
+            }
+            Err(NotStarted { error, .. }) => {
+                let limit = self.engine.settings.connect_timeout;
+                return Err(Fault::Failed(with_limit(error, limit)));
+            }
+        };
+        self.stage = Stage::Run;
+        let accepted = Instant::now();
+        let limit = self.engine.settings.command_timeout;
+        let scope = self.run.scope.child(limit);
+        let result = self.follow(&*running, &scope, buf);
+        self.timings.add(Phase::Run, accepted.elapsed());
+        result.map_err(|error| Fault::Failed(with_limit(error, limit)))
+    }
+
+    /// Reads what a command prints until it has ended.
+    fn follow(
+        &mut self,
+        running: &dyn Running,
+        scope: &Scope,
+        buf: &mut Vec<u8>,
+    ) -> Result<Exit, Error> {
+        buf.resize(buf.len().max(CHUNK_MIN), 0);
+        loop {
+            let Some((stream, len)) = running.read(buf, scope)? else {
+                return running.wait(scope);
+            };
+            self.take_in(stream, &buf[..len], scope)?;
+            // Most commands print a line: the large buffer is for those that fill the small one.
+            if len == buf.len() && len < CHUNK_MAX {
+                buf.resize(CHUNK_MAX, 0);
+            }
+        }
+    }
+
+    fn take_in(&mut self, stream: OutputStream, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
+        let phase = Phase::Run;
+        if self.run.collect == Collect::Yes {
+            while let Err(source) = self.output.append(stream, bytes) {
+                if !limits::is_descriptor_limit(&source) {
+                    return Err(Error::Local { phase, source });
+                }
+                // Waits for a descriptor to spill to (P6), within the command's time.
+                sshoal_reactor::sleep(DESCRIPTOR_WAIT);
+                scope.check().map_err(stopped_in_run)?;
+            }
+        }
+        if self.run.detail == Detail::Output {
+            self.run
+                .pass_on(self.index, (stream, bytes), scope)
+                .map_err(stopped_in_run)?;
+        }
+        Ok(())
+    }
+
+    /// Says what an error means for the host: a run that was stopped is not the host's failure.
+    pub(super) fn judge(&self, error: Error) -> (End, Option<StopCause>) {
+        let Error::Cancelled { phase } = error else {
+            return (End::Failed(error), None);
+        };
+        let run = self.run;
+        match (run.scope.status(), self.engine.settings.deadline) {
+            (Status::TimedOut, Some(limit)) => {
+                run.stopped.get_or_init(|| StopCause::Deadline);
+                (
+                    End::Failed(Error::TimedOut { phase, limit }),
+                    Some(StopCause::Deadline),
+                )
+            }
+            (Status::Live, _) => (End::Failed(error), None),
+            _ => {
+                let cause = run.stopped.get().copied().unwrap_or(StopCause::Caller);
+                (End::Cancelled { phase, cause }, Some(cause))
+            }
+        }
+    }
+
+    /// Returns the phase in which a panic came.
+    pub(super) fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Connect => {
+                let phases = [
+                    Phase::Resolve,
+                    Phase::Connect,
+                    Phase::Banner,
+                    Phase::Kex,
+                    Phase::HostKey,
+                    Phase::Auth,
+                ];
+                let current = phases
+                    .into_iter()
+                    .find(|phase| self.timings.get(*phase).is_none());
+                current.unwrap_or(Phase::Open)
+            }
+            Stage::Open => Phase::Open,
+            Stage::Run => Phase::Run,
+        }
+    }
+}
+
+/// A session that dies while it is idle shows at the next thing asked of it, and in no other way
+/// than by the connection's end.
+fn is_dead(error: &Error) -> bool {
+    matches!(error, Error::Disconnected { .. } | Error::ApiMisuse(_))
+}
+
+/// Names the pool's limit in a timeout that came from a scope of the pool.
+fn with_limit(error: Error, limit: Option<Duration>) -> Error {
+    match (error, limit) {
+        (Error::TimedOut { phase, .. }, Some(limit)) => Error::TimedOut { phase, limit },
+        (error, _) => error,
+    }
+}
+
+/// The limit is filled in by [`with_limit`].
+fn stopped_in_run(stop: Stop) -> Error {
+    match stop {
+        Stop::TimedOut => Error::TimedOut {
+            phase: Phase::Run,
+            limit: Duration::ZERO,
+        },
+        Stop::Cancelled => Error::Cancelled { phase: Phase::Run },
+    }
+}
+
+/// What is read at once from a host that prints little.
+const CHUNK_MIN: usize = 2 * 1024;
+/// What is read at once from a host that prints much, and passed on as one event.
+pub(crate) const CHUNK_MAX: usize = 32 * 1024;
+/// How long a host that cannot make its temporary file waits before it tries again.
+const DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);

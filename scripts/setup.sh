@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Installs the system packages that a task needs, by apt-get, and only those that are missing.
+#
+# scripts/setup.sh [TASK...]      tasks: build (default), test, fuzz, vendored, aws-lc
+set -euo pipefail
+
+# Rust is not installed here: where it comes from is the user's choice.
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: cargo is not found; install Rust (https://rustup.rs) and try again" >&2
+    exit 1
+fi
+
+missing=()
+# need PACKAGE CHECK...: notes the package if the check fails.
+need() {
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has_sshd() {
+    [ -x /usr/sbin/sshd ] || [ -x /usr/local/sbin/sshd ] || [ -x /usr/bin/sshd ]
+}
+has_libc_headers() {
+    echo '#include <stdlib.h>' | cc -E -
+}
+has_libclang() {
+    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH-}" ]
+}
+
+[ $# -gt 0 ] || set -- build
+for task in "$@"; do
+    case $task in
+    build)
+        need gcc command -v cc
+        need libc6-dev has_libc_headers
+        need pkg-config command -v pkg-config
+        need libssl-dev pkg-config --exists openssl
+        ;;
+    test)
+        need openssh-server has_sshd
+        need openssh-client command -v ssh
+        need openssh-client command -v ssh-keygen
+        need openssh-client command -v ssh-agent
+        ;;
+    fuzz) need g++ command -v c++ ;;
+    vendored)
+        need perl command -v perl
+        need make command -v make
+        ;;
+    aws-lc)
+        need cmake command -v cmake
+        need g++ command -v c++
+        need libclang-dev has_libclang
+        ;;
+    *)
+        echo "setup: unknown task: $task (build, test, fuzz, vendored, aws-lc)" >&2
+        exit 2
+        ;;
+    esac
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "setup: this is no Debian; install what these Debian packages hold: ${missing[*]}" >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "setup: run this as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+echo "setup: installing ${missing[*]}" >&2
+"${as_root[@]}" apt-get -q update >&2
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -q install --yes --no-install-recommends "${missing[@]}" >&2

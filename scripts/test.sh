@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Everything that a change has to pass, in the order in which it fails soonest.
+#
+# scripts/test.sh            all steps
+# scripts/test.sh STEP...    only these, such as: scripts/test.sh fmt clippy test
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# One target directory for every step, the crates outside the workspace too: what is built once is built once.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# The libssh2 that is bundled is the one that is tested; the system's would be another.
+unset LIBSSH2_SYS_USE_PKG_CONFIG
+fuzz_seconds=${SSHOAL_FUZZ_SECONDS:-10}
+demo_hosts=${SSHOAL_DEMO_HOSTS:-1000}
+test_log=$CARGO_TARGET_DIR/test.log
+
+# skip REASON: ends a step that this machine cannot do.
+skip() {
+    echo "skipped: $1"
+}
+
+step_fmt() {
+    cargo fmt --all --check
+    cargo fmt --manifest-path tests/downstream/Cargo.toml --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
+
+step_scripts() {
+    command -v shellcheck >/dev/null || { skip "shellcheck is not installed"; return; }
+    shellcheck scripts/*.sh .ci/run
+}
+
+step_clippy() {
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+}
+
+step_test() {
+    # The whole output goes to the log as well: its closing lines are summed up at the end.
+    cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$test_log"
+}
+
+step_doc() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+}
+
+step_features() {
+    scripts/setup.sh vendored || { skip "vendored-openssl: perl or make is missing"; return; }
+    cargo check --package sshoal-cli --locked --features vendored-openssl
+    cargo check --package sshoal-cli --locked --no-default-features
+    scripts/setup.sh aws-lc || { skip "aws-lc: cmake or libclang is missing"; return; }
+    cargo check --package sshoal-cli --locked --features aws-lc
+}
+
+step_tree() {
+    local tree
+    tree=$(cargo tree --package sshoal --edges normal --locked)
+    if grep -w tokio <<<"$tree"; then
+        echo "tokio is in the library's tree" >&2
+        return 1
+    fi
+    echo "no tokio below sshoal: $(sort -u <<<"$tree" | wc -l) lines of tree"
+}
+
+step_msrv() {
+    local version
+    version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    rustup run "$version" cargo --version >/dev/null 2>&1 || { skip "Rust $version is not installed"; return; }
+    RUSTUP_TOOLCHAIN=$version cargo check --workspace --locked
+}
+
+step_downstream() {
+    cargo run --quiet --locked --manifest-path tests/downstream/Cargo.toml
+}
+
+step_fuzz() {
+    scripts/setup.sh fuzz || { skip "no C++ compiler"; return; }
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        cargo install cargo-fuzz --locked --root "$CARGO_TARGET_DIR/tools" ||
+            { skip "cargo-fuzz cannot be installed"; return; }
+        PATH=$CARGO_TARGET_DIR/tools/bin:$PATH
+    fi
+    local target found
+    # Without a sanitizer it runs on stable Rust; the coverage that steers it is there all the same.
+    for target in $(cargo fuzz list); do
+        # What a run finds goes into the first directory, so that the seeds in the repository stay as they are.
+        found=$CARGO_TARGET_DIR/fuzz-corpus/$target
+        mkdir -p "$found" "fuzz/corpus/$target"
+        cargo fuzz run --sanitizer none "$target" "$found" "fuzz/corpus/$target" -- \
+            -max_total_time="$fuzz_seconds"
+    done
+}
+
+step_bench() {
+    cargo bench --workspace --locked --no-run
+}
+
+step_demo() {
+    scripts/demo.sh --count "$demo_hosts" </dev/null
+}
+
+step_deny() {
+    command -v cargo-deny >/dev/null || { skip "cargo-deny is not installed"; return; }
+    cargo deny --locked check bans licenses sources
+    # The advisory database lives outside of the crate registry and may be out of reach.
+    cargo deny --locked check advisories || skip "advisories: found some or no database, see above"
+}
+
+all=(fmt scripts clippy test tree doc downstream demo bench features msrv fuzz deny)
+[ $# -gt 0 ] || set -- "${all[@]}"
+scripts/setup.sh build test
+mkdir -p "$CARGO_TARGET_DIR"
+: >"$test_log"
+for step in "$@"; do
+    declare -F "step_$step" >/dev/null || { echo "unknown step: $step (${all[*]})" >&2; exit 2; }
+    echo "== $step"
+    begin=$SECONDS
+    "step_$step"
+    echo "== $step took $((SECONDS - begin)) s"
+done
+
+[ -s "$test_log" ] || exit 0
+# The closing lines of the tests once more, as other steps printed after them, and their sum.
+grep '^test result:' "$test_log"
+awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$test_log"

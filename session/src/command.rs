@@ -1,0 +1,407 @@
+//! Commands on a session: started, fed, read, ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use sshoal_reactor::Scope;
+use sshoal_reactor::sync::Semaphore;
+
+use crate::engine::{Engine, stopped};
+use crate::error::{ApiMisuse, Error, Kind, Phase};
+use crate::exit::Exit;
+use crate::ffi::{ChannelId, Code, OutputStream};
+use crate::session::Session;
+
+/// The receive window of a command's channel (law S11).
+const WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes that [`Command::output`] collects, unless told otherwise.
+const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A command that is about to run; made by [`Session::command`].
+#[derive(Debug)]
+#[must_use = "a command does nothing until it is spawned"]
+pub struct Command<'a> {
+    session: &'a Session,
+    command: Vec<u8>,
+    scope: Option<Scope>,
+    output_bytes_max: usize,
+    stdin: Stdin,
+}
+
+/// What a command finds on its standard input.
+#[derive(Debug)]
+enum Stdin {
+    /// What [`Child::write_stdin`] writes; with [`Command::output`], nothing.
+    Open,
+    /// Its end, at once.
+    Empty,
+    /// These bytes, by [`Command::output`].
+    Bytes(Vec<u8>),
+}
+
+/// Everything that a command gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "modelled on std::process::Output"
+)]
+pub struct Output {
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+impl<'a> Command<'a> {
+    pub(crate) fn new(session: &'a Session, command: Vec<u8>) -> Self {
+        Self {
+            session,
+            command,
+            scope: None,
+            output_bytes_max: OUTPUT_BYTES_MAX,
+            stdin: Stdin::Open,
+        }
+    }
+
+    /// Sets the scope within which [`Command::spawn`] and [`Command::output`] wait; default: no
+    /// limit.
+    pub fn scope(mut self, scope: &Scope) -> Self {
+        self.scope = Some(scope.clone());
+        self
+    }
+
+    /// Sets what [`Command::output`] gives the command on its standard input; default: nothing.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Stdin::Bytes(bytes.into());
+        self
+    }
+
+    /// Gives the command the end of its standard input at once, on the same flush as the command
+    /// itself; default: the input stays open for [`Child::write_stdin`].
+    pub fn no_stdin(mut self) -> Self {
+        self.stdin = Stdin::Empty;
+        self
+    }
+
+    /// Sets how many bytes [`Command::output`] collects of both streams together before it fails;
+    /// default 256 MiB.
+    pub fn output_bytes_max(mut self, bytes: usize) -> Self {
+        self.output_bytes_max = bytes;
+        self
+    }
+
+    /// Starts the command; returns when the server has accepted it. Parks.
+    ///
+    /// # Errors
+    ///
+    /// The server refused a channel or the command, the connection was lost, or the scope ended:
+    /// the session is then given up, because the reply may still come.
+    pub fn spawn(self) -> Result<Child, Error> {
+        let scope = self.scope.clone().unwrap_or_else(Scope::root);
+        self.spawn_in(&scope)
+    }
+
+    fn spawn_in(&self, scope: &Scope) -> Result<Child, Error> {
+        let (engine, phase) = (self.session.engine(), Phase::Open);
+        if self.command.contains(&0) {
+            return Err(ApiMisuse::NulByte.into());
+        }
+        let _turn = engine.reply_turn(phase, scope)?;
+        engine.free_left();
+        let channel = engine.request(phase, scope, |library| library.open_channel(WINDOW_BYTES))?;
+        let child = Child {
+            engine: engine.clone(),
+            channel,
+            writer: Semaphore::new(1),
+            poisoned: AtomicBool::new(false),
+            exit: Mutex::new(None),
+        };
+        let mut input_ended = !matches!(self.stdin, Stdin::Empty);
+        engine.request(phase, scope, |library| {
+            let before = engine.wire().sent_bytes();
+            let accepted = library.exec(channel, &self.command);
+            let sent = engine.wire().sent_bytes() > before;
+            // Once the request is on its way, the end of input needs no flush of its own. Held up
+            // by a key exchange, it is not, and the end must not overtake it.
+            if accepted == Err(Code::AGAIN) && !input_ended && sent {
+                input_ended = library.send_eof(channel) == Ok(());
+            }
+            accepted
+        })?;
+        if !input_ended {
+            child.close_stdin(scope)?;
+        }
+        Ok(child)
+    }
+
+    /// Runs the command to its end and collects what it gives. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::spawn`]; and `Overstepped` where it gives more than
+    /// [`Command::output_bytes_max`]. An exit status that is not 0 is no error.
+    pub fn output(mut self) -> Result<Output, Error> {
+        let scope = self.scope.clone().unwrap_or_else(Scope::root);
+        let stdin = match std::mem::replace(&mut self.stdin, Stdin::Empty) {
+            Stdin::Bytes(bytes) if !bytes.is_empty() => {
+                self.stdin = Stdin::Open;
+                Some(bytes)
+            }
+            _ => None,
+        };
+        let child = Arc::new(self.spawn_in(&scope)?);
+        let writer = stdin.map(|bytes| child.feed(bytes, &scope)).transpose()?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        // Most commands print a line, and many of them wait side by side.
+        let mut buffer = vec![0; READ_BYTES_MIN];
+        while let Some((stream, bytes)) = child.read(&mut buffer, &scope)? {
+            match stream {
+                OutputStream::Stdout => stdout.extend_from_slice(&buffer[..bytes]),
+                OutputStream::Stderr => stderr.extend_from_slice(&buffer[..bytes]),
+            }
+            if bytes == READ_BYTES_MIN {
+                buffer.resize(READ_BYTES_MAX, 0);
+            }
+            if stdout.len() + stderr.len() > self.output_bytes_max {
+                let what = "more output than output_bytes_max";
+                return Err(Error::Overstepped {
+                    phase: Phase::Run,
+                    what,
+                    kind: Kind::Limit,
+                });
+            }
+        }
+        // A command that ends before it has read its input is no failure of ours.
+        if let Some(writer) = writer {
+            writer.cancel();
+        }
+        let exit = child.wait(&scope)?;
+        Ok(Output {
+            stdout,
+            stderr,
+            exit,
+        })
+    }
+}
+
+/// Bytes read from a channel at once, at first.
+const READ_BYTES_MIN: usize = 2 * 1024;
+/// Bytes read from a channel at once, when there is much to read.
+const READ_BYTES_MAX: usize = 32 * 1024;
+
+/// A command that runs; all methods may be called from several threads at once.
+///
+/// Dropped before [`Child::wait`] returned, its channel is closed, which tells the server to end
+/// the command, and nothing is waited for.
+#[derive(Debug)]
+pub struct Child {
+    engine: Arc<Engine>,
+    channel: ChannelId,
+    /// Writers on one channel go one after the other, each whole (S5).
+    writer: Semaphore,
+    /// A write was given up half way: the channel can take no other (S6).
+    poisoned: AtomicBool,
+    /// Set once the channel was closed and freed.
+    exit: Mutex<Option<Exit>>,
+}
+
+impl Child {
+    /// Reads the next bytes of either stream; `None` once both have ended. Parks.
+    ///
+    /// Bytes of one stream come in the order they were written; between the two, SSH keeps none.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, or the scope ended; nothing is lost by that, and reading goes on
+    /// with the next call.
+    pub fn read(
+        &self,
+        buffer: &mut [u8],
+        scope: &Scope,
+    ) -> Result<Option<(OutputStream, usize)>, Error> {
+        self.read_of(&[OutputStream::Stdout, OutputStream::Stderr], buffer, scope)
+    }
+
+    /// Reads the next bytes of standard output; 0 at its end. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::read`].
+    pub fn read_stdout(&self, buffer: &mut [u8], scope: &Scope) -> Result<usize, Error> {
+        let read = self.read_of(&[OutputStream::Stdout], buffer, scope)?;
+        Ok(read.map_or(0, |(_, bytes)| bytes))
+    }
+
+    /// Reads the next bytes of standard error; 0 at its end. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::read`].
+    pub fn read_stderr(&self, buffer: &mut [u8], scope: &Scope) -> Result<usize, Error> {
+        let read = self.read_of(&[OutputStream::Stderr], buffer, scope)?;
+        Ok(read.map_or(0, |(_, bytes)| bytes))
+    }
+
+    fn read_of(
+        &self,
+        streams: &[OutputStream],
+        buffer: &mut [u8],
+        scope: &Scope,
+    ) -> Result<Option<(OutputStream, usize)>, Error> {
+        if self.exit.lock().is_some() || buffer.is_empty() {
+            return Ok(None);
+        }
+        let whole = streams.len() == 2;
+        self.engine.call(Phase::Run, scope, |library| {
+            let mut ended = true;
+            for stream in streams {
+                match library.read(self.channel, *stream, buffer) {
+                    Ok(0) => {}
+                    Ok(bytes) => return Ok(Some((*stream, bytes))),
+                    Err(Code::AGAIN) => ended = false,
+                    Err(code) => return Err(code),
+                }
+            }
+            // One stream's end is told by the 0 above; the end of both by nothing being left.
+            let ended = if whole {
+                library.is_at_end(self.channel)
+            } else {
+                ended
+            };
+            if ended { Ok(None) } else { Err(Code::AGAIN) }
+        })
+    }
+
+    /// Writes all bytes to the command's standard input. Parks.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, the command has closed its input, or the scope ended: then some
+    /// bytes may be written, and no others can follow.
+    pub fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
+        let _turn = self.write_turn(scope)?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = self.engine.wire().wait_for_room(scope);
+            room.map_err(|stop| stopped(stop, Phase::Run, scope))?;
+            let written = self.engine.call(Phase::Run, scope, |library| {
+                // No room in the channel's window shows as 0 bytes written.
+                let written = library.write(self.channel, rest)?;
+                if written == 0 {
+                    Err(Code::AGAIN)
+                } else {
+                    Ok(written)
+                }
+            });
+            let written = written.inspect_err(|_| self.poisoned.store(true, Ordering::Release))?;
+            rest = &rest[written..];
+        }
+        Ok(())
+    }
+
+    /// Ends the command's standard input. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::write_stdin`].
+    pub fn close_stdin(&self, scope: &Scope) -> Result<(), Error> {
+        let _turn = self.write_turn(scope)?;
+        let closed = self
+            .engine
+            .call(Phase::Run, scope, |library| library.send_eof(self.channel));
+        closed.inspect_err(|_| self.poisoned.store(true, Ordering::Release))
+    }
+
+    fn write_turn(&self, scope: &Scope) -> Result<sshoal_reactor::sync::Permit, Error> {
+        let turn = self.writer.acquire(scope);
+        let turn = turn.map_err(|stop| stopped(stop, Phase::Run, scope))?;
+        if self.poisoned.load(Ordering::Acquire) || self.exit.lock().is_some() {
+            return Err(ApiMisuse::StdinClosed.into());
+        }
+        Ok(turn)
+    }
+
+    /// Feeds bytes, and the end of input, from a green thread of its own; the returned scope ends
+    /// it.
+    fn feed(self: &Arc<Self>, bytes: Vec<u8>, scope: &Scope) -> Result<Scope, Error> {
+        let feeding = scope.child(None);
+        let (child, within) = (self.clone(), feeding.clone());
+        let fed = sshoal_reactor::spawn(move || {
+            let written = child.write_stdin(&bytes, &within);
+            let _ = written.and_then(|()| child.close_stdin(&within));
+        });
+        fed.map_err(|source| Error::Local {
+            phase: Phase::Run,
+            source,
+        })?;
+        Ok(feeding)
+    }
+
+    /// Sends the command a signal (RFC 4254 §6.9), by its name without `SIG`. Parks.
+    ///
+    /// OpenSSH passes on `INT`, `TERM`, `KILL` and a few others to the command's process group.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, or the scope ended.
+    pub fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error> {
+        let _turn = self.write_turn(scope)?;
+        self.engine.call(Phase::Run, scope, |library| {
+            library.signal(self.channel, name)
+        })
+    }
+
+    /// Waits for the command's end and frees its channel; call it once the output was read to its
+    /// end. Parks.
+    ///
+    /// Output that is left unread holds the command up once the window is full, as a full pipe
+    /// would.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, or the scope ended; it can then be called again.
+    pub fn wait(&self, scope: &Scope) -> Result<Exit, Error> {
+        if let Some(exit) = self.exit.lock().clone() {
+            return Ok(exit);
+        }
+        self.engine.call(Phase::Run, scope, |library| {
+            library.wait_closed(self.channel)
+        })?;
+        let exit = self.engine.queue(|library| {
+            let exit = library.exit(self.channel);
+            // The server's end is there already: ours rides with whatever is sent next.
+            (exit, library.free_channel(self.channel))
+        })?;
+        if exit.1 == Err(Code::AGAIN) {
+            self.engine.leave(self.channel);
+        }
+        let exit = exit.0.map_err(|code| {
+            let error = self.engine.with(|library| library.error(code));
+            error.map_or_else(|error| error, |error| self.engine.error(Phase::Run, error))
+        })?;
+        *self.exit.lock() = Some(exit.clone());
+        Ok(exit)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.exit.get_mut().is_some() || self.engine.wire().is_broken() {
+            return;
+        }
+        if self.poisoned.load(Ordering::Acquire) {
+            self.engine.give_up();
+            return;
+        }
+        // Queues the close and takes the channel out of libssh2's hands as soon as that goes.
+        let freed = self
+            .engine
+            .with(|library| library.free_channel(self.channel));
+        if matches!(freed, Ok(Err(Code::AGAIN))) {
+            self.engine.leave(self.channel);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The one loop that turns libssh2's "would block" into a wait (laws S4, S5, S6, S7, S14, S15).
+//!
+//! Lock order: reply lock, then a channel's write lock, then the library, then waiter list and
+//! queues. The library's lock is never held across a wait.
+
+use std::io;
+use std::sync::Arc;
+
+use libssh2_sys as sys;
+use parking_lot::Mutex;
+use sshoal_reactor::sync::{Permit, Semaphore};
+use sshoal_reactor::{Interest, Scope, Stop, Ticket, yield_now};
+
+use crate::auth::AuthError;
+use crate::error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
+use crate::ffi::{Called, ChannelId, Code, Library};
+use crate::wire::{Broken, Wire};
+
+/// One session's library and wire, shared by its channels.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// One call into libssh2 at a time (S4). `None` once dropped apart.
+    library: Mutex<Option<Library>>,
+    wire: Arc<Wire>,
+    /// One request that awaits a reply at a time (S5): replies are matched by type.
+    reply: Semaphore,
+    /// Channels whose owner went away before their end; freed when the next one opens.
+    left: Mutex<Vec<ChannelId>>,
+    /// One SFTP operation at a time (S5).
+    files: Semaphore,
+}
+
+/// What one try of a call gave.
+pub(crate) enum Attempt<'a, T> {
+    Done(T),
+    Failed(Libssh2Error),
+    /// It can go on at once; `costly`: only the key exchange's costly step keeps it.
+    Again {
+        costly: bool,
+    },
+    Wait(Ticket<'a>),
+}
+
+/// Channels left behind at once, before the session is given up.
+const LEFT_MAX: usize = 16;
+
+impl Engine {
+    pub(crate) fn new(wire: Arc<Wire>) -> Result<Arc<Self>, Libssh2Error> {
+        let library = Library::new(wire.clone())?;
+        Ok(Arc::new(Self {
+            library: Mutex::new(Some(library)),
+            wire,
+            reply: Semaphore::new(1),
+            left: Mutex::default(),
+            files: Semaphore::new(1),
+        }))
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// Takes the turn for requests that await a reply. Parks.
+    pub(crate) fn reply_turn(&self, phase: Phase, scope: &Scope) -> Result<Permit, Error> {
+        self.reply
+            .acquire(scope)
+            .map_err(|stop| stopped(stop, phase, scope))
+    }
+
+    /// Runs something short on the library that never waits for the host.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
+        let mut library = self.library.lock();
+        let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
+        self.wire.begin_call(true);
+        let result = f(library);
+        if self.wire.end_call().moved {
+            self.wire.waiters().wake_registered();
+        }
+        Ok(result)
+    }
+
+    /// As [`Engine::with`], for what may wait for the next flush: of another call, of the
+    /// session's close, or of the keepalive's tick.
+    pub(crate) fn queue<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
+        let mut library = self.library.lock();
+        let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
+        self.wire.begin_call(true);
+        let result = f(library);
+        if self.wire.report().moved {
+            self.wire.waiters().wake_registered();
+        }
+        Ok(result)
+    }
+
+    /// Tries a call once. After "would block" the same call must be made again (S6).
+    pub(crate) fn attempt<T>(
+        &self,
+        costly: bool,
+        call: &mut dyn FnMut(&mut Library) -> Called<T>,
+    ) -> Attempt<'_, T> {
+        let mut library = self.library.lock();
+        let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
+            let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
+            return Attempt::Failed(Libssh2Error::new(code, "the session is closed"));
+        };
+        let sequence = self.wire.waiters().sequence();
+        self.wire.begin_call(costly);
+        let result = call(library);
+        let report = self.wire.end_call();
+        if report.moved {
+            // They may have been served from the buffer, and no event will tell them (S4).
+            self.wire.waiters().wake_registered();
+        }
+        match result {
+            Ok(value) => Attempt::Done(value),
+            Err(Code::AGAIN) if report.more => Attempt::Again {
+                costly: report.costly,
+            },
+            Err(Code::AGAIN) => match self.wire.waiters().register(sequence, Interest::READ) {
+                Some(ticket) => Attempt::Wait(ticket),
+                None => Attempt::Again { costly: false },
+            },
+            Err(code) => Attempt::Failed(library.error(code)),
+        }
+    }
+
+    /// Tries a call once, its costly step allowed, and waits for nothing: whoever goes on finds
+    /// how far it came.
+    pub(crate) fn step(&self, call: &mut dyn FnMut(&mut Library) -> Called<()>) {
+        drop(self.attempt(true, call));
+    }
+
+    /// Makes a call until it is done. Parks.
+    ///
+    /// Given up when the scope ends; what that means for the session is the caller's to know (S6).
+    pub(crate) fn call<T>(
+        &self,
+        phase: Phase,
+        scope: &Scope,
+        mut call: impl FnMut(&mut Library) -> Called<T>,
+    ) -> Result<T, Error> {
+        loop {
+            match self.attempt(true, &mut call) {
+                Attempt::Done(value) => return Ok(value),
+                Attempt::Failed(error) => return Err(self.error(phase, error)),
+                Attempt::Again { .. } => {
+                    scope.check().map_err(|stop| stopped(stop, phase, scope))?;
+                    yield_now();
+                }
+                Attempt::Wait(ticket) => {
+                    ticket
+                        .wait(scope)
+                        .map_err(|stop| stopped(stop, phase, scope))?;
+                }
+            }
+        }
+    }
+
+    /// As [`Engine::call`], for a request whose abandonment leaves the session unusable (S6): it
+    /// is then given up.
+    pub(crate) fn request<T>(
+        &self,
+        phase: Phase,
+        scope: &Scope,
+        call: impl FnMut(&mut Library) -> Called<T>,
+    ) -> Result<T, Error> {
+        let result = self.call(phase, scope, call);
+        match &result {
+            Ok(_) => self.wire.replied(),
+            Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => self.give_up(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// Turns a failure of libssh2 into an error, with the wire's own reason if it has one.
+    pub(crate) fn error(&self, phase: Phase, error: Libssh2Error) -> Error {
+        if let Some(broken) = self.wire.broken() {
+            return match broken {
+                Broken::Io(kind, text) => Error::Disconnected {
+                    phase,
+                    source: io::Error::new(kind, text),
+                },
+                Broken::Overstepped(what, protocol) => {
+                    let kind = if protocol {
+                        Kind::Protocol
+                    } else {
+                        Kind::Limit
+                    };
+                    Error::Overstepped { phase, what, kind }
+                }
+                Broken::Closed => ApiMisuse::SessionClosed.into(),
+            };
+        }
+        match error.code() {
+            sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | sys::LIBSSH2_ERROR_SOCKET_RECV
+            | sys::LIBSSH2_ERROR_SOCKET_SEND => {
+                let source = io::Error::new(io::ErrorKind::UnexpectedEof, error);
+                Error::Disconnected { phase, source }
+            }
+            _ => match phase {
+                Phase::Auth => AuthError::Failed { source: error }.into(),
+                Phase::Open | Phase::Run | Phase::Transfer => Error::Channel {
+                    phase,
+                    source: error,
+                },
+                _ => Error::Handshake {
+                    phase,
+                    source: error,
+                },
+            },
+        }
+    }
+
+    /// Leaves a channel to be freed later, by whoever opens the next one.
+    pub(crate) fn leave(&self, channel: ChannelId) {
+        let mut left = self.left.lock();
+        left.push(channel);
+        let crowded = left.len() > LEFT_MAX;
+        drop(left);
+        if crowded {
+            self.give_up();
+        }
+    }
+
+    /// Frees channels that were left, as far as it goes without waiting.
+    pub(crate) fn free_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock());
+        for channel in left {
+            let freed = self.with(|library| library.free_channel(channel));
+            if matches!(freed, Ok(Err(Code::AGAIN))) {
+                self.left.lock().push(channel);
+            }
+        }
+    }
+
+    /// Takes the turn for SFTP operations. Parks.
+    pub(crate) fn file_turn(&self, scope: &Scope) -> Result<Permit, Error> {
+        self.files
+            .acquire(scope)
+            .map_err(|stop| stopped(stop, Phase::Transfer, scope))
+    }
+
+    /// Ends the connection at once; all who wait on it fail.
+    pub(crate) fn give_up(&self) {
+        self.wire.break_off(Broken::Closed);
+    }
+}
+
+impl Drop for Engine {
+    /// Never waits: the wire is closed first, so that nothing of libssh2's freeing can (S7).
+    fn drop(&mut self) {
+        self.wire.break_off(Broken::Closed);
+        drop(self.library.get_mut().take());
+    }
+}
+
+/// The error of a scope's end.
+pub(crate) fn stopped(stop: Stop, phase: Phase, scope: &Scope) -> Error {
+    match stop {
+        Stop::TimedOut => Error::TimedOut {
+            phase,
+            limit: scope.timeout().unwrap_or_default(),
+        },
+        Stop::Cancelled => Error::Cancelled { phase },
+    }
+}

@@ -1,0 +1,348 @@
+//! What can go wrong with one session, by phase and by blame.
+//!
+//! The principal type is [`Error`]; [`Error::phase`] and [`Error::kind`] give the two words that
+//! reports, logs and JSON use for it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::auth::AuthError;
+use crate::host_key::HostKeyError;
+
+/// How far a host had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The host's name is turned into addresses.
+    Resolve,
+    /// TCP connects.
+    Connect,
+    /// The server's version line is awaited (RFC 4253 §4.2).
+    Banner,
+    /// Keys are exchanged (RFC 4253 §7).
+    Kex,
+    /// The host key is checked.
+    HostKey,
+    /// The user is authenticated (RFC 4252).
+    Auth,
+    /// A channel is opened and the command requested (RFC 4254 §5, §6.5).
+    Open,
+    /// The command runs.
+    Run,
+    /// A file is copied.
+    Transfer,
+    /// Something on this machine, before or beside the host.
+    Local,
+}
+
+impl Phase {
+    /// Returns the phase's word in reports, for example `host_key`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Banner => "banner",
+            Self::Kex => "kex",
+            Self::HostKey => "host_key",
+            Self::Auth => "auth",
+            Self::Open => "open",
+            Self::Run => "run",
+            Self::Transfer => "transfer",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What went wrong, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The name has no address.
+    UnknownHost,
+    /// The address refused the connection.
+    Refused,
+    /// No way to the address.
+    Unreachable,
+    /// A time limit ran out.
+    Timeout,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer closed the connection.
+    Closed,
+    /// The peer went silent while the connection stayed open.
+    Stalled,
+    /// The two sides share no algorithm of some sort.
+    NoCommonAlgorithm,
+    /// The host's key is not in any known_hosts file.
+    HostKeyUnknown,
+    /// Another key is known for the host.
+    HostKeyChanged,
+    /// The host's key is marked `@revoked`.
+    HostKeyRevoked,
+    /// The server said no: to the user, or to a request.
+    Denied,
+    /// The host sent or asked for more than is allowed.
+    Limit,
+    /// The peer broke the protocol.
+    Protocol,
+    /// Reading or writing failed on this machine or on the wire.
+    Io,
+    /// A defect of this program, caught and confined to the host.
+    Internal,
+    /// The worker process died with the host in flight.
+    WorkerCrashed,
+    /// The host was never begun.
+    NotRun,
+}
+
+impl Kind {
+    /// Returns the kind's word in reports, for example `host_key_changed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "unknown_host",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Stalled => "stalled",
+            Self::NoCommonAlgorithm => "no_common_algorithm",
+            Self::HostKeyUnknown => "host_key_unknown",
+            Self::HostKeyChanged => "host_key_changed",
+            Self::HostKeyRevoked => "host_key_revoked",
+            Self::Denied => "denied",
+            Self::Limit => "limit",
+            Self::Protocol => "protocol",
+            Self::Io => "io",
+            Self::Internal => "internal",
+            Self::WorkerCrashed => "worker_crashed",
+            Self::NotRun => "not_run",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error code and message of libssh2, opaque but for its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Libssh2Error {
+    code: i32,
+    message: String,
+}
+
+impl Libssh2Error {
+    pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// Returns libssh2's error code (`LIBSSH2_ERROR_*`, negative).
+    pub fn code(&self) -> i32 {
+        self.code
+    }
+}
+
+impl fmt::Display for Libssh2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: String = self.message.chars().filter(|c| !c.is_control()).collect();
+        write!(f, "{text} (libssh2 {})", self.code)
+    }
+}
+
+impl std::error::Error for Libssh2Error {}
+
+/// A call that the caller should not have made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiMisuse {
+    /// A command or name holds a NUL byte, which no SSH server's shell can take.
+    #[error("the text holds a NUL byte")]
+    NulByte,
+    /// The session was closed or given up before.
+    #[error("the session is closed")]
+    SessionClosed,
+    /// The command's standard input was closed, or a write to it given up half way.
+    #[error("standard input is closed")]
+    StdinClosed,
+}
+
+/// Why a session, or something on it, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host's name could not be turned into an address.
+    #[error("could not resolve hostname {name}")]
+    Resolve {
+        /// The name asked for.
+        name: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No address of the host took the connection; the last one's error is given.
+    #[error("connect to {address}")]
+    Connect {
+        /// The address tried last.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The version exchange or the key exchange failed.
+    #[error("{phase} failed")]
+    Handshake {
+        /// [`Phase::Banner`] or [`Phase::Kex`].
+        phase: Phase,
+        /// What libssh2 said.
+        source: Libssh2Error,
+    },
+    /// The host's key was not accepted; nothing of the user's was sent.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// The user was not authenticated.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// A channel could not be opened or used.
+    #[error("channel {phase} failed")]
+    Channel {
+        /// [`Phase::Open`], [`Phase::Run`] or [`Phase::Transfer`].
+        phase: Phase,
+        /// What libssh2 said.
+        source: Libssh2Error,
+    },
+    /// The connection ended under us.
+    #[error("connection lost during {phase}")]
+    Disconnected {
+        /// How far the host had come.
+        phase: Phase,
+        /// What the system said; `UnexpectedEof` where the peer just closed.
+        source: io::Error,
+    },
+    /// The host went past a bound of ours, or broke a rule that we check.
+    #[error("host overstepped during {phase}: {what}")]
+    Overstepped {
+        /// How far the host had come.
+        phase: Phase,
+        /// The bound, in words.
+        what: &'static str,
+        /// [`Kind::Limit`] or [`Kind::Protocol`].
+        kind: Kind,
+    },
+    /// A time limit ran out.
+    #[error("timed out during {phase} after {limit:?}")]
+    TimedOut {
+        /// How far the host had come.
+        phase: Phase,
+        /// The limit that was set.
+        limit: Duration,
+    },
+    /// It was cancelled by the caller.
+    #[error("cancelled during {phase}")]
+    Cancelled {
+        /// How far the host had come.
+        phase: Phase,
+    },
+    /// A defect of this program, confined to this host.
+    #[error("internal error during {phase}: {message}")]
+    Internal {
+        /// How far the host had come.
+        phase: Phase,
+        /// The panic's message.
+        message: String,
+    },
+    /// Something on this machine failed.
+    #[error("on this machine, during {phase}")]
+    Local {
+        /// How far the host had come.
+        phase: Phase,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The caller asked for what cannot be.
+    #[error(transparent)]
+    ApiMisuse(#[from] ApiMisuse),
+}
+
+impl Error {
+    /// Returns how far the host had come.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Resolve { .. } => Phase::Resolve,
+            Self::Connect { .. } => Phase::Connect,
+            Self::HostKey(_) => Phase::HostKey,
+            Self::Auth(_) => Phase::Auth,
+            Self::ApiMisuse(_) => Phase::Local,
+            Self::Handshake { phase, .. }
+            | Self::Channel { phase, .. }
+            | Self::Disconnected { phase, .. }
+            | Self::Overstepped { phase, .. }
+            | Self::TimedOut { phase, .. }
+            | Self::Cancelled { phase }
+            | Self::Internal { phase, .. }
+            | Self::Local { phase, .. } => *phase,
+        }
+    }
+
+    /// Returns what went wrong, in one word.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Resolve { .. } => Kind::UnknownHost,
+            Self::Connect { source, .. } | Self::Disconnected { source, .. } => io_kind(source),
+            Self::Handshake { source, .. } => libssh2_kind(source.code()),
+            Self::HostKey(e) => e.kind(),
+            Self::Auth(e) => e.kind(),
+            Self::Channel { source, .. } => match libssh2_kind(source.code()) {
+                Kind::Protocol => Kind::Denied,
+                other => other,
+            },
+            Self::Overstepped { kind, .. } => *kind,
+            Self::TimedOut { .. } => Kind::Timeout,
+            Self::Cancelled { .. } => Kind::NotRun,
+            Self::Internal { .. } | Self::ApiMisuse(_) => Kind::Internal,
+            Self::Local { .. } => Kind::Io,
+        }
+    }
+}
+
+/// The kind of a socket's error; hostile-fleet §2 lists what each failing route gives.
+fn io_kind(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Kind::Refused,
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::InvalidInput => Kind::Unreachable,
+        io::ErrorKind::TimedOut => Kind::Timeout,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Kind::Reset,
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => Kind::Closed,
+        _ => Kind::Io,
+    }
+}
+
+/// The kind of a libssh2 code (libssh2.h, `LIBSSH2_ERROR_*`).
+fn libssh2_kind(code: i32) -> Kind {
+    match code {
+        libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT => Kind::Closed,
+        libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE | libssh2_sys::LIBSSH2_ERROR_METHOD_NONE => {
+            Kind::NoCommonAlgorithm
+        }
+        libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV => Kind::Io,
+        libssh2_sys::LIBSSH2_ERROR_TIMEOUT | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT => {
+            Kind::Timeout
+        }
+        _ => Kind::Protocol,
+    }
+}

@@ -1,0 +1,301 @@
+//! The calls into libssh2: all of the crate's unsafe code.
+//!
+//! [`Library`] owns one libssh2 session. Invariants, cited by the `SAFETY` comments:
+//! - **F1**: `pointer` is the live session that `session` (of the `ssh2` crate) owns; it is freed
+//!   only when `Library` is dropped.
+//! - **F2**: every call is made through `&mut Library`, so there is one at a time per session (law
+//!   S4); the `ssh2` crate's own lock is therefore never contended, and not needed for raw calls.
+//! - **F3**: a channel pointer is in `channels` from its opening to its freeing, and nowhere else.
+//! - **F4**: callbacks run only within a call made by [`Library::enter`], which sets the thread's
+//!   context to this session's; outside it (in a drop) they find none and fail at once (law S7).
+//! - **F5**: slices given to a call live until it returns; libssh2 keeps none of them, and after
+//!   "would block" the same bytes are given again (law S6).
+
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
+use std::ptr;
+use std::sync::Arc;
+
+use libssh2_sys as sys;
+
+use self::callback::{Context, receive, send, set_context, sign};
+pub(crate) use self::channel::ChannelId;
+pub use self::channel::OutputStream;
+pub(crate) use self::sftp::FileId;
+use crate::error::Libssh2Error;
+use crate::sign::Signing;
+use crate::wire::Wire;
+
+mod callback;
+mod channel;
+mod sftp;
+
+/// A negative `LIBSSH2_ERROR_*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(pub(crate) c_int);
+
+impl Code {
+    pub(crate) const AGAIN: Self = Self(sys::LIBSSH2_ERROR_EAGAIN);
+}
+
+pub(crate) type Called<T> = Result<T, Code>;
+
+type Callback = unsafe extern "C" fn();
+type SignCallback = unsafe extern "C" fn(
+    *mut sys::LIBSSH2_SESSION,
+    *mut *mut u8,
+    *mut usize,
+    *const u8,
+    usize,
+    *mut *mut c_void,
+) -> c_int;
+
+const CALLBACK_SEND: c_int = 5;
+const CALLBACK_RECV: c_int = 6;
+
+// In the static library that libssh2-sys builds, but not declared by it (libssh2.h).
+unsafe extern "C" {
+    fn libssh2_session_callback_set2(
+        session: *mut sys::LIBSSH2_SESSION,
+        callback_type: c_int,
+        callback: Callback,
+    ) -> *const c_void;
+    fn libssh2_session_set_read_timeout(session: *mut sys::LIBSSH2_SESSION, seconds: c_long);
+    fn libssh2_userauth_publickey(
+        session: *mut sys::LIBSSH2_SESSION,
+        user: *const c_char,
+        blob: *const u8,
+        blob_length: usize,
+        sign: SignCallback,
+        context: *mut *mut c_void,
+    ) -> c_int;
+    fn libssh2_version(required: c_int) -> *const c_char;
+}
+
+/// A number that libssh2 takes for a descriptor and that never is one (law S2).
+struct NoDescriptor;
+
+impl std::os::fd::AsRawFd for NoDescriptor {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        i32::MAX
+    }
+}
+
+/// One libssh2 session on a [`Wire`].
+pub(crate) struct Library {
+    session: ssh2::Session,
+    pointer: *mut sys::LIBSSH2_SESSION,
+    wire: Arc<Wire>,
+    channels: Vec<Option<channel::Open>>,
+    /// The SFTP channel, once opened; it lives as long as the session (S7).
+    sftp: sftp::Sftp,
+}
+
+// SAFETY: F1, F2: the pointers are used only through `&mut Library`, by one thread at a time, and
+// libssh2 keeps nothing that belongs to a thread.
+unsafe impl Send for Library {}
+
+impl std::fmt::Debug for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Library").finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// Makes a libssh2 session whose transport is `wire`.
+    pub(crate) fn new(wire: Arc<Wire>) -> Result<Self, Libssh2Error> {
+        let mut session = ssh2::Session::new()
+            .map_err(|error| Libssh2Error::new(sys::LIBSSH2_ERROR_ALLOC, error.message()))?;
+        session.set_blocking(false);
+        session.set_tcp_stream(NoDescriptor);
+        let pointer: *mut sys::LIBSSH2_SESSION = {
+            let mut guard = session.raw();
+            &raw mut *guard
+        };
+        // SAFETY: libssh2 casts it back to the type it has (libssh2.h, LIBSSH2_RECV_FUNC).
+        let receive = unsafe { std::mem::transmute::<*const (), Callback>(receive as *const ()) };
+        // SAFETY: as above (LIBSSH2_SEND_FUNC).
+        let send = unsafe { std::mem::transmute::<*const (), Callback>(send as *const ()) };
+        // SAFETY: F1.
+        unsafe { libssh2_session_callback_set2(pointer, CALLBACK_RECV, receive) };
+        // SAFETY: F1.
+        unsafe { libssh2_session_callback_set2(pointer, CALLBACK_SEND, send) };
+        // SAFETY: F1.
+        unsafe { libssh2_session_set_read_timeout(pointer, REPLY_TIMEOUT_SECONDS) };
+        Ok(Self {
+            session,
+            pointer,
+            wire,
+            channels: Vec::new(),
+            sftp: sftp::Sftp::default(),
+        })
+    }
+
+    /// Runs one call into libssh2 with the callbacks bound to this session.
+    fn enter<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        set_context(Some(Context {
+            wire: Arc::as_ptr(&self.wire),
+            session: self.pointer,
+        }));
+        let result = call(self);
+        set_context(None);
+        result
+    }
+
+    /// Runs a call of the `ssh2` crate on this session.
+    pub(crate) fn with_ssh2<T>(
+        &mut self,
+        call: impl FnOnce(&ssh2::Session) -> Result<T, ssh2::Error>,
+    ) -> Called<T> {
+        self.enter(|library| call(&library.session))
+            .map_err(|error| match error.code() {
+                ssh2::ErrorCode::Session(code) => Code(code),
+                ssh2::ErrorCode::SFTP(_) => Code(sys::LIBSSH2_ERROR_SFTP_PROTOCOL),
+            })
+    }
+
+    /// Returns libssh2's last error, with its text.
+    pub(crate) fn error(&self, code: Code) -> Libssh2Error {
+        let last = ssh2::Error::last_session_error(&self.session);
+        let message = last.filter(|last| last.code() == ssh2::ErrorCode::Session(code.0));
+        Libssh2Error::new(
+            code.0,
+            message.as_ref().map_or("no message", |last| last.message()),
+        )
+    }
+
+    /// Sets which algorithms are offered for a method, best first; unknown ones are left out.
+    pub(crate) fn prefer(&mut self, method: ssh2::MethodType, names: &str) -> Called<()> {
+        self.with_ssh2(|session| session.method_pref(method, names))
+    }
+
+    /// Returns the negotiated algorithm.
+    pub(crate) fn negotiated(&self, method: ssh2::MethodType) -> Option<String> {
+        self.session.methods(method).map(str::to_owned)
+    }
+
+    pub(crate) fn handshake(&mut self) -> Called<()> {
+        let mut session = self.session.clone();
+        self.with_ssh2(|_| session.handshake())
+    }
+
+    /// Returns the host key's blob.
+    pub(crate) fn host_key(&self) -> Option<Vec<u8>> {
+        self.session.host_key().map(|(blob, _)| blob.to_vec())
+    }
+
+    /// Asks for authentication by a public key; signs through `signing` (law S9).
+    pub(crate) fn auth_public_key(
+        &mut self,
+        user: &CStr,
+        blob: &[u8],
+        signing: &mut Signing,
+    ) -> Called<()> {
+        let mut context: *mut c_void = ptr::from_mut(signing).cast();
+        self.enter(|library| {
+            // SAFETY: F1, F2, F5; the context outlives the call, and only `sign` uses it.
+            let code = unsafe {
+                libssh2_userauth_publickey(
+                    library.pointer,
+                    user.as_ptr(),
+                    blob.as_ptr(),
+                    blob.len(),
+                    sign,
+                    &raw mut context,
+                )
+            };
+            done(code)
+        })
+    }
+
+    /// Asks for authentication by password; a demand to change it is refused.
+    pub(crate) fn auth_password(&mut self, user: &CStr, password: &[u8]) -> Called<()> {
+        let user = user.to_bytes();
+        let (user_length, length) = (length(user)?, length(password)?);
+        self.enter(|library| {
+            // SAFETY: F1, F2, F5.
+            let code = unsafe {
+                sys::libssh2_userauth_password_ex(
+                    library.pointer,
+                    user.as_ptr().cast(),
+                    user_length,
+                    password.as_ptr().cast(),
+                    length,
+                    None,
+                )
+            };
+            done(code)
+        })
+    }
+
+    /// Asks which methods can continue, by the method `none` (RFC 4252 §5.2); `None` if the server
+    /// let the user in without any.
+    pub(crate) fn auth_methods(&mut self, user: &CStr) -> Called<Option<String>> {
+        let length = length(user.to_bytes())?;
+        self.enter(|library| {
+            // SAFETY: F1, F2, F5.
+            let list =
+                unsafe { sys::libssh2_userauth_list(library.pointer, user.as_ptr(), length) };
+            if list.is_null() {
+                // SAFETY: F1, F2.
+                let code = unsafe { sys::libssh2_session_last_errno(library.pointer) };
+                return if library.session.authenticated() {
+                    Ok(None)
+                } else {
+                    Err(Code(code))
+                };
+            }
+            // SAFETY: F1: libssh2 returns a C string that lives until its next call.
+            let list = unsafe { CStr::from_ptr(list) };
+            Ok(Some(list.to_string_lossy().into_owned()))
+        })
+    }
+
+    /// Asks the host for a sign of life; its reply counts as bytes received.
+    pub(crate) fn keepalive(&mut self) -> Called<()> {
+        self.enter(|library| {
+            // SAFETY: F1, F2.
+            unsafe { sys::libssh2_keepalive_config(library.pointer, 1, 1) };
+            let mut next = 0;
+            // SAFETY: F1, F2; the out-parameter is ours.
+            done(unsafe { sys::libssh2_keepalive_send(library.pointer, &raw mut next) })
+        })
+    }
+
+    /// Tells the host that we leave (RFC 4253 §11.1).
+    pub(crate) fn disconnect(&mut self) -> Called<()> {
+        self.with_ssh2(|session| session.disconnect(None, "bye", None))
+    }
+}
+
+/// Returns the version of the libssh2 that is linked.
+pub(crate) fn version() -> &'static str {
+    // SAFETY: libssh2 returns a C string that lives for ever, or null for a version it has not.
+    let version = unsafe { libssh2_version(0) };
+    if version.is_null() {
+        return "unknown";
+    }
+    // SAFETY: as above.
+    unsafe { CStr::from_ptr(version) }
+        .to_str()
+        .unwrap_or("unknown")
+}
+
+/// libssh2's own timeout of replies; far off, because our deadlines are the ones that count (S8).
+const REPLY_TIMEOUT_SECONDS: c_long = 10 * 365 * 24 * 3600;
+
+fn done(code: c_int) -> Called<()> {
+    if code < 0 { Err(Code(code)) } else { Ok(()) }
+}
+
+fn count(code: isize) -> Called<usize> {
+    usize::try_from(code).map_err(|_| Code(c_int::try_from(code).unwrap_or(c_int::MIN)))
+}
+
+fn length(bytes: &[u8]) -> Called<c_uint> {
+    c_uint::try_from(bytes.len()).map_err(|_| Code(sys::LIBSSH2_ERROR_INVAL))
+}
+
+/// Makes a C string, refusing NUL bytes.
+pub(crate) fn c_string(text: &[u8]) -> Result<CString, crate::ApiMisuse> {
+    CString::new(text).map_err(|_| crate::ApiMisuse::NulByte)
+}

@@ -1,0 +1,259 @@
+//! Channels (RFC 4254 §5, §6): open, exec, read, write, end.
+
+use std::ffi::{c_char, c_int, c_uint, c_ulong};
+use std::ptr;
+
+use libssh2_sys as sys;
+
+use super::{Called, Code, Library, count, done, length};
+use crate::exit::Exit;
+
+unsafe extern "C" {
+    fn libssh2_channel_has_exit_status(channel: *mut sys::LIBSSH2_CHANNEL) -> c_int;
+    fn libssh2_channel_signal_ex(
+        channel: *mut sys::LIBSSH2_CHANNEL,
+        name: *const c_char,
+        name_length: usize,
+    ) -> c_int;
+}
+
+/// Names a channel of a [`Library`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChannelId(usize);
+
+/// The two streams that a channel carries towards us (RFC 4254 §5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 4254 §5.2 defines no third")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A channel that libssh2 knows.
+pub(super) struct Open {
+    pub(super) pointer: *mut sys::LIBSSH2_CHANNEL,
+    pub(super) window: u32,
+}
+
+impl Library {
+    /// Opens a channel of kind "session" with this receive window.
+    pub(crate) fn open_channel(&mut self, window: u32) -> Called<ChannelId> {
+        const KIND: &[u8] = b"session";
+        let pointer = self.enter(|library| {
+            // SAFETY: F1, F2, F5.
+            let pointer = unsafe {
+                sys::libssh2_channel_open_ex(
+                    library.pointer,
+                    KIND.as_ptr().cast(),
+                    KIND.len() as c_uint,
+                    window,
+                    sys::LIBSSH2_CHANNEL_PACKET_DEFAULT,
+                    ptr::null(),
+                    0,
+                )
+            };
+            if pointer.is_null() {
+                // SAFETY: F1, F2.
+                return Err(Code(unsafe {
+                    sys::libssh2_session_last_errno(library.pointer)
+                }));
+            }
+            Ok(pointer)
+        })?;
+        self.wire.window_opened(window as usize);
+        let open = Some(Open { pointer, window });
+        let free = self.channels.iter().position(Option::is_none);
+        let place = free.unwrap_or_else(|| {
+            self.channels.push(None);
+            self.channels.len() - 1
+        });
+        self.channels[place] = open;
+        Ok(ChannelId(place))
+    }
+
+    /// Runs a call on an open channel; one that was freed gives an error.
+    fn on<T>(
+        &mut self,
+        channel: ChannelId,
+        call: impl FnOnce(*mut sys::LIBSSH2_CHANNEL) -> Called<T>,
+    ) -> Called<T> {
+        let Some(Some(open)) = self.channels.get(channel.0) else {
+            return Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED));
+        };
+        let pointer = open.pointer;
+        self.enter(|_| call(pointer))
+    }
+
+    /// Requests that the channel runs `command` (RFC 4254 §6.5).
+    pub(crate) fn exec(&mut self, channel: ChannelId, command: &[u8]) -> Called<()> {
+        const REQUEST: &[u8] = b"exec";
+        let length = length(command)?;
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3, F5.
+            done(unsafe {
+                sys::libssh2_channel_process_startup(
+                    pointer,
+                    REQUEST.as_ptr().cast(),
+                    REQUEST.len() as c_uint,
+                    command.as_ptr().cast(),
+                    length,
+                )
+            })
+        })
+    }
+
+    /// Reads what is there of one stream; 0 at its end.
+    pub(crate) fn read(
+        &mut self,
+        channel: ChannelId,
+        stream: OutputStream,
+        buffer: &mut [u8],
+    ) -> Called<usize> {
+        let id = match stream {
+            OutputStream::Stdout => 0,
+            // SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2).
+            OutputStream::Stderr => 1,
+        };
+        let read = self.on(channel, |pointer| {
+            // SAFETY: F2, F3, F5: at most `buffer.len()` bytes are written.
+            count(unsafe {
+                sys::libssh2_channel_read_ex(pointer, id, buffer.as_mut_ptr().cast(), buffer.len())
+            })
+        })?;
+        if read > 0 {
+            self.wire.delivered(read);
+        }
+        Ok(read)
+    }
+
+    /// Writes to the command's standard input; returns how many bytes were taken.
+    pub(crate) fn write(&mut self, channel: ChannelId, bytes: &[u8]) -> Called<usize> {
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3, F5.
+            count(unsafe {
+                sys::libssh2_channel_write_ex(pointer, 0, bytes.as_ptr().cast(), bytes.len())
+            })
+        })
+    }
+
+    /// Ends the command's standard input.
+    pub(crate) fn send_eof(&mut self, channel: ChannelId) -> Called<()> {
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3.
+            done(unsafe { sys::libssh2_channel_send_eof(pointer) })
+        })
+    }
+
+    /// Returns whether all output was read and no more will come.
+    pub(crate) fn is_at_end(&mut self, channel: ChannelId) -> bool {
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3.
+            Ok(unsafe { sys::libssh2_channel_eof(pointer) } != 0)
+        })
+        .unwrap_or(true)
+    }
+
+    /// Sends a signal to the command (RFC 4254 §6.9), its name without `SIG`.
+    pub(crate) fn signal(&mut self, channel: ChannelId, name: &str) -> Called<()> {
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3, F5.
+            done(unsafe { libssh2_channel_signal_ex(pointer, name.as_ptr().cast(), name.len()) })
+        })
+    }
+
+    /// Waits for the server's end of the channel; all output must have been read.
+    pub(crate) fn wait_closed(&mut self, channel: ChannelId) -> Called<()> {
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3. It comes first: closing without the end of output is an error.
+            match done(unsafe { sys::libssh2_channel_wait_eof(pointer) }) {
+                // The window is full of what nobody reads.
+                Err(Code(sys::LIBSSH2_ERROR_CHANNEL_WINDOW_FULL)) => return Err(Code::AGAIN),
+                other => other?,
+            }
+            // SAFETY: F2, F3.
+            done(unsafe { sys::libssh2_channel_wait_closed(pointer) })
+        })
+    }
+
+    /// Returns how the command ended, as far as the server told.
+    pub(crate) fn exit(&mut self, channel: ChannelId) -> Called<Exit> {
+        let session = self.pointer;
+        self.on(channel, |pointer| {
+            let (mut name, mut name_length) = (ptr::null_mut(), 0);
+            let (mut message, mut message_length) = (ptr::null_mut(), 0);
+            // SAFETY: F2, F3; the out-parameters are ours.
+            let code = unsafe {
+                sys::libssh2_channel_get_exit_signal(
+                    pointer,
+                    &raw mut name,
+                    &raw mut name_length,
+                    &raw mut message,
+                    &raw mut message_length,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                )
+            };
+            done(code)?;
+            // SAFETY: libssh2 allocated both for us, with these lengths, or left them null.
+            let name = unsafe { take_text(session, name, name_length) };
+            // SAFETY: as above.
+            let message = unsafe { take_text(session, message, message_length) };
+            if let Some(name) = name {
+                return Ok(Exit::Signal {
+                    name,
+                    message: message.unwrap_or_default(),
+                });
+            }
+            // SAFETY: F2, F3.
+            if unsafe { libssh2_channel_has_exit_status(pointer) } == 0 {
+                return Ok(Exit::None);
+            }
+            // SAFETY: F2, F3. The status is 32 bits on the wire (RFC 4254 §6.10).
+            let status = unsafe { sys::libssh2_channel_get_exit_status(pointer) };
+            Ok(Exit::Status(status.cast_unsigned()))
+        })
+    }
+
+    /// Closes a channel's own side and frees it; again after "would block".
+    pub(crate) fn free_channel(&mut self, channel: ChannelId) -> Called<()> {
+        let mut unread: c_ulong = 0;
+        let freed = self.on(channel, |pointer| {
+            // SAFETY: F2, F3; the out-parameter is ours.
+            unsafe {
+                sys::libssh2_channel_window_read_ex(pointer, &raw mut unread, ptr::null_mut())
+            };
+            // SAFETY: F2, F3: the pointer leaves `channels` below once it was freed.
+            done(unsafe { sys::libssh2_channel_free(pointer) })
+        });
+        if freed != Err(Code::AGAIN)
+            && let Some(open) = self.channels.get_mut(channel.0).and_then(Option::take)
+        {
+            let unread = usize::try_from(unread).unwrap_or(0);
+            self.wire.window_closed(open.window as usize, unread);
+        }
+        freed
+    }
+}
+
+/// Copies a text that libssh2 allocated, and frees it.
+///
+/// # Safety
+///
+/// `text` is null, or allocated by `session` with at least `length` bytes.
+unsafe fn take_text(
+    session: *mut sys::LIBSSH2_SESSION,
+    text: *mut c_char,
+    length: usize,
+) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: by the contract.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
+    let copy = String::from_utf8_lossy(bytes).into_owned();
+    // SAFETY: by the contract, and it is freed once.
+    unsafe { sys::libssh2_free(session, text.cast()) };
+    Some(copy)
+}

@@ -1,0 +1,409 @@
+//! Where SSH packets begin and end in what a server sends, as far as that can be read: pure.
+//!
+//! libssh2 must not be given half a packet wherever the length is readable (law S3): before
+//! NEWKEYS, under AES-GCM and under encrypt-then-MAC. With any other cipher it gets bytes as they
+//! come. The version lines before the first packet are given as libssh2 asks for them, byte by
+//! byte (`session.c`, `session_banner_receive`).
+
+/// The longest packet on the wire, length field and MAC included, that is taken (RFC 4253 §6.1);
+/// libssh2's own buffer (`PACKETBUFSIZE`) has this size too.
+pub(crate) const PACKET_BYTES_MAX: usize = 35_000;
+
+/// Bytes that a server may send before the keys are exchanged.
+pub(crate) const BEFORE_KEYS_BYTES_MAX: usize = 64 * 1024;
+
+const SSH_MSG_NEWKEYS: u8 = 21;
+/// `SSH_MSG_KEXDH_REPLY`, `SSH_MSG_KEX_ECDH_REPLY` (RFC 4253 §8, RFC 5656 §4).
+const SSH_MSG_KEX_REPLY: u8 = 31;
+/// `SSH_MSG_KEX_DH_GEX_REPLY` (RFC 4419 §5).
+const SSH_MSG_KEX_GEX_REPLY: u8 = 33;
+
+/// What is in front of the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Version lines: how many bytes of the line were given, and its first four.
+    Version { length: usize, head: [u8; 4] },
+    /// Packets in the clear, up to and with the server's first NEWKEYS.
+    Clear,
+    /// That NEWKEYS was given: the cipher must be known before any later byte.
+    Switch,
+    /// The length is in the clear; so many bytes of tag or MAC follow each packet.
+    Length { trailer: usize },
+    /// The length is encrypted.
+    Opaque,
+}
+
+/// What may be given to libssh2 next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// This many bytes; holding this many packets, with so many bytes of payload after the keys.
+    Give {
+        bytes: usize,
+        packets: usize,
+        payload: usize,
+    },
+    /// Nothing: more must come from the network first.
+    More,
+    /// Nothing until [`Framing::set_cipher`] was called.
+    NeedCipher,
+    /// Nothing now: next is the packet on which the costly step of the key exchange is done.
+    Costly,
+    /// The server broke the rules.
+    Broken(&'static str),
+}
+
+/// The reader's place in the server's stream.
+#[derive(Debug)]
+pub(crate) struct Framing {
+    state: State,
+    /// Bytes of a run of whole packets that did not fit the buffer they were asked for.
+    rest: usize,
+    /// Whether our own NEWKEYS was sent: the server's is legal only then, and only then does
+    /// libssh2 switch its cipher on it.
+    sent_newkeys: bool,
+    /// Bytes given before the keys.
+    early: usize,
+}
+
+impl Framing {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Version {
+                length: 0,
+                head: [0; 4],
+            },
+            rest: 0,
+            sent_newkeys: false,
+            early: 0,
+        }
+    }
+
+    /// Returns whether the server's version line is still awaited.
+    pub(crate) fn awaits_version(&self) -> bool {
+        matches!(self.state, State::Version { .. })
+    }
+
+    /// Returns whether a packet was given in part: the rest must follow at once.
+    pub(crate) fn is_within_packet(&self) -> bool {
+        self.rest > 0
+    }
+
+    /// Returns whether the keys of the first exchange are in use.
+    pub(crate) fn has_keys(&self) -> bool {
+        matches!(self.state, State::Length { .. } | State::Opaque)
+    }
+
+    /// Takes note of a packet that libssh2 sends.
+    pub(crate) fn sent(&mut self, packet: &[u8]) {
+        if self.state == State::Clear && packet.get(5) == Some(&SSH_MSG_NEWKEYS) {
+            self.sent_newkeys = true;
+        }
+    }
+
+    /// Sets the server's cipher and MAC, by the names that were negotiated.
+    pub(crate) fn set_cipher(&mut self, cipher: &str, mac: &str) {
+        debug_assert_eq!(self.state, State::Switch);
+        self.state = match (cipher, mac) {
+            (gcm, _) if gcm.ends_with("-gcm@openssh.com") => State::Length { trailer: 16 },
+            ("chacha20-poly1305@openssh.com", _) => State::Opaque,
+            (_, "hmac-sha2-256-etm@openssh.com") => State::Length { trailer: 32 },
+            (_, "hmac-sha2-512-etm@openssh.com") => State::Length { trailer: 64 },
+            _ => State::Opaque,
+        };
+    }
+
+    /// Returns how much of `buffer`, which begins at the reader's place, may be given now: at most
+    /// `room` bytes, and no new packet once `budget` is reached. `costly` allows the packet of the
+    /// key exchange's costly step.
+    pub(crate) fn offer(&self, buffer: &[u8], room: usize, budget: usize, costly: bool) -> Offer {
+        let give = |bytes| Offer::Give {
+            bytes,
+            packets: 0,
+            payload: 0,
+        };
+        if self.state == State::Switch {
+            return Offer::NeedCipher;
+        }
+        if buffer.is_empty() {
+            return Offer::More;
+        }
+        if self.rest > 0 {
+            return give(self.rest.min(room).min(buffer.len()));
+        }
+        match self.state {
+            State::Version { .. } => give(1),
+            State::Opaque => {
+                let bytes = buffer.len().min(room).min(budget.max(1));
+                Offer::Give {
+                    bytes,
+                    packets: 1,
+                    payload: 0,
+                }
+            }
+            State::Clear => self.clear(buffer, room, costly),
+            State::Length { trailer } => Self::encrypted(buffer, room, budget, trailer),
+            State::Switch => Offer::NeedCipher,
+        }
+    }
+
+    /// One packet at a time: there are few, and some must go alone.
+    fn clear(&self, buffer: &[u8], room: usize, costly: bool) -> Offer {
+        let Some(total) = whole(buffer, 0) else {
+            return Offer::More;
+        };
+        let bytes = match total {
+            Ok(bytes) => bytes,
+            Err(broken) => return broken,
+        };
+        match buffer[5] {
+            SSH_MSG_NEWKEYS if !self.sent_newkeys => {
+                Offer::Broken("new keys before the key exchange was done")
+            }
+            SSH_MSG_KEX_REPLY | SSH_MSG_KEX_GEX_REPLY if !costly => Offer::Costly,
+            _ => Offer::Give {
+                bytes: bytes.min(room),
+                packets: 1,
+                payload: 0,
+            },
+        }
+    }
+
+    /// As many whole packets as there are, up to the room and the budget.
+    fn encrypted(buffer: &[u8], room: usize, budget: usize, trailer: usize) -> Offer {
+        let (mut run, mut packets, mut payload) = (0, 0, 0);
+        while run < budget {
+            let total = match whole(&buffer[run..], trailer) {
+                None => break,
+                Some(Err(broken)) if run == 0 => return broken,
+                Some(Err(_)) => break,
+                Some(Ok(total)) => total,
+            };
+            if run > 0 && run + total > room {
+                break;
+            }
+            run += total;
+            packets += 1;
+            payload += (total - 4 - trailer).saturating_sub(FRAME_BYTES_MAX);
+        }
+        if run == 0 {
+            return Offer::More;
+        }
+        Offer::Give {
+            bytes: run.min(room),
+            packets,
+            payload,
+        }
+    }
+
+    /// Takes note that an offer of `bytes` was given out of `buffer`.
+    pub(crate) fn gave(&mut self, buffer: &[u8], bytes: usize) -> Result<(), &'static str> {
+        if matches!(self.state, State::Version { .. } | State::Clear) {
+            self.early += bytes;
+            if self.early > BEFORE_KEYS_BYTES_MAX {
+                return Err("more than 64 KiB before the keys were exchanged");
+            }
+        }
+        if self.rest > 0 {
+            self.rest -= bytes;
+        } else if let State::Length { trailer } = self.state {
+            self.rest = overhang(buffer, trailer, bytes);
+        } else if self.state == State::Clear {
+            self.rest = overhang(buffer, 0, bytes);
+        }
+        match self.state {
+            State::Version { .. } => self.version_byte(buffer[0]),
+            State::Clear if self.rest == 0 && buffer[5] == SSH_MSG_NEWKEYS => {
+                self.state = State::Switch;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Follows libssh2: line breaks before a line are skipped, a line ends at 8,192 bytes.
+    fn version_byte(&mut self, byte: u8) {
+        let State::Version {
+            mut length,
+            mut head,
+        } = self.state
+        else {
+            return;
+        };
+        let skipped = length == 0 && (byte == b'\r' || byte == b'\n');
+        if !skipped {
+            if let Some(place) = head.get_mut(length) {
+                *place = byte;
+            }
+            length += 1;
+        }
+        let ended = length > 0 && (byte == b'\n' || length == VERSION_LINE_BYTES_MAX);
+        self.state = match (ended, &head == b"SSH-") {
+            (true, true) => State::Clear,
+            (true, false) => State::Version {
+                length: 0,
+                head: [0; 4],
+            },
+            (false, _) => State::Version { length, head },
+        };
+    }
+}
+
+/// The length of the packet that `buffer` begins with, if all of it is there.
+fn whole(buffer: &[u8], trailer: usize) -> Option<Result<usize, Offer>> {
+    let length = usize::try_from(u32::from_be_bytes(*buffer.first_chunk()?)).ok()?;
+    // A padding length byte and a message number are the least (RFC 4253 §6).
+    if length < 2 {
+        return Some(Err(Offer::Broken("a packet without a message")));
+    }
+    let total = 4 + length + trailer;
+    if total > PACKET_BYTES_MAX {
+        return Some(Err(Offer::Broken("a packet of more than 35,000 bytes")));
+    }
+    (buffer.len() >= total).then_some(Ok(total))
+}
+
+/// How many bytes of the last packet begun within `bytes` lie behind them.
+fn overhang(buffer: &[u8], trailer: usize, bytes: usize) -> usize {
+    let mut run = 0;
+    while run < bytes {
+        match whole(&buffer[run..], trailer) {
+            Some(Ok(total)) => run += total,
+            _ => return 0,
+        }
+    }
+    run - bytes
+}
+
+/// The longest line before libssh2 takes it as ended (`banner_TxRx_banner`).
+const VERSION_LINE_BYTES_MAX: usize = 8192;
+/// Of a packet, what is framing and not data: padding, message, channel and length (RFC 4254 §5.2).
+const FRAME_BYTES_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packet(message: u8, length: usize, trailer: usize) -> Vec<u8> {
+        let mut packet = u32::try_from(length).unwrap().to_be_bytes().to_vec();
+        packet.extend([4, message]);
+        packet.resize(4 + length + trailer, 7);
+        packet
+    }
+
+    fn after_version() -> Framing {
+        let mut framing = Framing::new();
+        for byte in b"hello\r\nSSH-2.0-x\r\n" {
+            assert_eq!(
+                framing.offer(&[*byte], 1, 1, true),
+                Offer::Give {
+                    bytes: 1,
+                    packets: 0,
+                    payload: 0
+                }
+            );
+            framing.gave(&[*byte], 1).unwrap();
+        }
+        assert!(!framing.awaits_version());
+        framing
+    }
+
+    fn with_cipher(cipher: &str, mac: &str) -> Framing {
+        let mut framing = after_version();
+        let newkeys = packet(SSH_MSG_NEWKEYS, 12, 0);
+        framing.sent(&newkeys);
+        framing.gave(&newkeys, newkeys.len()).unwrap();
+        assert_eq!(framing.offer(&[1], 1, 1, true), Offer::NeedCipher);
+        framing.set_cipher(cipher, mac);
+        assert!(framing.has_keys());
+        framing
+    }
+
+    #[test]
+    fn clear_packets_go_whole_and_new_keys_only_after_ours() {
+        let framing = after_version();
+        let kexinit = packet(20, 300, 0);
+        assert_eq!(
+            framing.offer(&kexinit[..303], 9999, 9999, true),
+            Offer::More
+        );
+        let give = Offer::Give {
+            bytes: 304,
+            packets: 1,
+            payload: 0,
+        };
+        assert_eq!(framing.offer(&kexinit, 9999, 9999, true), give);
+        let newkeys = packet(SSH_MSG_NEWKEYS, 12, 0);
+        assert!(matches!(
+            framing.offer(&newkeys, 99, 99, true),
+            Offer::Broken(_)
+        ));
+        let reply = packet(SSH_MSG_KEX_REPLY, 200, 0);
+        assert_eq!(framing.offer(&reply, 9999, 9999, false), Offer::Costly);
+        let huge = packet(20, 35_000, 0);
+        assert!(matches!(
+            framing.offer(&huge, 9999, 9999, true),
+            Offer::Broken(_)
+        ));
+    }
+
+    #[test]
+    fn a_flood_before_the_keys_is_broken_off() {
+        let mut framing = Framing::new();
+        let given = (0..).take_while(|_| framing.gave(b"\n", 1).is_ok()).count();
+        assert_eq!(given, BEFORE_KEYS_BYTES_MAX);
+    }
+
+    #[test]
+    fn ciphers_with_hidden_lengths_are_given_as_they_come() {
+        let framing = with_cipher("chacha20-poly1305@openssh.com", "");
+        let give = Offer::Give {
+            bytes: 3,
+            packets: 1,
+            payload: 0,
+        };
+        assert_eq!(framing.offer(&[1, 2, 3], 9, 9, true), give);
+    }
+
+    proptest! {
+        /// However the bytes come in and whatever the room, all are given, in order, and where the
+        /// length is readable a packet is begun only if all of it is there.
+        #[test]
+        fn packets_are_given_whole(
+            lengths in prop::collection::vec(2usize..3000, 1..20),
+            steps in prop::collection::vec((1usize..5000, 1usize..5000, 1usize..9000), 1..400),
+            sha512 in any::<bool>(),
+        ) {
+            let mac = if sha512 { "hmac-sha2-512-etm@openssh.com" } else { "hmac-sha2-256-etm@openssh.com" };
+            let trailer = if sha512 { 64 } else { 32 };
+            let mut framing = with_cipher("aes128-ctr", mac);
+            let mut ends = vec![0];
+            let mut all = Vec::new();
+            for length in lengths {
+                all.extend(packet(94, length, trailer));
+                ends.push(all.len());
+            }
+            let (mut given, mut arrived) = (0, 0);
+            for (more, room, budget) in steps {
+                arrived = all.len().min(arrived + more);
+                let buffer = &all[given..arrived];
+                if let Offer::Give { bytes, .. } = framing.offer(buffer, room, budget, true) {
+                    prop_assert!(bytes > 0 && bytes <= room && bytes <= buffer.len());
+                    framing.gave(buffer, bytes).unwrap();
+                    given += bytes;
+                    // All of the packet that is given in part has arrived.
+                    let end = ends.iter().copied().find(|end| *end >= given).unwrap();
+                    prop_assert!(end <= arrived);
+                }
+            }
+            arrived = all.len();
+            while given < arrived {
+                let Offer::Give { bytes, .. } = framing.offer(&all[given..], 777, 777, true) else {
+                    return Err(TestCaseError::fail("bytes are left and none is given"));
+                };
+                framing.gave(&all[given..], bytes).unwrap();
+                given += bytes;
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Tables of host specs and hosts files, and the round trip through text.
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Parts<'a> = (&'a str, Option<u16>, Option<&'a str>);
+
+#[track_caller]
+fn check(spec: &str, (name, port, user): Parts<'_>) {
+    let host: Host = spec.parse().unwrap_or_else(|e| panic!("{spec}: {e}"));
+    assert_eq!(
+        (host.name(), host.port(), host.user()),
+        (name, port, user),
+        "{spec}"
+    );
+    assert_eq!(host.to_string().parse(), Ok(host), "{spec}");
+}
+
+#[track_caller]
+fn refuse(spec: &str, message: &str) {
+    let error = spec.parse::<Host>().expect_err(spec);
+    assert_eq!(error.to_string(), message, "{spec:?}");
+}
+
+#[test]
+fn reads_every_form_of_a_spec() {
+    check("web1", ("web1", None, None));
+    check("Web1.Example.COM", ("Web1.Example.COM", None, None));
+    check("web1:2222", ("web1", Some(2222), None));
+    check("root@web1", ("web1", None, Some("root")));
+    check("root@web1:1", ("web1", Some(1), Some("root")));
+    check("a@corp@web1:65535", ("web1", Some(65535), Some("a@corp")));
+    check("CORP\\a@web1", ("web1", None, Some("CORP\\a")));
+    check("127.0.0.1:22", ("127.0.0.1", Some(22), None));
+    check("::1", ("::1", None, None));
+    check("[::1]", ("::1", None, None));
+    check("[::1]:22", ("::1", Some(22), None));
+    check(
+        "root@[fe80::1%eth0]:22",
+        ("fe80::1%eth0", Some(22), Some("root")),
+    );
+    check("fe80::1%eth0", ("fe80::1%eth0", None, None));
+    check("[web1]:22", ("web1", Some(22), None));
+    check("web1:0022", ("web1", Some(22), None));
+}
+
+#[test]
+fn refuses_what_names_no_host() {
+    refuse("", "the host name is empty");
+    refuse("root@", "the host name is empty");
+    refuse(":22", "the host name is empty");
+    refuse("[]:22", "the host name is empty");
+    refuse("@web1", "the user is empty");
+    refuse("web1:", "port \"\" is not a number");
+    refuse("web1:ssh", "port \"ssh\" is not a number");
+    refuse("web1:+22", "port \"+22\" is not a number");
+    refuse("web1:-1", "port \"-1\" is not a number");
+    refuse("web1:0", "port 0 is not between 1 and 65535");
+    refuse("web1:70000", "port 70000 is not between 1 and 65535");
+    refuse(
+        "web1:99999999999999999999",
+        "port 99999999999999999999 is not between 1 and 65535",
+    );
+    refuse("[::1", "unbalanced brackets in \"[::1\"");
+    refuse("[::1]22", "unbalanced brackets in \"[::1]22\"");
+    refuse("::1]", "bad character ']' in host name \"::1]\"");
+    refuse(
+        "a:b:c",
+        "\"a:b:c\" is neither host:port nor an IPv6 address",
+    );
+    refuse(
+        "[a:b]:22",
+        "\"a:b\" is neither host:port nor an IPv6 address",
+    );
+    refuse(
+        "fe80::1%",
+        "\"fe80::1%\" is neither host:port nor an IPv6 address",
+    );
+    refuse(&"a".repeat(256), "longer than 255 bytes");
+    refuse(
+        "-oProxyCommand=x",
+        "bad character '-' in host name \"-oProxyCommand=x\"",
+    );
+    refuse("-l@web1", "bad character '-' in user \"-l\"");
+    refuse(
+        "\u{feff}a@web1",
+        "bad character '\\u{feff}' in user \"\\u{feff}a\"",
+    );
+    refuse("a b@web1", "bad character ' ' in user \"a b\"");
+    refuse("a;b@web1", "bad character ';' in user \"a;b\"");
+    refuse("a\\@web1", "bad character '\\\\' in user \"a\\\\\"");
+}
+
+#[test]
+fn refuses_characters_with_a_meaning_elsewhere() {
+    for character in " \t\r\n\0\x1b\u{7f}\u{9b}\u{202e},*?!|#/\\'\"`$;&<>(){}=".chars() {
+        let name = format!("a{character}b");
+        let error = HostError::BadNameCharacter {
+            text: name.clone(),
+            character,
+        };
+        assert_eq!(Host::new(name), Err(error));
+    }
+}
+
+#[test]
+fn setters_check_like_the_parser() {
+    let host = Host::new("web1").unwrap();
+    assert_eq!(
+        host.clone()
+            .with_port(22)
+            .unwrap()
+            .with_user("u")
+            .unwrap()
+            .to_string(),
+        "u@web1:22"
+    );
+    assert_eq!(
+        host.clone().with_port(0).unwrap_err(),
+        HostError::PortOutOfRange { text: "0".into() }
+    );
+    assert_eq!(host.with_user("").unwrap_err(), HostError::EmptyUser);
+}
+
+#[test]
+fn reads_hosts_files_with_comments_and_second_fields() {
+    let text = "\u{feff}# fleet\r\n\r\nweb1\r\n  root@web2:22  # second\nweb3:24\tadmin\nweb4 # x\n\
+                u@web5 u\n[::1]:22 root#x\n";
+    let error = parse_hosts_file(text, "f").unwrap_err();
+    assert_eq!(error.to_string(), "f:8");
+    assert_eq!(
+        error.source.to_string(),
+        "bad character '#' in user \"root#x\""
+    );
+    let text = text.replace("#x", " #x");
+    let hosts: Vec<_> = parse_hosts_file(text, "f")
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        hosts,
+        [
+            "web1",
+            "root@web2:22",
+            "admin@web3:24",
+            "web4",
+            "u@web5",
+            "root@[::1]:22"
+        ]
+    );
+}
+
+#[test]
+fn names_the_bad_line_of_a_hosts_file() {
+    #[track_caller]
+    fn fail(text: &[u8], line: usize, source: HostError) {
+        let error = parse_hosts_file(text, "hosts").unwrap_err();
+        assert_eq!(
+            error,
+            HostsFileError {
+                origin: "hosts".into(),
+                line,
+                source
+            }
+        );
+    }
+    fail(
+        b"a\nb:0\n",
+        2,
+        HostError::PortOutOfRange { text: "0".into() },
+    );
+    fail(b"a b c", 1, HostError::TooManyFields { text: "c".into() });
+    fail(b"\n\xff\n", 2, HostError::NotUtf8);
+    fail(
+        b"x@a y",
+        1,
+        HostError::TwoUsers {
+            first: "x".into(),
+            second: "y".into(),
+        },
+    );
+    fail(
+        &[b'a'; 5000],
+        1,
+        HostError::TooLong {
+            max: LINE_BYTES_MAX,
+        },
+    );
+    assert_eq!(parse_hosts_file("", "hosts"), Ok(Vec::new()));
+}
+
+proptest! {
+    #[test]
+    fn text_form_parses_to_itself(spec in "([a-z\\\\@.]{1,6}@)?(\\[?[a-z0-9.:%]{1,12}\\]?)(:[0-9]{1,5})?") {
+        if let Ok(host) = spec.parse::<Host>() {
+            prop_assert_eq!(host.to_string().parse(), Ok(host));
+        }
+    }
+
+    #[test]
+    fn built_hosts_parse_back(
+        name in prop_oneof!["[a-zA-Z0-9][a-zA-Z0-9.-]{0,20}", any::<Ipv6Addr>().prop_map(|a| a.to_string())],
+        port in proptest::option::of(1..=u16::MAX),
+        user in proptest::option::of("[a-z@.][a-z0-9@.-]{0,10}"),
+    ) {
+        let mut host = Host::new(name).unwrap();
+        if let Some(port) = port {
+            host = host.with_port(port).unwrap();
+        }
+        if let Some(user) = user {
+            host = host.with_user(user).unwrap();
+        }
+        prop_assert_eq!(host.to_string().parse(), Ok(host));
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(spec in any::<String>()) {
+        let _ = spec.parse::<Host>();
+        let _ = parse_hosts_file(spec, "f");
+    }
+}

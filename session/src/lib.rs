@@ -1,0 +1,56 @@
+//! One SSH connection to one host: connect, host key, authentication, commands.
+//!
+//! libssh2 does the protocol and no I/O: it reads from and writes to memory, and the
+//! reactor moves bytes between that and the socket. Other hosts, files and printing are not this
+//! crate's. The principal type is [`Session`]; a session lives through resolve, connect, banner,
+//! key exchange, host key, authentication, and then runs commands ([`Command`], [`Child`]).
+//!
+//! All calls that can last park the calling green or plain thread and take a scope with a
+//! deadline and a cancellation.
+
+mod address;
+pub mod agent;
+mod algorithms;
+mod auth;
+mod command;
+mod config;
+mod engine;
+mod error;
+mod exit;
+#[expect(unsafe_code, reason = "libssh2 is a C library (invariants F1 to F5)")]
+mod ffi;
+mod framing;
+mod host;
+pub mod host_key;
+mod identity;
+mod keepalive;
+pub mod known_hosts;
+mod secret;
+mod session;
+mod sftp;
+mod short_io;
+mod sign;
+mod timings;
+mod wire;
+
+pub use auth::AuthError;
+pub use command::{Child, Command, Output};
+pub use config::{AgentKeys, Config, ConfigBuilder, ConfigError};
+pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
+pub use exit::Exit;
+pub use ffi::OutputStream;
+pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
+pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
+pub use identity::{Identity, IdentityError};
+pub use secret::Secret;
+pub use session::Session;
+pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
+pub use timings::Timings;
+
+/// Returns the versions of libssh2 and of the crypto library under it.
+pub fn versions() -> [String; 2] {
+    [
+        format!("libssh2 {}", ffi::version()),
+        openssl::version::version().to_owned(),
+    ]
+}

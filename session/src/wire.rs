@@ -1,0 +1,465 @@
+//! The memory transport between libssh2 and the socket (laws S1, S3, S4, S14).
+//!
+//! libssh2 reads from and writes to the buffers here, through its callbacks, and never sees the
+//! socket. Whatever it sends is taken whole and flushed once after the call; what it may receive
+//! is cut into whole packets, within a budget per call and caps on what it may hoard.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use sshoal_reactor::{Hook, Interest, Scope, Stop, Stream, WaitList};
+
+use crate::framing::{Framing, Offer};
+use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
+
+/// Bytes in the out-queue beyond which writers wait.
+const OUT_BYTES_HIGH: usize = 128 * 1024;
+/// Bytes given to libssh2 in one call, before it has to come back.
+const CALL_BYTES_MAX: usize = 64 * 1024;
+/// Bytes received but not delivered to a reader, before authentication or beyond the windows.
+const HELD_BYTES_MAX: usize = 1024 * 1024;
+/// Packets received without a byte delivered or a reply that was waited for.
+const HELD_PACKETS_MAX: usize = 65_536;
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 32 * 1024;
+/// Buffers larger than this are given back when they fall empty.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// What a call into libssh2 left behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallReport {
+    /// Bytes went to libssh2 or came from it: other waiters may have been served.
+    pub(crate) moved: bool,
+    /// It stopped with deliverable bytes left; no event will come for them (law S14).
+    pub(crate) more: bool,
+    /// It stopped before the costly step of the key exchange.
+    pub(crate) costly: bool,
+}
+
+/// What libssh2's receive callback gets.
+pub(crate) enum Received {
+    Bytes(usize),
+    Nothing,
+    /// The negotiated names must be set by [`Wire::set_cipher`] first.
+    NeedCipher,
+    End,
+    Failed,
+}
+
+/// Why the wire is of no more use.
+#[derive(Debug, Clone)]
+pub(crate) enum Broken {
+    /// The system's error, kept by kind and text because several callers may ask.
+    Io(io::ErrorKind, String),
+    /// The host went past a bound; `true` if it broke the protocol rather than a limit.
+    Overstepped(&'static str, bool),
+    /// We closed it.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    framing: Framing,
+    bytes: Vec<u8>,
+    /// Bytes of `bytes` that were given.
+    start: usize,
+    ended: bool,
+    /// Bytes that may still be given in this call.
+    budget: usize,
+    costly: bool,
+    report: CallReport,
+    /// Payload given and not delivered, and the packets it came in.
+    held: usize,
+    held_packets: usize,
+    /// The sum of the windows of open channels.
+    windows: usize,
+    last_received: Instant,
+    /// When the server's version line was complete.
+    version_at: Option<Instant>,
+    short: ShortIo,
+}
+
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    start: usize,
+    /// All bytes ever queued.
+    sent_bytes: u64,
+    short: ShortIo,
+}
+
+/// The two queues of one session and the socket under them.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: Stream,
+    inbox: Mutex<Inbox>,
+    outbox: Mutex<Outbox>,
+    /// Length of the out-queue, read without its lock.
+    queued: AtomicUsize,
+    broken: Mutex<Option<Broken>>,
+    is_broken: AtomicBool,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream, short_io: Option<u64>) -> Arc<Self> {
+        let wire = Arc::new(Self {
+            stream,
+            inbox: Mutex::new(Inbox {
+                framing: Framing::new(),
+                bytes: Vec::new(),
+                start: 0,
+                ended: false,
+                budget: 0,
+                costly: false,
+                report: CallReport {
+                    moved: false,
+                    more: false,
+                    costly: false,
+                },
+                held: 0,
+                held_packets: 0,
+                windows: 0,
+                last_received: Instant::now(),
+                version_at: None,
+                short: ShortIo::new(short_io),
+            }),
+            outbox: Mutex::new(Outbox {
+                short: ShortIo::new(short_io),
+                ..Outbox::default()
+            }),
+            queued: AtomicUsize::new(0),
+            broken: Mutex::new(None),
+            is_broken: AtomicBool::new(false),
+        });
+        let hook: Arc<dyn Hook> = wire.clone();
+        wire.stream.set_hook(Arc::downgrade(&hook));
+        wire
+    }
+
+    /// Returns the threads that wait for this session.
+    pub(crate) fn waiters(&self) -> &WaitList {
+        self.stream.waiters()
+    }
+
+    /// Begins a call into libssh2. `costly` lets the key exchange's costly step go on.
+    pub(crate) fn begin_call(&self, costly: bool) {
+        let mut inbox = self.inbox.lock();
+        inbox.budget = CALL_BYTES_MAX;
+        inbox.costly = costly;
+        inbox.report = CallReport {
+            moved: false,
+            more: false,
+            costly: false,
+        };
+    }
+
+    /// Ends a call into libssh2: sends what it queued.
+    pub(crate) fn end_call(&self) -> CallReport {
+        self.flush();
+        self.report()
+    }
+
+    /// Returns what the call left behind.
+    pub(crate) fn report(&self) -> CallReport {
+        self.inbox.lock().report
+    }
+
+    /// Returns how many bytes libssh2 has sent since the session began.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.outbox.lock().sent_bytes
+    }
+
+    /// The receive callback: fills `buffer` with what may be given now.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
+        let inbox = &mut *self.inbox.lock();
+        loop {
+            if self.is_broken.load(Ordering::Acquire) {
+                return Received::Failed;
+            }
+            // Never in the middle of a packet (S3).
+            if !inbox.framing.is_within_packet() && (inbox.budget == 0 || inbox.short.refuses()) {
+                inbox.report.more = true;
+                return Received::Nothing;
+            }
+            let there = &inbox.bytes[inbox.start..];
+            let room = inbox.short.cut(buffer.len());
+            match inbox.framing.offer(there, room, inbox.budget, inbox.costly) {
+                Offer::Give {
+                    bytes,
+                    packets,
+                    payload,
+                } => {
+                    return self.give(inbox, &mut buffer[..bytes], packets, payload);
+                }
+                Offer::NeedCipher => return Received::NeedCipher,
+                Offer::Costly => {
+                    inbox.report.costly = true;
+                    inbox.report.more = true;
+                    return Received::Nothing;
+                }
+                Offer::Broken(what) => {
+                    self.break_off(Broken::Overstepped(what, true));
+                    return Received::Failed;
+                }
+                Offer::More if inbox.ended => return Received::End,
+                Offer::More => {
+                    if !self.fill(inbox) {
+                        return Received::Nothing;
+                    }
+                }
+            }
+        }
+    }
+
+    fn give(&self, inbox: &mut Inbox, to: &mut [u8], packets: usize, payload: usize) -> Received {
+        let there = &inbox.bytes[inbox.start..];
+        to.copy_from_slice(&there[..to.len()]);
+        if let Err(what) = inbox.framing.gave(there, to.len()) {
+            self.break_off(Broken::Overstepped(what, false));
+            return Received::Failed;
+        }
+        if inbox.version_at.is_none() && !inbox.framing.awaits_version() {
+            inbox.version_at = Some(Instant::now());
+        }
+        inbox.start += to.len();
+        inbox.budget = inbox.budget.saturating_sub(to.len());
+        inbox.report.moved = true;
+        // Where lengths are hidden, all bytes count as payload, less a share for framing.
+        let opaque = packets > 0 && payload == 0 && inbox.framing.has_keys();
+        inbox.held += if opaque {
+            to.len() - to.len() / 4
+        } else {
+            payload
+        };
+        inbox.held_packets += packets;
+        if inbox.start == inbox.bytes.len() {
+            inbox.start = 0;
+            inbox.bytes.clear();
+            if inbox.bytes.capacity() > KEPT_BYTES_MAX {
+                inbox.bytes = Vec::new();
+            }
+        }
+        if inbox.held > HELD_BYTES_MAX + inbox.windows || inbox.held_packets > HELD_PACKETS_MAX {
+            self.break_off(Broken::Overstepped("data that nothing asked for", false));
+            return Received::Failed;
+        }
+        Received::Bytes(to.len())
+    }
+
+    /// Reads from the socket once; `false` if nothing came.
+    fn fill(&self, inbox: &mut Inbox) -> bool {
+        if inbox.start > 0 {
+            inbox.bytes.drain(..inbox.start);
+            inbox.start = 0;
+        }
+        let read = if inbox.short.is_on() {
+            let mut few = [0; SHORT_BYTES_MAX];
+            let most = inbox.short.cut(few.len());
+            let read = self.stream.try_read(&mut few[..most]);
+            read.inspect(|read| inbox.bytes.extend_from_slice(&few[..*read]))
+        } else {
+            inbox.bytes.reserve(READ_BYTES);
+            self.stream.try_read_to(&mut inbox.bytes)
+        };
+        match read {
+            Ok(0) => inbox.ended = true,
+            Ok(_) => inbox.last_received = Instant::now(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if inbox.bytes.is_empty() && inbox.bytes.capacity() > KEPT_BYTES_MAX {
+                    inbox.bytes = Vec::new();
+                }
+                return false;
+            }
+            Err(error) => self.break_off(Broken::Io(error.kind(), error.to_string())),
+        }
+        true
+    }
+
+    /// The send callback: takes everything; `false` once the wire is broken.
+    pub(crate) fn send(&self, bytes: &[u8]) -> bool {
+        if self.is_broken.load(Ordering::Acquire) {
+            return false;
+        }
+        {
+            let mut inbox = self.inbox.lock();
+            inbox.framing.sent(bytes);
+            inbox.report.moved = true;
+        }
+        let mut outbox = self.outbox.lock();
+        outbox.bytes.extend_from_slice(bytes);
+        outbox.sent_bytes += bytes.len() as u64;
+        self.queued
+            .store(outbox.bytes.len() - outbox.start, Ordering::Release);
+        true
+    }
+
+    /// Sends what is queued, as far as the socket takes it.
+    pub(crate) fn flush(&self) {
+        if self.queued.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut failed = None;
+        {
+            let outbox = &mut *self.outbox.lock();
+            while outbox.start < outbox.bytes.len() {
+                let most = outbox.short.cut(outbox.bytes.len() - outbox.start);
+                match self
+                    .stream
+                    .try_write(&outbox.bytes[outbox.start..outbox.start + most])
+                {
+                    Ok(written) => outbox.start += written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => {
+                        failed = Some(error);
+                        outbox.start = outbox.bytes.len();
+                    }
+                }
+            }
+            if outbox.start == outbox.bytes.len() {
+                outbox.start = 0;
+                outbox.bytes.clear();
+                if outbox.bytes.capacity() > KEPT_BYTES_MAX {
+                    outbox.bytes = Vec::new();
+                }
+            } else if outbox.start > OUT_BYTES_HIGH {
+                outbox.bytes.drain(..outbox.start);
+                outbox.start = 0;
+            }
+            self.queued
+                .store(outbox.bytes.len() - outbox.start, Ordering::Release);
+        }
+        // What the peer sent before it went away is still worth reading: only sending is over.
+        if let Some(error) = failed {
+            self.note_send_failure(error);
+        }
+    }
+
+    fn note_send_failure(&self, error: io::Error) {
+        if !matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        ) {
+            self.break_off(Broken::Io(error.kind(), error.to_string()));
+        }
+    }
+
+    /// Waits until the out-queue has room for a writer. Parks.
+    pub(crate) fn wait_for_room(&self, scope: &Scope) -> Result<(), Stop> {
+        self.wait_below(OUT_BYTES_HIGH, scope)
+    }
+
+    /// Waits until everything queued was taken by the socket. Parks.
+    pub(crate) fn wait_until_sent(&self, scope: &Scope) -> Result<(), Stop> {
+        self.wait_below(0, scope)
+    }
+
+    fn wait_below(&self, bytes: usize, scope: &Scope) -> Result<(), Stop> {
+        loop {
+            let sequence = self.waiters().sequence();
+            self.flush();
+            if self.queued.load(Ordering::Acquire) <= bytes || self.is_broken() {
+                return Ok(());
+            }
+            if let Some(ticket) = self.waiters().register(sequence, Interest::WRITE) {
+                ticket.wait(scope)?;
+            }
+        }
+    }
+
+    /// Sets the names that the first key exchange settled on, for what the server sends.
+    pub(crate) fn set_cipher(&self, cipher: &str, mac: &str) {
+        self.inbox.lock().framing.set_cipher(cipher, mac);
+    }
+
+    /// Takes note of bytes delivered to a reader.
+    pub(crate) fn delivered(&self, bytes: usize) {
+        let mut inbox = self.inbox.lock();
+        inbox.held = inbox.held.saturating_sub(bytes);
+        inbox.held_packets = 0;
+    }
+
+    /// Takes note of a reply that was waited for.
+    pub(crate) fn replied(&self) {
+        self.inbox.lock().held_packets = 0;
+    }
+
+    /// Takes note of a channel opened with this window.
+    pub(crate) fn window_opened(&self, bytes: usize) {
+        self.inbox.lock().windows += bytes;
+    }
+
+    /// Takes note of a channel freed, with so many bytes that nobody read.
+    pub(crate) fn window_closed(&self, bytes: usize, unread: usize) {
+        let mut inbox = self.inbox.lock();
+        inbox.windows = inbox.windows.saturating_sub(bytes);
+        inbox.held = inbox.held.saturating_sub(unread);
+    }
+
+    /// Returns whether the server's version line is still awaited.
+    pub(crate) fn awaits_version(&self) -> bool {
+        self.inbox.lock().framing.awaits_version()
+    }
+
+    /// Returns when the server's version line was complete.
+    pub(crate) fn version_at(&self) -> Option<Instant> {
+        self.inbox.lock().version_at
+    }
+
+    /// Returns when bytes last came from the host.
+    pub(crate) fn last_received(&self) -> Instant {
+        self.inbox.lock().last_received
+    }
+
+    /// Returns whether the connection is still there, as far as the socket tells without a wait.
+    pub(crate) fn probe(&self) -> bool {
+        let inbox = &mut *self.inbox.lock();
+        // What came is kept for the next call; a farewell has the end of the stream behind it.
+        while !inbox.ended && !self.is_broken() && inbox.bytes.len() < CALL_BYTES_MAX {
+            if !self.fill(inbox) {
+                break;
+            }
+        }
+        !inbox.ended && !self.is_broken()
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Acquire)
+    }
+
+    /// Returns why the wire is of no more use, if so; the end of the stream counts.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        let broken = self.broken.lock().clone();
+        broken.or_else(|| {
+            let eof = Broken::Io(
+                io::ErrorKind::UnexpectedEof,
+                "connection closed by host".into(),
+            );
+            self.inbox.lock().ended.then_some(eof)
+        })
+    }
+
+    /// Makes every callback fail from here on, ends the connection and wakes all waiters. The
+    /// first reason stays.
+    pub(crate) fn break_off(&self, why: Broken) {
+        {
+            let mut broken = self.broken.lock();
+            if broken.is_some() {
+                return;
+            }
+            *broken = Some(why);
+            self.is_broken.store(true, Ordering::Release);
+        }
+        self.stream.shutdown();
+    }
+}
+
+impl Hook for Wire {
+    fn ready(&self, readiness: Interest) {
+        if readiness.meets(Interest::WRITE) {
+            self.flush();
+        }
+    }
+}

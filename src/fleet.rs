@@ -1,0 +1,147 @@
+//! The hosts of one program: what the pool does with sessions and transfer with files, joined.
+//!
+//! The principal type is [`Fleet`].
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sshoal_pool::{Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, Run, RunSpec};
+use sshoal_session::{Config, Host};
+use sshoal_transfer::{Copied, Error};
+
+/// The hosts of one program, with how to reach them.
+///
+/// Sessions stay open for what comes next, unless the builder says otherwise. All methods start
+/// something on all hosts and return at once; what they return is an iterator over hosts as they
+/// end, and cancels what is left when it is dropped.
+#[derive(Debug)]
+pub struct Fleet {
+    pool: Pool,
+}
+
+/// Makes a [`Fleet`]; [`FleetBuilder::build`] checks everything at once.
+#[derive(Debug)]
+#[must_use]
+pub struct FleetBuilder {
+    pool: PoolBuilder,
+}
+
+impl Fleet {
+    /// Returns a builder of a fleet of these hosts; a host that is listed twice runs twice.
+    pub fn builder(hosts: impl Into<Vec<Host>>, config: Arc<Config>) -> FleetBuilder {
+        FleetBuilder {
+            pool: Pool::builder(hosts, config).keep_open(KeepOpen::Yes),
+        }
+    }
+
+    /// Starts a command on all hosts.
+    pub fn run(&self, spec: impl Into<RunSpec>) -> Run {
+        self.pool.run(spec)
+    }
+
+    /// Starts a program on all hosts: a closure that is called once per host, on a green thread,
+    /// with the host's session open; see [`Pool::each`].
+    pub fn each<T, F>(&self, program: F) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
+        self.pool.each(program)
+    }
+
+    /// Starts copying a local file to all hosts, over one that is there; see
+    /// [`transfer::put`](sshoal_transfer::put).
+    pub fn put(
+        &self,
+        local: impl Into<PathBuf>,
+        remote: impl Into<Vec<u8>>,
+    ) -> Each<Result<Copied, Error>> {
+        let (local, remote) = (local.into(), remote.into());
+        self.pool
+            .each(move |host| sshoal_transfer::put(host.session(), &local, &remote, host.scope()))
+    }
+
+    /// Starts copying a file of each host to where `local` says for it, at most `bytes_max` bytes
+    /// of each; see [`transfer::get`](sshoal_transfer::get). Two hosts must not be given one path.
+    pub fn get(
+        &self,
+        remote: impl Into<Vec<u8>>,
+        local: impl Fn(usize, &Host) -> PathBuf + Send + Sync + 'static,
+        bytes_max: u64,
+    ) -> Each<Result<Copied, Error>> {
+        let remote = remote.into();
+        self.pool.each(move |host| {
+            let local = local(host.index(), host.host());
+            sshoal_transfer::get(host.session(), &remote, &local, bytes_max, host.scope())
+        })
+    }
+
+    /// Returns the hosts in input order.
+    pub fn hosts(&self) -> &[Host] {
+        self.pool.hosts()
+    }
+
+    /// Returns the pool under the fleet.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Closes idle sessions in order, as [`Pool::close`] does. Parks.
+    pub fn close(self) {
+        self.pool.close();
+    }
+}
+
+impl From<Pool> for Fleet {
+    fn from(pool: Pool) -> Self {
+        Self { pool }
+    }
+}
+
+impl FleetBuilder {
+    /// Sets how many sessions may be live at once. Default: as many as there are hosts, at most
+    /// 512; see [`PoolBuilder::size`].
+    pub fn pool_size(self, size: NonZeroUsize) -> Self {
+        self.pool(|pool| pool.size(size))
+    }
+
+    /// Sets the limit for everything until a command is accepted; `None` is no limit. Default: the
+    /// configuration's, which is 10 s unless set.
+    pub fn connect_timeout(self, timeout: Option<Duration>) -> Self {
+        self.pool(|pool| pool.connect_timeout(timeout))
+    }
+
+    /// Sets the limit for a command itself; `None` is no limit, which is the default.
+    pub fn command_timeout(self, timeout: Option<Duration>) -> Self {
+        self.pool(|pool| pool.command_timeout(timeout))
+    }
+
+    /// Sets the limit for each run as a whole; `None` is no limit, which is the default.
+    pub fn deadline(self, deadline: Option<Duration>) -> Self {
+        self.pool(|pool| pool.deadline(deadline))
+    }
+
+    /// Sets whether sessions stay open for what comes next. Default: [`KeepOpen::Yes`].
+    pub fn keep_open(self, keep_open: KeepOpen) -> Self {
+        self.pool(|pool| pool.keep_open(keep_open))
+    }
+
+    /// Sets anything else of the pool under the fleet.
+    pub fn pool(self, set: impl FnOnce(PoolBuilder) -> PoolBuilder) -> Self {
+        Self {
+            pool: set(self.pool),
+        }
+    }
+
+    /// Makes the fleet. Nothing is connected to.
+    ///
+    /// # Errors
+    /// As [`PoolBuilder::build`].
+    pub fn build(self) -> Result<Fleet, PoolError> {
+        Ok(Fleet {
+            pool: self.pool.build()?,
+        })
+    }
+}

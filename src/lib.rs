@@ -1,0 +1,64 @@
+//! Commands on, and files to and from, thousands of hosts over plain SSH, from one process.
+//!
+//! A [`Fleet`] is a list of hosts with how to reach them. [`Fleet::run`] starts a command on all
+//! of them and returns a [`Run`]: an iterator of outcomes in the order in which hosts end, or, by
+//! [`Run::report`], all of them in the order in which they are listed. A host that fails is an
+//! outcome like any other and touches no other host. [`Fleet::each`] runs a closure per host that
+//! reads as straight-line code; [`Session::connect`] is for one host alone.
+//!
+//! All of it parks the calling thread and works alike from plain threads and from green threads
+//! ([`spawn`]); any number of fleets may live in one process.
+//!
+//! # Process-wide effects
+//!
+//! The first use starts the green threads' scheduler and installs handlers for `SIGSEGV` and
+//! `SIGBUS` that end the process when a green thread overflows its stack of 64 KiB. Nothing else
+//! of the process is changed; [`raise_descriptor_limit`] is offered for callers to call.
+//!
+//! # Crate features
+//!
+//! - `aws-lc`: the fastest crypto library under libssh2; needs cmake and libclang to build.
+//! - `vendored-openssl`: OpenSSL built from source and linked in; needs perl and make to build.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use sshoal::known_hosts::KnownHosts;
+//! use sshoal::{Config, Fleet, Host, HostKeyPolicy, HostKeys, Identity};
+//!
+//! let known = KnownHosts::load(&["/home/me/.ssh/known_hosts"])?;
+//! let host_keys = Arc::new(HostKeys::new(HostKeyPolicy::Strict, known));
+//! let identity = Identity::load("/home/me/.ssh/id_ed25519".as_ref(), None)?;
+//! let config = Config::builder(host_keys).user("me").identity(Arc::new(identity)).build()?;
+//!
+//! let hosts: Vec<Host> = vec!["web1".parse()?, "web2:2222".parse()?];
+//! let fleet = Fleet::builder(hosts, Arc::new(config)).build()?;
+//! for outcome in fleet.run("uptime") {
+//!     println!("{}: {}", outcome.host(), outcome.end());
+//!     print!("{}", outcome.stdout().text()?);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod fleet;
+
+pub use fleet::{Fleet, FleetBuilder};
+pub use sshoal_pool::{
+    Collect, Collected, CollectedReader, Counts, Detail, Each, End, Event, Events, KeepOpen,
+    LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report, Run, RunHandle,
+    RunSpec, StopCause, Visited, raise_descriptor_limit,
+};
+pub use sshoal_reactor::{
+    JoinHandle, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync, yield_now,
+};
+pub use sshoal_session::{
+    AgentKeys, ApiMisuse, AuthError, Child, Command, Config, ConfigBuilder, ConfigError, Error,
+    Exit, Host, HostError, HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity,
+    IdentityError, Kind, Libssh2Error, Output, OutputStream, Phase, Secret, Session, Timings,
+    known_hosts, parse_hosts_file, versions,
+};
+/// Files to and from one host, over a session.
+pub use sshoal_transfer as transfer;

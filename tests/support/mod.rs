@@ -1,0 +1,18 @@
+//! What the tests and benches of the root package share: a real OpenSSH server, broken servers, and the embedded fleet.
+//!
+//! Each test binary compiles this module for itself and uses a part of it. Nothing here leaves the loopback
+//! addresses, uses a fixed port, or waits for a length of time where it could wait for an event.
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "each test binary uses another part of the support"
+)]
+
+pub(crate) mod client;
+pub(crate) mod faults;
+pub(crate) mod fleet;
+pub(crate) mod keys;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod sshd;

@@ -1,0 +1,207 @@
+//! A TCP proxy that harms what passes: delay, small pieces, and an end after so many bytes.
+//!
+//! It keeps the order of the bytes and does not limit the rate. What it does is a function of its script and seed;
+//! only the moments come from the clock. One thread per connection waits in `poll` on both sockets.
+
+mod connection;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::RangeInclusive,
+    os::fd::AsFd,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rustix::{event::PollFlags, net::sockopt};
+
+use connection::{Connection, wait};
+
+/// A running proxy; dropping it ends every connection through it.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    counts: Arc<Counts>,
+    /// Dropped to wake every thread: its other end then reports a hang-up.
+    stop: Option<io::PipeWriter>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the server to the client.
+    ToClient,
+    /// From the client to the server.
+    ToServer,
+}
+
+/// What happens when the named number of bytes has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Both connections are reset.
+    Reset,
+    /// Nothing passes any more, and nothing is closed.
+    Stall,
+    /// Both connections are closed in order: each side sees an EOF.
+    Close,
+}
+
+/// What the proxy does to each connection.
+#[derive(Clone, Debug)]
+#[must_use]
+pub(crate) struct Script {
+    upstream: SocketAddr,
+    listen: IpAddr,
+    one_way: Duration,
+    dribble: Option<RangeInclusive<u64>>,
+    small_buffers: bool,
+    ending: Option<(Direction, u64, Ending)>,
+    seed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: AtomicUsize,
+    to_client: AtomicU64,
+    to_server: AtomicU64,
+}
+
+impl Proxy {
+    /// A proxy before `upstream` that does nothing yet.
+    pub(crate) fn to(upstream: SocketAddr) -> Script {
+        Script {
+            upstream,
+            listen: Ipv4Addr::LOCALHOST.into(),
+            one_way: Duration::ZERO,
+            dribble: None,
+            small_buffers: false,
+            ending: None,
+            seed: 1,
+        }
+    }
+
+    /// Where clients connect.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections it took.
+    pub(crate) fn accepted(&self) -> usize {
+        self.counts.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes passed in one direction, over all connections.
+    pub(crate) fn passed(&self, direction: Direction) -> u64 {
+        self.counts.of(direction).load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Script {
+    /// The address to listen on (default 127.0.0.1); the port is a free one.
+    pub(crate) fn listen_on(mut self, address: IpAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Delays each byte by half of `round_trip` in each direction (default none).
+    ///
+    /// The TCP connect itself is not delayed: the kernel answers it. The first byte of the server is.
+    pub(crate) fn round_trip(mut self, round_trip: Duration) -> Self {
+        self.one_way = round_trip / 2;
+        self
+    }
+
+    /// Passes the bytes on in pieces of so many bytes, chosen by the seed.
+    pub(crate) fn dribble(mut self, pieces: RangeInclusive<u64>) -> Self {
+        self.dribble = Some(pieces);
+        self
+    }
+
+    /// Gives the proxy's sockets the smallest buffers, so that the client's own writes come up short.
+    pub(crate) fn small_buffers(mut self) -> Self {
+        self.small_buffers = true;
+        self
+    }
+
+    /// Ends each connection after exactly `bytes` in one direction.
+    pub(crate) fn end_after(mut self, direction: Direction, bytes: u64, ending: Ending) -> Self {
+        self.ending = Some((direction, bytes, ending));
+        self
+    }
+
+    /// The seed of the pieces (default 1).
+    pub(crate) fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Starts to listen.
+    pub(crate) fn start(self) -> Proxy {
+        let listener = TcpListener::bind((self.listen, 0)).expect("binds a loopback address");
+        if self.small_buffers {
+            // Set before accept, so that the first window is already the small one.
+            sockopt::set_socket_recv_buffer_size(&listener, SMALL).expect("sets the buffer");
+            sockopt::set_socket_send_buffer_size(&listener, SMALL).expect("sets the buffer");
+        }
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let (wake, stop) = io::pipe().expect("makes a pipe");
+        let counts = Arc::new(Counts::default());
+        let acceptor = thread::spawn({
+            let counts = Arc::clone(&counts);
+            move || accept(&self, &listener, &wake, &counts)
+        });
+        Proxy {
+            address,
+            counts,
+            stop: Some(stop),
+            acceptor: Some(acceptor),
+        }
+    }
+}
+
+impl Counts {
+    const fn of(&self, direction: Direction) -> &AtomicU64 {
+        match direction {
+            Direction::ToClient => &self.to_client,
+            Direction::ToServer => &self.to_server,
+        }
+    }
+}
+
+/// Takes connections until the proxy is dropped, then waits for their threads.
+fn accept(script: &Script, listener: &TcpListener, wake: &io::PipeReader, counts: &Counts) {
+    thread::scope(|scope| {
+        while wait([(listener.as_fd(), PollFlags::IN)], wake, None) {
+            let Ok((client, _)) = listener.accept() else {
+                continue;
+            };
+            let number = counts.accepted.fetch_add(1, Ordering::Relaxed) as u64;
+            scope.spawn(move || {
+                // Where nobody listens upstream the client sees a connection that closes.
+                if let Ok(server) = TcpStream::connect(script.upstream) {
+                    Connection::new(script, [client, server], number).pass(wake, counts);
+                }
+            });
+        }
+    });
+}
+
+/// The smallest socket buffers that the system gives.
+const SMALL: usize = 1;
