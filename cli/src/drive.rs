@@ -18,8 +18,8 @@ use crate::signals::{self, Demand, Escalation};
 /// What the main thread is told.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Something happened to a host.
-    Event(Box<Event>),
+    /// Something happened to some hosts, in this order.
+    Events(Vec<Event>),
     /// Every host has ended.
     Over,
     /// Someone wants the run to stop; it has been told so already.
@@ -123,7 +123,11 @@ impl Drive {
             Err(_) | Ok(Message::Over) => return false,
             Ok(Message::Signal(Demand::StopLaunching)) => self.say_state(console),
             Ok(Message::Signal(Demand::End)) => self.end(),
-            Ok(Message::Event(event)) => self.event(*event, recorder, view, console),
+            Ok(Message::Events(events)) => {
+                for event in events {
+                    self.event(event, recorder, view, console);
+                }
+            }
         }
         if !console.stdout_open() && !self.stdout_gone {
             self.stdout_gone = true;
@@ -219,7 +223,7 @@ fn exit_hard(interrupt: Interrupt) {
 }
 
 /// Messages that wait for the main thread; beyond it the hosts wait, and nothing piles up.
-const MESSAGES_MAX: usize = 256;
+pub(crate) const MESSAGES_MAX: usize = 4;
 
 /// How long hosts that were told to end are waited for.
 const PATIENCE: Duration = Duration::from_millis(1_000);

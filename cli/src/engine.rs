@@ -3,10 +3,12 @@
 //! A thread of its own takes the pool's events, because the main thread listens to signals too.
 
 use std::sync::Arc;
+use std::sync::mpsc::SendError;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sshoal::{Collect, Config, Detail, Fleet, Host, RunHandle, RunSpec};
+use sshoal::{Collect, Config, Detail, Events, Fleet, Host, RunHandle, RunSpec};
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
@@ -52,14 +54,10 @@ impl Running {
         let events = fleet.run(spec).events();
         let handle = events.handle();
         let forward = move || {
-            for event in events {
-                // The main thread has given up; dropping the events cancels what is left.
-                if messages.send(Message::Event(Box::new(event))).is_err() {
-                    return;
-                }
+            if forward_all(events, &messages).is_ok() {
+                drop(fleet);
+                let _ = messages.send(Message::Over);
             }
-            drop(fleet);
-            let _ = messages.send(Message::Over);
         };
         thread::Builder::new()
             .name("events".to_owned())
@@ -84,6 +82,34 @@ impl Running {
         progress.connecting + progress.running
     }
 }
+
+/// Passes events on, as many at once as there are; fails when the main thread has given up, and
+/// dropping the events then cancels what is left.
+fn forward_all(mut events: Events, messages: &Messages) -> Result<(), SendError<Message>> {
+    let mut last = Instant::now();
+    while let Some(first) = events.next() {
+        let mut batch = vec![first];
+        // A wake-up of this thread and of the main one costs more than an event's work, so a fleet
+        // in full flow is let run on for a moment; a lone event is passed on at once.
+        if last.elapsed() < PAUSE {
+            thread::park_timeout(PAUSE);
+        }
+        last = Instant::now();
+        while batch.len() < BATCH_MAX
+            && let Some(event) = events.try_next()
+        {
+            batch.push(event);
+        }
+        messages.send(Message::Events(batch))?;
+    }
+    Ok(())
+}
+
+/// Events passed on at once; with [`MESSAGES_MAX`](crate::drive::MESSAGES_MAX) and 32 KiB of
+/// output in each at most, this bounds what waits for the main thread.
+const BATCH_MAX: usize = 64;
+/// How long events are gathered when they come one upon the other.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Returns the libraries that are linked, a line each.
 pub(crate) fn linked() -> Vec<String> {

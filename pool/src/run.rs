@@ -182,6 +182,11 @@ impl Events {
         self.run.handle()
     }
 
+    /// Takes the next event if there is one, without a wait; `None` says nothing of what comes.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.run.state.items.try_pop().map(|item| item.event)
+    }
+
     /// Returns what stopped the run early, if anything did.
     pub fn stopped_by(&self) -> Option<StopCause> {
         self.run.stopped_by()

@@ -116,6 +116,7 @@ impl<'a> Command<'a> {
             engine: engine.clone(),
             channel,
             writer: Semaphore::new(1),
+            stdin_over: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             exit: Mutex::new(None),
         };
@@ -153,7 +154,9 @@ impl<'a> Command<'a> {
             _ => None,
         };
         let child = Arc::new(self.spawn_in(&scope)?);
-        let writer = stdin.map(|bytes| child.feed(bytes, &scope)).transpose()?;
+        // Whichever way this ends, nothing is fed any more: a command that ends before it has
+        // read its input is no failure of ours.
+        let _fed = stdin.map(|bytes| child.feed(bytes, &scope)).transpose()?;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         // Most commands print a line, and many of them wait side by side.
         let mut buffer = vec![0; READ_BYTES_MIN];
@@ -173,10 +176,6 @@ impl<'a> Command<'a> {
                     kind: Kind::Limit,
                 });
             }
-        }
-        // A command that ends before it has read its input is no failure of ours.
-        if let Some(writer) = writer {
-            writer.cancel();
         }
         let exit = child.wait(&scope)?;
         Ok(Output {
@@ -202,7 +201,9 @@ pub struct Child {
     channel: ChannelId,
     /// Writers on one channel go one after the other, each whole (S5).
     writer: Semaphore,
-    /// A write was given up half way: the channel can take no other (S6).
+    /// A write was given up: what follows would leave a gap.
+    stdin_over: AtomicBool,
+    /// And libssh2 had begun it: the channel can take nothing else (S6).
     poisoned: AtomicBool,
     /// Set once the channel was closed and freed.
     exit: Mutex<Option<Exit>>,
@@ -282,24 +283,28 @@ impl Child {
     /// The connection was lost, the command has closed its input, or the scope ended: then some
     /// bytes may be written, and no others can follow.
     pub fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
-        let _turn = self.write_turn(scope)?;
+        let _turn = self.stdin_turn(scope)?;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let room = self.engine.wire().wait_for_room(scope);
-            room.map_err(|stop| stopped(stop, Phase::Run, scope))?;
-            let written = self.engine.call(Phase::Run, scope, |library| {
-                // No room in the channel's window shows as 0 bytes written.
-                let written = library.write(self.channel, rest)?;
-                if written == 0 {
-                    Err(Code::AGAIN)
-                } else {
-                    Ok(written)
-                }
-            });
-            let written = written.inspect_err(|_| self.poisoned.store(true, Ordering::Release))?;
+            let written = self.write_some(rest, scope);
+            let written =
+                written.inspect_err(|_| self.stdin_over.store(true, Ordering::Release))?;
             rest = &rest[written..];
         }
         Ok(())
+    }
+
+    fn write_some(&self, bytes: &[u8], scope: &Scope) -> Result<usize, Error> {
+        let room = self.engine.wire().wait_for_room(scope);
+        room.map_err(|stop| stopped(stop, Phase::Run, scope))?;
+        let mut begun = false;
+        let written = self.engine.call(Phase::Run, scope, |library| {
+            let written = library.write(self.channel, bytes);
+            // Held up with room in the window, libssh2 has made the packet already.
+            begun = written == Err(Code::AGAIN) && library.has_room(self.channel);
+            written
+        });
+        written.inspect_err(|_| self.poisoned.store(begun, Ordering::Release))
     }
 
     /// Ends the command's standard input. Parks.
@@ -308,14 +313,16 @@ impl Child {
     ///
     /// As [`Child::write_stdin`].
     pub fn close_stdin(&self, scope: &Scope) -> Result<(), Error> {
-        let _turn = self.write_turn(scope)?;
+        let _turn = self.stdin_turn(scope)?;
         let closed = self
             .engine
             .call(Phase::Run, scope, |library| library.send_eof(self.channel));
+        self.stdin_over.store(true, Ordering::Release);
         closed.inspect_err(|_| self.poisoned.store(true, Ordering::Release))
     }
 
-    fn write_turn(&self, scope: &Scope) -> Result<sshoal_reactor::sync::Permit, Error> {
+    /// Takes the turn to send something on the channel. Parks.
+    fn turn(&self, scope: &Scope) -> Result<sshoal_reactor::sync::Permit, Error> {
         let turn = self.writer.acquire(scope);
         let turn = turn.map_err(|stop| stopped(stop, Phase::Run, scope))?;
         if self.poisoned.load(Ordering::Acquire) || self.exit.lock().is_some() {
@@ -324,9 +331,17 @@ impl Child {
         Ok(turn)
     }
 
-    /// Feeds bytes, and the end of input, from a green thread of its own; the returned scope ends
-    /// it.
-    fn feed(self: &Arc<Self>, bytes: Vec<u8>, scope: &Scope) -> Result<Scope, Error> {
+    fn stdin_turn(&self, scope: &Scope) -> Result<sshoal_reactor::sync::Permit, Error> {
+        let turn = self.turn(scope)?;
+        if self.stdin_over.load(Ordering::Acquire) {
+            return Err(ApiMisuse::StdinClosed.into());
+        }
+        Ok(turn)
+    }
+
+    /// Feeds bytes, and the end of input, from a green thread of its own, until what is returned
+    /// is dropped.
+    fn feed(self: &Arc<Self>, bytes: Vec<u8>, scope: &Scope) -> Result<Feeding, Error> {
         let feeding = scope.child(None);
         let (child, within) = (self.clone(), feeding.clone());
         let fed = sshoal_reactor::spawn(move || {
@@ -337,7 +352,7 @@ impl Child {
             phase: Phase::Run,
             source,
         })?;
-        Ok(feeding)
+        Ok(Feeding(feeding))
     }
 
     /// Sends the command a signal (RFC 4254 §6.9), by its name without `SIG`. Parks.
@@ -348,7 +363,7 @@ impl Child {
     ///
     /// The connection was lost, or the scope ended.
     pub fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error> {
-        let _turn = self.write_turn(scope)?;
+        let _turn = self.turn(scope)?;
         self.engine.call(Phase::Run, scope, |library| {
             library.signal(self.channel, name)
         })
@@ -367,9 +382,17 @@ impl Child {
         if let Some(exit) = self.exit.lock().clone() {
             return Ok(exit);
         }
-        self.engine.call(Phase::Run, scope, |library| {
+        let closed = self.engine.call(Phase::Run, scope, |library| {
             library.wait_closed(self.channel)
-        })?;
+        });
+        if let Err(error) = closed {
+            // Another caller may have come first, and have freed the channel.
+            return self.exit.lock().clone().ok_or(error);
+        }
+        let mut place = self.exit.lock();
+        if let Some(exit) = place.clone() {
+            return Ok(exit);
+        }
         let exit = self.engine.queue(|library| {
             let exit = library.exit(self.channel);
             // The server's end is there already: ours rides with whatever is sent next.
@@ -382,8 +405,18 @@ impl Child {
             let error = self.engine.with(|library| library.error(code));
             error.map_or_else(|error| error, |error| self.engine.error(Phase::Run, error))
         })?;
-        *self.exit.lock() = Some(exit.clone());
+        *place = Some(exit.clone());
         Ok(exit)
+    }
+}
+
+/// Ends the feeding of a command when dropped.
+#[derive(Debug)]
+struct Feeding(Scope);
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 

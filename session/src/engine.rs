@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use libssh2_sys as sys;
 use parking_lot::Mutex;
@@ -41,6 +42,9 @@ pub(crate) enum Attempt<'a, T> {
     Wait(Ticket<'a>),
 }
 
+/// A call into libssh2 that takes longer is logged: it keeps other sessions waiting. Measured by
+/// the wall clock, which costs no system call.
+const SLOW_CALL: Duration = Duration::from_millis(100);
 /// Channels left behind at once, before the session is given up.
 const LEFT_MAX: usize = 16;
 
@@ -105,8 +109,13 @@ impl Engine {
         };
         let sequence = self.wire.waiters().sequence();
         self.wire.begin_call(costly);
+        let began = Instant::now();
         let result = call(library);
+        let took = began.elapsed();
         let report = self.wire.end_call();
+        if took > SLOW_CALL {
+            tracing::warn!(?took, costly, "a call into libssh2 held a scheduler thread");
+        }
         if report.moved {
             // They may have been served from the buffer, and no event will tell them (S4).
             self.wire.waiters().wake_registered();
@@ -116,6 +125,10 @@ impl Engine {
             Err(Code::AGAIN) if report.more => Attempt::Again {
                 costly: report.costly,
             },
+            Err(Code::AGAIN) if report.ended => {
+                let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
+                Attempt::Failed(Libssh2Error::new(code, "connection closed by host"))
+            }
             Err(Code::AGAIN) => match self.wire.waiters().register(sequence, Interest::READ) {
                 Some(ticket) => Attempt::Wait(ticket),
                 None => Attempt::Again { costly: false },

@@ -335,7 +335,8 @@ fn io_kind(error: &io::Error) -> Kind {
 /// The kind of a libssh2 code (libssh2.h, `LIBSSH2_ERROR_*`).
 fn libssh2_kind(code: i32) -> Kind {
     match code {
-        libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT => Kind::Closed,
+        libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+        | libssh2_sys::LIBSSH2_ERROR_CHANNEL_CLOSED => Kind::Closed,
         libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE | libssh2_sys::LIBSSH2_ERROR_METHOD_NONE => {
             Kind::NoCommonAlgorithm
         }

@@ -21,6 +21,7 @@ use self::callback::{Context, receive, send, set_context, sign};
 pub(crate) use self::channel::ChannelId;
 pub use self::channel::OutputStream;
 pub(crate) use self::sftp::FileId;
+use self::table::Table;
 use crate::error::Libssh2Error;
 use crate::sign::Signing;
 use crate::wire::Wire;
@@ -28,6 +29,7 @@ use crate::wire::Wire;
 mod callback;
 mod channel;
 mod sftp;
+mod table;
 
 /// A negative `LIBSSH2_ERROR_*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ pub(crate) struct Library {
     session: ssh2::Session,
     pointer: *mut sys::LIBSSH2_SESSION,
     wire: Arc<Wire>,
-    channels: Vec<Option<channel::Open>>,
+    channels: Table<channel::Open>,
     /// The SFTP channel, once opened; it lives as long as the session (S7).
     sftp: sftp::Sftp,
 }
@@ -125,7 +127,7 @@ impl Library {
             session,
             pointer,
             wire,
-            channels: Vec::new(),
+            channels: Table::default(),
             sftp: sftp::Sftp::default(),
         })
     }

@@ -93,6 +93,11 @@ impl Framing {
         matches!(self.state, State::Length { .. } | State::Opaque)
     }
 
+    /// Returns whether the length of packets cannot be read.
+    pub(crate) fn hides_lengths(&self) -> bool {
+        self.state == State::Opaque
+    }
+
     /// Takes note of a packet that libssh2 sends.
     pub(crate) fn sent(&mut self, packet: &[u8]) {
         if self.state == State::Clear && packet.get(5) == Some(&SSH_MSG_NEWKEYS) {

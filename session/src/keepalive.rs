@@ -85,8 +85,10 @@ fn run() {
 impl Watched {
     fn is_due(&mut self, engine: &Engine, now: Instant) -> bool {
         let heard = engine.wire().last_received();
-        if heard > self.asked_at {
+        if heard > self.asked_at && self.asked > 0 {
             self.asked = 0;
+            // The answer was waited for, though nobody reads it.
+            engine.wire().replied();
         }
         let quiet_since = heard.max(self.asked_at);
         let due = now.saturating_duration_since(quiet_since) >= self.interval;

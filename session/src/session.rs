@@ -175,6 +175,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// Commands and files that outlive the session fail from here on.
+    fn drop(&mut self) {
+        self.engine.give_up();
+    }
+}
+
 /// Runs a phase and books its time.
 fn timed<T>(timings: &mut Timings, phase: Phase, run: impl FnOnce() -> T) -> T {
     let begun = Instant::now();

@@ -23,6 +23,11 @@ const CALL_BYTES_MAX: usize = 64 * 1024;
 const HELD_BYTES_MAX: usize = 1024 * 1024;
 /// Packets received without a byte delivered or a reply that was waited for.
 const HELD_PACKETS_MAX: usize = 65_536;
+/// What a small packet may count for beyond what it carries, where lengths are hidden: length,
+/// padding, header and MAC.
+const OPAQUE_FRAME_BYTES: usize = 100;
+/// Small packets that one read may have gathered.
+const SMALL_PACKETS_MAX: usize = 2048;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are given back when they fall empty.
@@ -33,10 +38,22 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 pub(crate) struct CallReport {
     /// Bytes went to libssh2 or came from it: other waiters may have been served.
     pub(crate) moved: bool,
-    /// It stopped with deliverable bytes left; no event will come for them (law S14).
+    /// It stopped before the socket was seen to be empty, with or without bytes left here: no
+    /// event will come for what is there (law S14).
     pub(crate) more: bool,
     /// It stopped before the costly step of the key exchange.
     pub(crate) costly: bool,
+    /// It asked for more than the host will ever send.
+    pub(crate) ended: bool,
+}
+
+impl CallReport {
+    const NEW: Self = Self {
+        moved: false,
+        more: false,
+        costly: false,
+        ended: false,
+    };
 }
 
 /// What libssh2's receive callback gets.
@@ -45,7 +62,6 @@ pub(crate) enum Received {
     Nothing,
     /// The negotiated names must be set by [`Wire::set_cipher`] first.
     NeedCipher,
-    End,
     Failed,
 }
 
@@ -114,11 +130,7 @@ impl Wire {
                 ended: false,
                 budget: 0,
                 costly: false,
-                report: CallReport {
-                    moved: false,
-                    more: false,
-                    costly: false,
-                },
+                report: CallReport::NEW,
                 held: 0,
                 held_packets: 0,
                 windows: 0,
@@ -149,11 +161,7 @@ impl Wire {
         let mut inbox = self.inbox.lock();
         inbox.budget = CALL_BYTES_MAX;
         inbox.costly = costly;
-        inbox.report = CallReport {
-            moved: false,
-            more: false,
-            costly: false,
-        };
+        inbox.report = CallReport::NEW;
     }
 
     /// Ends a call into libssh2: sends what it queued.
@@ -204,9 +212,15 @@ impl Wire {
                     self.break_off(Broken::Overstepped(what, true));
                     return Received::Failed;
                 }
-                Offer::More if inbox.ended => return Received::End,
+                // Told to libssh2 it would make it fail before it has given what it holds.
+                Offer::More if inbox.ended => {
+                    inbox.report.more = false;
+                    inbox.report.ended = true;
+                    return Received::Nothing;
+                }
                 Offer::More => {
                     if !self.fill(inbox) {
+                        inbox.report.more = false;
                         return Received::Nothing;
                     }
                 }
@@ -227,6 +241,8 @@ impl Wire {
         inbox.start += to.len();
         inbox.budget = inbox.budget.saturating_sub(to.len());
         inbox.report.moved = true;
+        // Where lengths are hidden, libssh2 asks once and comes back with half a packet in hand.
+        inbox.report.more = true;
         // Where lengths are hidden, all bytes count as payload, less a share for framing.
         let opaque = packets > 0 && payload == 0 && inbox.framing.has_keys();
         inbox.held += if opaque {
@@ -273,7 +289,12 @@ impl Wire {
                 }
                 return false;
             }
-            Err(error) => self.break_off(Broken::Io(error.kind(), error.to_string())),
+            // What came before is still to be read.
+            Err(error) => {
+                inbox.ended = true;
+                let why = Broken::Io(error.kind(), error.to_string());
+                self.broken.lock().get_or_insert(why);
+            }
         }
         true
     }
@@ -377,13 +398,22 @@ impl Wire {
     /// Takes note of bytes delivered to a reader.
     pub(crate) fn delivered(&self, bytes: usize) {
         let mut inbox = self.inbox.lock();
-        inbox.held = inbox.held.saturating_sub(bytes);
+        // Where lengths are hidden, small packets count for much more than they carry.
+        let framing = match inbox.framing.hides_lengths() {
+            true => bytes.min(SMALL_PACKETS_MAX) * OPAQUE_FRAME_BYTES,
+            false => 0,
+        };
+        inbox.held = inbox.held.saturating_sub(bytes + framing);
         inbox.held_packets = 0;
     }
 
-    /// Takes note of a reply that was waited for.
+    /// Takes note of a reply that was waited for; the grant of a window is one to what was written.
     pub(crate) fn replied(&self) {
-        self.inbox.lock().held_packets = 0;
+        let mut inbox = self.inbox.lock();
+        if inbox.framing.hides_lengths() {
+            inbox.held = inbox.held.saturating_sub(OPAQUE_FRAME_BYTES);
+        }
+        inbox.held_packets = 0;
     }
 
     /// Takes note of a channel opened with this window.
@@ -444,15 +474,10 @@ impl Wire {
     /// Makes every callback fail from here on, ends the connection and wakes all waiters. The
     /// first reason stays.
     pub(crate) fn break_off(&self, why: Broken) {
-        {
-            let mut broken = self.broken.lock();
-            if broken.is_some() {
-                return;
-            }
-            *broken = Some(why);
-            self.is_broken.store(true, Ordering::Release);
+        self.broken.lock().get_or_insert(why);
+        if !self.is_broken.swap(true, Ordering::AcqRel) {
+            self.stream.shutdown();
         }
-        self.stream.shutdown();
     }
 }
 

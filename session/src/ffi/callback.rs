@@ -31,7 +31,8 @@ fn context() -> Option<Context> {
     CONTEXT.with(Cell::get)
 }
 
-/// libssh2's receive callback: bytes, 0 at the end, or a negative `errno`.
+/// libssh2's receive callback: bytes, or a negative `errno`. It never tells the end of the stream:
+/// libssh2 would not give what it has received before it any more.
 pub(super) unsafe extern "C" fn receive(
     _descriptor: c_int,
     buffer: *mut c_void,
@@ -50,7 +51,6 @@ pub(super) unsafe extern "C" fn receive(
         match wire.receive(buffer) {
             Received::Bytes(bytes) => return bytes.cast_signed(),
             Received::Nothing => return -(libc::EAGAIN as isize),
-            Received::End => return 0,
             Received::Failed => return -(libc::ECONNABORTED as isize),
             Received::NeedCipher => {
                 if !pin_methods(context.session, wire) {

@@ -19,7 +19,7 @@ unsafe extern "C" {
 
 /// Names a channel of a [`Library`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ChannelId(usize);
+pub(crate) struct ChannelId(u64);
 
 /// The two streams that a channel carries towards us (RFC 4254 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,14 +63,7 @@ impl Library {
             Ok(pointer)
         })?;
         self.wire.window_opened(window as usize);
-        let open = Some(Open { pointer, window });
-        let free = self.channels.iter().position(Option::is_none);
-        let place = free.unwrap_or_else(|| {
-            self.channels.push(None);
-            self.channels.len() - 1
-        });
-        self.channels[place] = open;
-        Ok(ChannelId(place))
+        Ok(ChannelId(self.channels.insert(Open { pointer, window })))
     }
 
     /// Runs a call on an open channel; one that was freed gives an error.
@@ -79,7 +72,7 @@ impl Library {
         channel: ChannelId,
         call: impl FnOnce(*mut sys::LIBSSH2_CHANNEL) -> Called<T>,
     ) -> Called<T> {
-        let Some(Some(open)) = self.channels.get(channel.0) else {
+        let Some(open) = self.channels.get(channel.0) else {
             return Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED));
         };
         let pointer = open.pointer;
@@ -129,13 +122,36 @@ impl Library {
     }
 
     /// Writes to the command's standard input; returns how many bytes were taken.
+    ///
+    /// Where there is no room it would block, and fails once the command has ended: no room will
+    /// ever come then.
     pub(crate) fn write(&mut self, channel: ChannelId, bytes: &[u8]) -> Called<usize> {
-        self.on(channel, |pointer| {
+        let written = self.on(channel, |pointer| {
             // SAFETY: F2, F3, F5.
             count(unsafe {
                 sys::libssh2_channel_write_ex(pointer, 0, bytes.as_ptr().cast(), bytes.len())
             })
+        });
+        match written {
+            Ok(0) | Err(Code::AGAIN) if self.wait_closed(channel).is_ok() => {
+                Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED))
+            }
+            Ok(0) => Err(Code::AGAIN),
+            Ok(written) => {
+                self.wire.replied();
+                Ok(written)
+            }
+            failed => failed,
+        }
+    }
+
+    /// Returns whether the host has granted room for more input.
+    pub(crate) fn has_room(&mut self, channel: ChannelId) -> bool {
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3; the out-parameter may be null.
+            Ok(unsafe { sys::libssh2_channel_window_write_ex(pointer, ptr::null_mut()) } != 0)
         })
+        .unwrap_or(false)
     }
 
     /// Ends the command's standard input.
@@ -228,7 +244,7 @@ impl Library {
             done(unsafe { sys::libssh2_channel_free(pointer) })
         });
         if freed != Err(Code::AGAIN)
-            && let Some(open) = self.channels.get_mut(channel.0).and_then(Option::take)
+            && let Some(open) = self.channels.remove(channel.0)
         {
             let unread = usize::try_from(unread).unwrap_or(0);
             self.wire.window_closed(open.window as usize, unread);

@@ -8,6 +8,7 @@ use std::ffi::{c_char, c_int, c_long, c_uint, c_ulong};
 
 use libssh2_sys as sys;
 
+use super::table::Table;
 use super::{Called, Code, Library, count, done, length};
 
 unsafe extern "C" {
@@ -22,13 +23,13 @@ unsafe extern "C" {
 
 /// Names an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileId(usize);
+pub(crate) struct FileId(u64);
 
 /// The SFTP channel and its open files.
 #[derive(Default)]
 pub(super) struct Sftp {
     pointer: Option<*mut sys::LIBSSH2_SFTP>,
-    files: Vec<Option<*mut sys::LIBSSH2_SFTP_HANDLE>>,
+    files: Table<*mut sys::LIBSSH2_SFTP_HANDLE>,
 }
 
 impl Library {
@@ -80,7 +81,7 @@ impl Library {
         file: FileId,
         call: impl FnOnce(*mut sys::LIBSSH2_SFTP_HANDLE) -> Called<T>,
     ) -> Called<T> {
-        let pointer = self.sftp.files.get(file.0).copied().flatten();
+        let pointer = self.sftp.files.get(file.0).copied();
         let pointer = pointer.ok_or(Code(sys::LIBSSH2_ERROR_BAD_USE))?;
         self.enter(|_| call(pointer))
     }
@@ -102,13 +103,7 @@ impl Library {
             };
             library.some(pointer)
         })?;
-        let free = self.sftp.files.iter().position(Option::is_none);
-        let place = free.unwrap_or_else(|| {
-            self.sftp.files.push(None);
-            self.sftp.files.len() - 1
-        });
-        self.sftp.files[place] = Some(pointer);
-        Ok(FileId(place))
+        Ok(FileId(self.sftp.files.insert(pointer)))
     }
 
     /// Reads the next bytes of a file; 0 at its end.
@@ -159,7 +154,7 @@ impl Library {
             done(unsafe { sys::libssh2_sftp_close_handle(pointer) })
         });
         if closed != Err(Code::AGAIN) {
-            self.sftp.files[file.0] = None;
+            self.sftp.files.remove(file.0);
         }
         closed
     }
@@ -212,7 +207,7 @@ impl Drop for Library {
     /// Frees files and the SFTP channel, which libssh2 does not free with the session. No callback
     /// has a context here (F4), so that none of it can wait.
     fn drop(&mut self) {
-        for file in std::mem::take(&mut self.sftp.files).into_iter().flatten() {
+        for file in self.sftp.files.drain() {
             // SAFETY: F2, F7: taken out above, and freed once.
             unsafe { sys::libssh2_sftp_close_handle(file) };
         }
@@ -221,7 +216,6 @@ impl Drop for Library {
             unsafe { sys::libssh2_sftp_shutdown(sftp) };
         }
         // Channels are freed with the session.
-        self.channels.clear();
     }
 }
 

@@ -1,0 +1,65 @@
+//! Pointers by numbers that are never used twice, so that a stale number names nothing.
+
+/// A few entries; looked up one by one.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    next: u64,
+    entries: Vec<(u64, T)>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl<T> Table<T> {
+    pub(super) fn insert(&mut self, value: T) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.entries.push((number, value));
+        number
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&T> {
+        self.entries
+            .iter()
+            .find(|(other, _)| *other == number)
+            .map(|(_, value)| value)
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<T> {
+        let place = self
+            .entries
+            .iter()
+            .position(|(other, _)| *other == number)?;
+        Some(self.entries.swap_remove(place).1)
+    }
+
+    /// Takes all entries.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+        std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_number_names_nothing_ever_after() {
+        let mut table = Table::default();
+        let first = table.insert('a');
+        assert_eq!(table.remove(first), Some('a'));
+        let second = table.insert('b');
+        assert_eq!(table.get(first), None);
+        assert_eq!(table.remove(first), None);
+        assert_eq!(table.get(second), Some(&'b'));
+        assert_eq!(table.drain().collect::<Vec<_>>(), ['b']);
+    }
+}
