@@ -126,7 +126,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// Starts a green thread with a stack of 64 KiB.
 ///
 /// Its panic is caught and becomes the error of [`JoinHandle::join`]. In it, blocking calls stop
-/// other green threads: use [`crate::blocking`] and [`crate::offload`].
+/// other green threads: use [`crate::blocking()`] and [`crate::offload()`].
 ///
 /// # Errors
 ///

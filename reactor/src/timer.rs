@@ -126,3 +126,41 @@ impl Ready for Fire {
         runtime().timer.fire();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::scope::Scope;
+    use crate::spawn;
+    use crate::sync::{Event, Queue};
+
+    /// Ten thousand waits are under way in one scope: the timer has not one entry for each.
+    #[test]
+    fn g1_a_scope_has_one_entry_for_all_its_waits() {
+        const WAITS: usize = 10_000;
+        let scope = Scope::root().child(Some(Duration::from_secs(60)));
+        let (event, begun) = (Arc::new(Event::new()), Arc::new(Queue::bounded(WAITS)));
+        let waits: Vec<_> = (0..WAITS)
+            .map(|_| {
+                let (scope, event, begun) = (scope.clone(), event.clone(), begun.clone());
+                let wait = move || {
+                    begun.push((), &scope).unwrap();
+                    event.wait(&scope)
+                };
+                spawn(wait).unwrap()
+            })
+            .collect();
+        for _ in 0..WAITS {
+            begun.pop(&scope).unwrap();
+        }
+        // Other tests have some of their own.
+        assert!(runtime().timer.state.lock().deadlines.len() < WAITS / 2);
+        event.set();
+        for wait in waits {
+            wait.join().unwrap().unwrap();
+        }
+    }
+}

@@ -4,10 +4,11 @@
     reason = "each test file is a crate of its own and uses what it needs"
 )]
 
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 use sshoal_reactor::{Config, Form, Scope, Stream, configure};
 
@@ -15,9 +16,24 @@ use sshoal_reactor::{Config, Form, Scope, Stream, configure};
 const FORM: &str = "SSHOAL_REACTOR_TEST_FORM";
 /// Names the one test that a child process is to run in itself.
 const ALONE: &str = "SSHOAL_REACTOR_TEST_ALONE";
+/// No test file takes as long.
+const HANG: Duration = Duration::from_secs(300);
 
 /// A scope that ends long after every test: a hang shows as an error that names its place.
+///
+/// Where even the reactor's own timer hangs, a plain thread ends the process later still.
 pub(crate) fn watchdog() -> Scope {
+    static GUARD: Once = Once::new();
+    GUARD.call_once(|| {
+        std::thread::spawn(|| {
+            let start = Instant::now();
+            while start.elapsed() < HANG {
+                std::thread::park_timeout(HANG);
+            }
+            let _ = std::io::stderr().write_all(b"the tests hang\n");
+            std::process::abort();
+        });
+    });
     if std::env::var_os(FORM).is_some() {
         configure(Config::default().form(Form::Thread));
     }
