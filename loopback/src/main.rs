@@ -1,5 +1,7 @@
 //! The embedded fleet as a command of its own; everything is in the library.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

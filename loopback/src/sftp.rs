@@ -254,9 +254,9 @@ fn string(data: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(text).ok()?, rest))
 }
 
-/// Returns the absolute form of a path; relative ones start at `/root`.
+/// Returns the absolute form of a path; relative ones start at `/home`.
 fn normal(path: &str) -> String {
-    let base = if path.starts_with('/') { "" } else { "root" };
+    let base = if path.starts_with('/') { "" } else { "home" };
     let mut names: Vec<&str> = Vec::new();
     for name in [base].into_iter().chain(path.split('/')) {
         match name {
@@ -290,9 +290,9 @@ mod tests {
     #[test]
     fn paths_become_absolute_without_dots() {
         for (path, wanted) in [
-            (".", "/root"),
-            ("", "/root"),
-            ("f", "/root/f"),
+            (".", "/home"),
+            ("", "/home"),
+            ("f", "/home/f"),
             ("/", "/"),
             ("/a/./b//../c/", "/a/c"),
             ("../../..", "/"),

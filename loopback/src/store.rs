@@ -94,7 +94,7 @@ impl Tree {
                 mtime: now(),
             })
         };
-        let nodes = ["/", "/root", "/tmp"].map(|path| (path.to_owned(), dir()));
+        let nodes = ["/", "/home", "/tmp"].map(|path| (path.to_owned(), dir()));
         Self {
             nodes: BTreeMap::from(nodes),
             budget: Arc::clone(budget),

@@ -64,7 +64,7 @@ fn directories_names_and_modes_work_from_a_real_client() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("Remote working directory: /root"),
+        stdout.contains("Remote working directory: /home"),
         "{stdout}"
     );
 }

@@ -118,7 +118,7 @@ fn rename_replaces_only_when_asked_and_moves_whole_directories() {
         rename("/none", "/x", Replace::No),
         Err(StatusCode::NoSuchFile)
     );
-    assert_eq!(names(&tree, "/"), ["root", "var"]);
+    assert_eq!(names(&tree, "/"), ["home", "var"]);
 }
 
 #[test]
