@@ -68,7 +68,8 @@ fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
         close(evicted);
     }
     let (mut visit, began) = run.begin(index);
-    let mut flight = Flight::new(engine, &run, (index, kept.is_some()));
+    // On the heap: what is deep in the stack below would else take a page more for each session.
+    let mut flight = Box::new(Flight::new(engine, &run, (index, kept.is_some())));
     // Outside of what a panic unwinds, so that it is dropped after.
     let mut session = kept;
     let flown = catch_unwind(AssertUnwindSafe(|| flight.go(&mut session, buf)));

@@ -1,3 +1,5 @@
+//! Collected output: where it is kept, where it is cut, what comes back.
+
 use proptest::prelude::*;
 
 use super::*;

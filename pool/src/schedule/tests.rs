@@ -1,3 +1,5 @@
+//! The scheduler under made-up time: single rules, then random operations against all of them.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

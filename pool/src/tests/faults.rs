@@ -1,3 +1,5 @@
+//! Hosts that fail, stall or panic, and those beside them.
+
 use super::fake::*;
 use crate::{End, Pool};
 use sshoal_session::{Error, Kind, Phase};

@@ -1,3 +1,5 @@
+//! Sessions that stay open for the next command.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Limits of this machine: a host waits for them.
+
 use super::fake::*;
 use crate::KeepOpen;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Outcomes, events and reports: how many, and in which order.
+
 use super::fake::*;
 use crate::{Collect, Detail, End, Event, KeepOpen, PoolError, RunSpec};
 use sshoal_session::{Exit, Host};

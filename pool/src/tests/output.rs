@@ -1,3 +1,5 @@
+//! Output on its way to the caller.
+
 use std::sync::atomic::Ordering;
 
 use sshoal_session::OutputStream::{Stderr, Stdout};

@@ -1,3 +1,5 @@
+//! Runs that are cancelled, dropped or past their deadline.
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! Who may call: plain threads and green threads.
+
 use super::fake::*;
 use crate::{Collected, Each, Events, Outcome, Pool, PoolBuilder, Report, Run, RunHandle, Visited};
 

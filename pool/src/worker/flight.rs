@@ -64,7 +64,7 @@ impl<'a> Flight<'a> {
 
     /// Delivers the outcome, and keeps, closes or gives up the session.
     pub(super) fn land(
-        self,
+        self: Box<Self>,
         mut session: Option<Box<dyn Connected>>,
         (end, stopped_by): (End, Option<StopCause>),
         visit: Visit,
@@ -76,7 +76,7 @@ impl<'a> Flight<'a> {
             output,
             timings,
             ..
-        } = self;
+        } = *self;
         let orderly = matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
         let mut kept = false;
         if orderly && engine.settings.keep_open {
