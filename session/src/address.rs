@@ -108,3 +108,65 @@ fn is_local(error: &io::Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address that nobody listens on any more.
+    fn refused() -> SocketAddr {
+        listener().1
+    }
+
+    fn within(limit: Duration) -> Scope {
+        Scope::root().child(Some(limit))
+    }
+
+    #[test]
+    fn every_address_is_tried_until_one_takes_the_connection() {
+        let (_listener, good) = listener();
+        let scope = within(Duration::from_secs(30));
+        assert!(try_all(&[refused(), refused(), good], &scope).is_ok());
+        let last = refused();
+        match try_all(&[refused(), last], &scope) {
+            Err(Error::Connect { address, source }) => {
+                assert_eq!(address, last);
+                assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// An address that hangs takes its share of the time, and the next one is still tried.
+    #[test]
+    fn an_address_that_hangs_leaves_time_for_the_others() {
+        let (full, hangs) = listener();
+        rustix::net::listen(&full, 0).unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = Stream::connect(hangs, &within(Duration::from_millis(150))) {
+            queued.push(stream);
+            assert!(queued.len() < 100, "its queue does not fill");
+        }
+        let (_listener, good) = listener();
+        let begun = Instant::now();
+        assert!(try_all(&[hangs, good], &within(Duration::from_secs(1))).is_ok());
+        let took = begun.elapsed();
+        assert!(
+            took >= Duration::from_millis(400) && took < Duration::from_secs(1),
+            "{took:?}"
+        );
+        match try_all(&[good, hangs][1..], &within(Duration::from_millis(200))) {
+            Err(Error::TimedOut { phase, .. }) => assert_eq!(phase, Phase::Connect),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -29,8 +29,9 @@ enum State {
     Switch,
     /// The length is in the clear; so many bytes of tag or MAC follow each packet.
     Length { trailer: usize },
-    /// The length is encrypted.
-    Opaque,
+    /// The length is encrypted. Where packets are whole blocks, the size of one and how much of it
+    /// was given: a block never holds the end of one packet and the begin of the next.
+    Opaque { block: Option<usize>, given: usize },
 }
 
 /// What may be given to libssh2 next.
@@ -63,6 +64,8 @@ pub(crate) struct Framing {
     sent_newkeys: bool,
     /// Bytes given before the keys.
     early: usize,
+    /// In the clear, the message of the packet that was given last, in whole or in part.
+    message: u8,
 }
 
 impl Framing {
@@ -75,6 +78,7 @@ impl Framing {
             rest: 0,
             sent_newkeys: false,
             early: 0,
+            message: 0,
         }
     }
 
@@ -88,14 +92,9 @@ impl Framing {
         self.rest > 0
     }
 
-    /// Returns whether the keys of the first exchange are in use.
-    pub(crate) fn has_keys(&self) -> bool {
-        matches!(self.state, State::Length { .. } | State::Opaque)
-    }
-
     /// Returns whether the length of packets cannot be read.
     pub(crate) fn hides_lengths(&self) -> bool {
-        self.state == State::Opaque
+        matches!(self.state, State::Opaque { .. })
     }
 
     /// Takes note of a packet that libssh2 sends.
@@ -110,10 +109,16 @@ impl Framing {
         debug_assert_eq!(self.state, State::Switch);
         self.state = match (cipher, mac) {
             (gcm, _) if gcm.ends_with("-gcm@openssh.com") => State::Length { trailer: 16 },
-            ("chacha20-poly1305@openssh.com", _) => State::Opaque,
+            ("chacha20-poly1305@openssh.com", _) => State::Opaque {
+                block: None,
+                given: 0,
+            },
             (_, "hmac-sha2-256-etm@openssh.com") => State::Length { trailer: 32 },
             (_, "hmac-sha2-512-etm@openssh.com") => State::Length { trailer: 64 },
-            _ => State::Opaque,
+            _ => State::Opaque {
+                block: Some(BLOCK_BYTES),
+                given: 0,
+            },
         };
     }
 
@@ -137,13 +142,9 @@ impl Framing {
         }
         match self.state {
             State::Version { .. } => give(1),
-            State::Opaque => {
-                let bytes = buffer.len().min(room).min(budget.max(1));
-                Offer::Give {
-                    bytes,
-                    packets: 1,
-                    payload: 0,
-                }
+            State::Opaque { block, given } => {
+                let most = block.map_or(usize::MAX, |block| block - given);
+                give(buffer.len().min(room).min(budget.max(1)).min(most))
             }
             State::Clear => self.clear(buffer, room, costly),
             State::Length { trailer } => Self::encrypted(buffer, room, budget, trailer),
@@ -214,11 +215,21 @@ impl Framing {
             self.rest = overhang(buffer, trailer, bytes);
         } else if self.state == State::Clear {
             self.rest = overhang(buffer, 0, bytes);
+            self.message = buffer[5];
         }
         match self.state {
             State::Version { .. } => self.version_byte(buffer[0]),
-            State::Clear if self.rest == 0 && buffer[5] == SSH_MSG_NEWKEYS => {
+            State::Clear if self.rest == 0 && self.message == SSH_MSG_NEWKEYS => {
                 self.state = State::Switch;
+            }
+            State::Opaque {
+                block: Some(block),
+                given,
+            } => {
+                self.state = State::Opaque {
+                    block: Some(block),
+                    given: (given + bytes) % block,
+                };
             }
             _ => {}
         }
@@ -281,6 +292,8 @@ fn overhang(buffer: &[u8], trailer: usize, bytes: usize) -> usize {
 
 /// The longest line before libssh2 takes it as ended (`banner_TxRx_banner`).
 const VERSION_LINE_BYTES_MAX: usize = 8192;
+/// The block of AES, which the MACs' 32 and 64 bytes are multiples of, so that all packets are.
+const BLOCK_BYTES: usize = 16;
 /// Of a packet, what is framing and not data: padding, message, channel and length (RFC 4254 §5.2).
 const FRAME_BYTES_MAX: usize = 40;
 
@@ -320,7 +333,10 @@ mod tests {
         framing.gave(&newkeys, newkeys.len()).unwrap();
         assert_eq!(framing.offer(&[1], 1, 1, true), Offer::NeedCipher);
         framing.set_cipher(cipher, mac);
-        assert!(framing.has_keys());
+        assert!(matches!(
+            framing.state,
+            State::Length { .. } | State::Opaque { .. }
+        ));
         framing
     }
 
@@ -352,6 +368,25 @@ mod tests {
         ));
     }
 
+    /// What is behind the begin of a packet says nothing of its message: a packet in parts ends in
+    /// any few bytes, and new keys in parts are new keys.
+    #[test]
+    fn a_clear_packet_given_in_parts_keeps_its_message() {
+        let mut framing = after_version();
+        let mut kexinit = packet(20, 300, 0);
+        kexinit[200 + 5] = SSH_MSG_NEWKEYS;
+        for part in [0..100, 100..200, 200..302, 302..304] {
+            framing.gave(&kexinit[part.start..], part.len()).unwrap();
+            assert_eq!(framing.state, State::Clear);
+        }
+        let newkeys = packet(SSH_MSG_NEWKEYS, 12, 0);
+        framing.sent(&newkeys);
+        framing.gave(&newkeys, 9).unwrap();
+        assert_eq!(framing.state, State::Clear);
+        framing.gave(&newkeys[9..], 7).unwrap();
+        assert_eq!(framing.state, State::Switch);
+    }
+
     #[test]
     fn a_flood_before_the_keys_is_broken_off() {
         let mut framing = Framing::new();
@@ -364,10 +399,31 @@ mod tests {
         let framing = with_cipher("chacha20-poly1305@openssh.com", "");
         let give = Offer::Give {
             bytes: 3,
-            packets: 1,
+            packets: 0,
             payload: 0,
         };
         assert_eq!(framing.offer(&[1, 2, 3], 9, 9, true), give);
+    }
+
+    #[test]
+    fn hidden_lengths_in_blocks_are_given_block_by_block() {
+        let mut framing = with_cipher("aes128-ctr", "hmac-sha2-512");
+        let buffer = [7; 100];
+        for (room, expected) in [
+            (999, 16),
+            (10, 10),
+            (999, 6),
+            (5, 5),
+            (5, 5),
+            (999, 6),
+            (16, 16),
+        ] {
+            let Offer::Give { bytes, .. } = framing.offer(&buffer, room, 999, true) else {
+                panic!("nothing is given");
+            };
+            assert_eq!(bytes, expected);
+            framing.gave(&buffer, bytes).unwrap();
+        }
     }
 
     proptest! {

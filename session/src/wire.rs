@@ -15,6 +15,10 @@ use sshoal_reactor::{Hook, Interest, Scope, Stop, Stream, WaitList};
 use crate::framing::{Framing, Offer};
 use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
+mod report;
+
+pub(crate) use report::{Broken, CallReport, Received};
+
 /// Bytes in the out-queue beyond which writers wait.
 const OUT_BYTES_HIGH: usize = 128 * 1024;
 /// Bytes given to libssh2 in one call, before it has to come back.
@@ -23,58 +27,15 @@ const CALL_BYTES_MAX: usize = 64 * 1024;
 const HELD_BYTES_MAX: usize = 1024 * 1024;
 /// Packets received without a byte delivered or a reply that was waited for.
 const HELD_PACKETS_MAX: usize = 65_536;
-/// What a small packet may count for beyond what it carries, where lengths are hidden: length,
-/// padding, header and MAC.
-const OPAQUE_FRAME_BYTES: usize = 100;
+/// What a small packet may count for: a reply, or where lengths are hidden the length, padding,
+/// header and MAC around a few bytes. Without it a session would use up its cap by being used.
+const SMALL_PACKET_BYTES: usize = 100;
 /// Small packets that one read may have gathered.
 const SMALL_PACKETS_MAX: usize = 2048;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are given back when they fall empty.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
-
-/// What a call into libssh2 left behind.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CallReport {
-    /// Bytes went to libssh2 or came from it: other waiters may have been served.
-    pub(crate) moved: bool,
-    /// It stopped before the socket was seen to be empty, with or without bytes left here: no
-    /// event will come for what is there (law S14).
-    pub(crate) more: bool,
-    /// It stopped before the costly step of the key exchange.
-    pub(crate) costly: bool,
-    /// It asked for more than the host will ever send.
-    pub(crate) ended: bool,
-}
-
-impl CallReport {
-    const NEW: Self = Self {
-        moved: false,
-        more: false,
-        costly: false,
-        ended: false,
-    };
-}
-
-/// What libssh2's receive callback gets.
-pub(crate) enum Received {
-    Bytes(usize),
-    Nothing,
-    /// The negotiated names must be set by [`Wire::set_cipher`] first.
-    NeedCipher,
-    Failed,
-}
-
-/// Why the wire is of no more use.
-#[derive(Debug, Clone)]
-pub(crate) enum Broken {
-    /// The system's error, kept by kind and text because several callers may ask.
-    Io(io::ErrorKind, String),
-    /// The host went past a bound; `true` if it broke the protocol rather than a limit.
-    Overstepped(&'static str, bool),
-    /// We closed it.
-    Closed,
-}
 
 #[derive(Debug)]
 struct Inbox {
@@ -86,6 +47,8 @@ struct Inbox {
     /// Bytes that may still be given in this call.
     budget: usize,
     costly: bool,
+    /// libssh2 has sent something in this call.
+    has_sent: bool,
     report: CallReport,
     /// Payload given and not delivered, and the packets it came in.
     held: usize,
@@ -130,6 +93,7 @@ impl Wire {
                 ended: false,
                 budget: 0,
                 costly: false,
+                has_sent: false,
                 report: CallReport::NEW,
                 held: 0,
                 held_packets: 0,
@@ -161,6 +125,7 @@ impl Wire {
         let mut inbox = self.inbox.lock();
         inbox.budget = CALL_BYTES_MAX;
         inbox.costly = costly;
+        inbox.has_sent = false;
         inbox.report = CallReport::NEW;
     }
 
@@ -189,6 +154,12 @@ impl Wire {
             }
             // Never in the middle of a packet (S3).
             if !inbox.framing.is_within_packet() && (inbox.budget == 0 || inbox.short.refuses()) {
+                inbox.report.more = true;
+                return Received::Nothing;
+            }
+            // What it sent may be its half of a key exchange that the host began. It must then be
+            // left between two packets, and with hidden lengths only this moment is sure to be.
+            if inbox.has_sent && inbox.framing.hides_lengths() {
                 inbox.report.more = true;
                 return Received::Nothing;
             }
@@ -244,8 +215,7 @@ impl Wire {
         // Where lengths are hidden, libssh2 asks once and comes back with half a packet in hand.
         inbox.report.more = true;
         // Where lengths are hidden, all bytes count as payload, less a share for framing.
-        let opaque = packets > 0 && payload == 0 && inbox.framing.has_keys();
-        inbox.held += if opaque {
+        inbox.held += if inbox.framing.hides_lengths() {
             to.len() - to.len() / 4
         } else {
             payload
@@ -307,6 +277,7 @@ impl Wire {
         {
             let mut inbox = self.inbox.lock();
             inbox.framing.sent(bytes);
+            inbox.has_sent = true;
             inbox.report.moved = true;
         }
         let mut outbox = self.outbox.lock();
@@ -359,11 +330,14 @@ impl Wire {
     }
 
     fn note_send_failure(&self, error: io::Error) {
-        if !matches!(
-            error.kind(),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-        ) {
-            self.break_off(Broken::Io(error.kind(), error.to_string()));
+        let why = Broken::Io(error.kind(), error.to_string());
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => {}
+            // The system tells it once; the reader will see an ordinary end of the stream.
+            io::ErrorKind::ConnectionReset => {
+                self.broken.lock().get_or_insert(why);
+            }
+            _ => self.break_off(why),
         }
     }
 
@@ -400,7 +374,7 @@ impl Wire {
         let mut inbox = self.inbox.lock();
         // Where lengths are hidden, small packets count for much more than they carry.
         let framing = match inbox.framing.hides_lengths() {
-            true => bytes.min(SMALL_PACKETS_MAX) * OPAQUE_FRAME_BYTES,
+            true => bytes.min(SMALL_PACKETS_MAX) * SMALL_PACKET_BYTES,
             false => 0,
         };
         inbox.held = inbox.held.saturating_sub(bytes + framing);
@@ -410,9 +384,7 @@ impl Wire {
     /// Takes note of a reply that was waited for; the grant of a window is one to what was written.
     pub(crate) fn replied(&self) {
         let mut inbox = self.inbox.lock();
-        if inbox.framing.hides_lengths() {
-            inbox.held = inbox.held.saturating_sub(OPAQUE_FRAME_BYTES);
-        }
+        inbox.held = inbox.held.saturating_sub(SMALL_PACKET_BYTES);
         inbox.held_packets = 0;
     }
 
@@ -425,7 +397,9 @@ impl Wire {
     pub(crate) fn window_closed(&self, bytes: usize, unread: usize) {
         let mut inbox = self.inbox.lock();
         inbox.windows = inbox.windows.saturating_sub(bytes);
-        inbox.held = inbox.held.saturating_sub(unread);
+        // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
+        let farewell = 3 * SMALL_PACKET_BYTES;
+        inbox.held = inbox.held.saturating_sub(unread + farewell);
     }
 
     /// Returns whether the server's version line is still awaited.

@@ -1,34 +1,25 @@
-//! The library's side of the servers of this support: what to connect with, and to whom.
+//! Whole fleets for tests: every host of a server with what lets in to all of them.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use sshoal::{
-    Config, ConfigBuilder, Host, HostKeyPolicy, HostKeys, Identity, known_hosts::KnownHosts,
-    parse_hosts_file,
+use sshoal::{Config, ConfigBuilder, Host, HostKeyPolicy, parse_hosts_file};
+
+pub(crate) use super::sessions::host;
+use super::{
+    fleet::EmbeddedFleet,
+    sessions::{config_for, config_for_fleet, host_keys, identity},
+    sshd::Sshd,
 };
 
-use super::{fleet::EmbeddedFleet, sshd::Sshd};
-
-/// Strict host keys by these lines of known_hosts, one key, and nothing of the user's own.
+/// Strict host keys by the text of a known_hosts file, one key, and nothing of the user's own.
 pub(crate) fn config(known_hosts: &str, key: &Path) -> ConfigBuilder {
-    let mut known = KnownHosts::new();
-    known.add_text(known_hosts.as_bytes(), "the test's known_hosts");
-    assert!(known.bad_lines().is_empty(), "{:?}", known.bad_lines());
-    let identity = Identity::load(key, None).expect("the support's keys are good");
-    let host_keys = HostKeys::new(HostKeyPolicy::Strict, known);
-    Config::builder(Arc::new(host_keys)).identity(Arc::new(identity))
-}
-
-/// A host by its address, as a line of a hosts file would name it.
-pub(crate) fn host(socket: SocketAddr) -> Host {
-    socket.to_string().parse().expect("an address is a host")
+    Config::builder(host_keys(HostKeyPolicy::Strict, known_hosts)).identity(identity(key))
 }
 
 impl EmbeddedFleet {
     /// What lets in to every host of the fleet.
     pub(crate) fn config(&self) -> Arc<Config> {
-        let known = std::fs::read_to_string(self.known_hosts_path()).expect("reads known_hosts");
-        let config = config(&known, &self.key_path()).user("tester").build();
+        let config = config_for_fleet(self).build();
         Arc::new(config.expect("nothing is wrong with it"))
     }
 
@@ -42,7 +33,7 @@ impl EmbeddedFleet {
 impl Sshd {
     /// What lets in to every address of the server; to be completed and built.
     pub(crate) fn config(&self) -> ConfigBuilder {
-        config(&self.known_hosts(), &self.key_path()).user(self.user())
+        config_for(self)
     }
 
     /// All addresses of the server as hosts, in its order.

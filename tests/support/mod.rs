@@ -12,7 +12,10 @@
 pub(crate) mod client;
 pub(crate) mod faults;
 pub(crate) mod fleet;
+pub(crate) mod hostile;
 pub(crate) mod keys;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod sessions;
 pub(crate) mod sshd;
+pub(crate) mod usage;

@@ -39,6 +39,7 @@ impl Sshd {
             also: Vec::new(),
             key_types: vec!["ed25519".to_owned()],
             log_level: "DEBUG3".to_owned(),
+            low_priority: false,
             config: Vec::new(),
         }
     }
@@ -191,6 +192,7 @@ pub(crate) struct SshdBuilder {
     also: Vec<IpAddr>,
     key_types: Vec<String>,
     log_level: String,
+    low_priority: bool,
     config: Vec<String>,
 }
 
@@ -222,6 +224,12 @@ impl SshdBuilder {
     /// The level of the log (default `DEBUG3`, which names each packet; `INFO` for large fleets).
     pub(crate) fn log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// Gives way to the client for processor time, as servers on other machines do.
+    pub(crate) fn low_priority(mut self) -> Self {
+        self.low_priority = true;
         self
     }
 
@@ -302,7 +310,13 @@ impl SshdBuilder {
             let path = dir.join(format!("sshd_config.{number}"));
             fs::write(&path, self.config_text(dir, addresses, port)).expect("writes the config");
             let args = [Path::new("-D"), "-e".as_ref(), "-f".as_ref(), &path];
-            (Guarded::start(program, &args, log), addresses.len())
+            let daemon = if self.low_priority {
+                let nice = ["-n", "10", program].map(Path::new);
+                Guarded::start("nice", &[nice.as_slice(), &args].concat(), log)
+            } else {
+                Guarded::start(program, &args, log)
+            };
+            (daemon, addresses.len())
         });
         let daemons: Vec<_> = daemons.collect();
         for (daemon, count) in &daemons {

@@ -1,0 +1,445 @@
+//! What a host can do to a session once it was let in: bounds, order of ends, and what it may not ask for.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+#[path = "hostile_session/cipher.rs"]
+mod cipher;
+#[path = "hostile_session/server.rs"]
+mod server;
+
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use server::{Cipher, Client, Server, string};
+use sshoal_reactor::Scope;
+use sshoal_session::known_hosts::KnownHosts;
+use sshoal_session::{
+    Config, Error, Exit, Host, HostKeyPolicy, HostKeys, Kind, Output, OutputStream, Phase, Session,
+};
+
+/// Longer than anything here takes; only what hangs takes it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn limit() -> Scope {
+    Scope::root().child(Some(LIMIT))
+}
+
+#[track_caller]
+fn connect(server: &Server) -> Session {
+    let mut known = KnownHosts::new();
+    known.add_text(server.known_hosts().as_bytes(), "known_hosts");
+    let keys = Arc::new(HostKeys::new(HostKeyPolicy::Strict, known));
+    let config = Config::builder(keys).user("anyone").build().unwrap();
+    let address = server.address();
+    let host = Host::new(address.ip().to_string()).unwrap();
+    let host = host.with_port(address.port()).unwrap();
+    Session::connect(&host, &config).unwrap()
+}
+
+/// Runs a command on a server with this script, under each sort of cipher.
+#[track_caller]
+fn under_each_cipher(
+    script: impl Fn(&mut Client) -> std::io::Result<()> + Clone + Send + Sync + 'static,
+    check: impl Fn(Cipher, Result<Output, Error>),
+) {
+    for cipher in [Cipher::Readable, Cipher::Hidden] {
+        let server = Server::start(cipher, script.clone());
+        let session = connect(&server);
+        assert_eq!(session.algorithms().unwrap()[2], cipher.names()[0]);
+        let output = session.command("anything").scope(&limit()).output();
+        check(cipher, output);
+    }
+}
+
+#[track_caller]
+fn assert_failed(error: &Error, phase: Phase, kind: Kind) {
+    assert_eq!((error.phase(), error.kind()), (phase, kind), "{error:?}");
+}
+
+fn data(bytes: &[u8]) -> Vec<u8> {
+    [&[94, 0, 0, 0, 0][..], &string(bytes)].concat()
+}
+
+fn exit_status(status: u32) -> Vec<u8> {
+    let name = string(b"exit-status");
+    [&[98, 0, 0, 0, 0][..], &name, &[0], &status.to_be_bytes()].concat()
+}
+
+const EOF: &[u8] = &[96, 0, 0, 0, 0];
+const CLOSE: &[u8] = &[97, 0, 0, 0, 0];
+
+/// Everything, and the end of the stream right behind it, in one write: what came before the end counts.
+#[test]
+fn the_end_of_the_stream_right_behind_the_last_data_loses_nothing() {
+    let script = |client: &mut Client| {
+        client.accept_command(100_000)?;
+        let mut bytes = Vec::new();
+        for number in 0..100_u8 {
+            bytes.extend(client.seal(&data(&[number; 2000])));
+        }
+        for message in [&exit_status(9), EOF, CLOSE] {
+            bytes.extend(client.seal(message));
+        }
+        client.send_bytes(&bytes)?;
+        client.end()
+    };
+    let expected: Vec<u8> = (0..100_u8).flat_map(|number| [number; 2000]).collect();
+    under_each_cipher(script, |cipher, output| {
+        let output = output.unwrap();
+        assert!(
+            output.stdout == expected,
+            "{cipher:?}: {} bytes",
+            output.stdout.len()
+        );
+        assert_eq!(output.exit, Exit::Status(9));
+    });
+}
+
+/// The stream ends in the middle of the output: all that came whole is read, then the loss is told.
+#[test]
+fn output_before_the_end_of_the_stream_is_read_in_small_pieces() {
+    let script = |client: &mut Client| {
+        client.accept_command(100_000)?;
+        let mut bytes = Vec::new();
+        for number in 0..60_u8 {
+            bytes.extend(client.seal(&data(&[number; 1000])));
+        }
+        let half = client.seal(&data(&[99; 1000]));
+        bytes.extend(&half[..500]);
+        client.send_bytes(&bytes)?;
+        client.end()
+    };
+    for cipher in [Cipher::Readable, Cipher::Hidden] {
+        let server = Server::start(cipher, script);
+        let session = connect(&server);
+        let child = session.command("anything").spawn().unwrap();
+        let (mut read, mut buffer) = (0, [0; 77]);
+        let error = loop {
+            match child.read(&mut buffer, &limit()) {
+                Ok(Some((OutputStream::Stdout, bytes))) => read += bytes,
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(read, 60_000, "{cipher:?}");
+        assert_failed(&error, Phase::Run, Kind::Closed);
+    }
+}
+
+/// The order and number of what ends a channel is the host's to choose; whatever was told is told on.
+#[test]
+fn ends_in_any_order_are_understood() {
+    #[track_caller]
+    fn check(messages: Vec<Vec<u8>>, stdout: &[u8], exit: &Exit) {
+        let script = move |client: &mut Client| {
+            client.accept_command(100_000)?;
+            messages.iter().try_for_each(|message| client.send(message))
+        };
+        under_each_cipher(script, |cipher, output| {
+            let output = output.unwrap();
+            assert_eq!(
+                (output.stdout.as_slice(), &output.exit),
+                (stdout, exit),
+                "{cipher:?}"
+            );
+        });
+    }
+    let (eof, close) = (EOF.to_vec(), CLOSE.to_vec());
+    check(
+        vec![data(b"x"), exit_status(3), eof.clone(), close.clone()],
+        b"x",
+        &Exit::Status(3),
+    );
+    check(
+        vec![data(b"x"), eof.clone(), exit_status(3), close.clone()],
+        b"x",
+        &Exit::Status(3),
+    );
+    check(
+        vec![exit_status(3), data(b"x"), close.clone()],
+        b"x",
+        &Exit::Status(3),
+    );
+    check(vec![data(b"x"), close.clone()], b"x", &Exit::None);
+    check(vec![eof.clone(), close.clone()], b"", &Exit::None);
+    check(vec![close.clone()], b"", &Exit::None);
+    let last = exit_status(u32::MAX);
+    check(
+        vec![exit_status(1), last, eof, close],
+        b"",
+        &Exit::Status(u32::MAX),
+    );
+}
+
+/// Messages that nobody asked for, without end: the session ends at its bound, in bounded memory.
+#[test]
+fn floods_that_nobody_asked_for_end_at_the_bound() {
+    let filler = [7; 900];
+    let floods: Vec<(&str, Vec<u8>)> = vec![
+        ("ignore", [&[2][..], &string(&filler)].concat()),
+        (
+            "debug",
+            [&[4, 0][..], &string(&filler), &string(b"")].concat(),
+        ),
+        ("an unknown message", [&[200][..], &filler].concat()),
+        ("an answer to no question", [&[81][..], &filler].concat()),
+        ("a refusal of no question", vec![82]),
+        (
+            "no channel's data",
+            [&[94, 0, 0, 0, 77][..], &string(&filler)].concat(),
+        ),
+        ("data beyond the window", data(&filler)),
+        ("a small ignore", vec![2, 0, 0, 0, 0]),
+    ];
+    for (name, message) in floods {
+        let script = move |client: &mut Client| {
+            client.accept_command(100_000)?;
+            loop {
+                let mut bytes = Vec::new();
+                for _ in 0..50 {
+                    bytes.extend(client.seal(&message));
+                }
+                client.send_bytes(&bytes)?;
+            }
+        };
+        for cipher in [Cipher::Readable, Cipher::Hidden] {
+            let server = Server::start(cipher, script.clone());
+            let session = connect(&server);
+            let child = session.command("anything").spawn().unwrap();
+            let before = resident_kib();
+            let begun = Instant::now();
+            // Nobody reads, but somebody waits.
+            let error = child.wait(&limit()).expect_err("a flood has no end");
+            assert_failed(&error, Phase::Run, Kind::Limit);
+            let grown = resident_kib().saturating_sub(before);
+            assert!(
+                grown < 48 * 1024,
+                "{name} under {cipher:?}: {grown} KiB more"
+            );
+            assert!(
+                begun.elapsed() < LIMIT / 2,
+                "{name} under {cipher:?}: {:?}",
+                begun.elapsed()
+            );
+        }
+    }
+}
+
+/// The host begins a key exchange and goes on to send what it may not, in pieces that end anywhere: an error and no
+/// more, whichever the client's state.
+#[test]
+fn noise_within_a_later_key_exchange_is_an_error_and_no_more() {
+    for piece in [1, 7, 100, 1000, 4000, 20_000] {
+        let script = move |client: &mut Client| {
+            client.accept_command(100_000)?;
+            let offer = client.offer(client_names(client));
+            client.send(&offer)?;
+            let noise = [&[2][..], &string(&[5; 3000])].concat();
+            let mut bytes = Vec::new();
+            for _ in 0..200 {
+                bytes.extend(client.seal(&noise));
+            }
+            bytes
+                .chunks(piece)
+                .try_for_each(|piece| client.send_bytes(piece))?;
+            loop {
+                client.send(&noise)?;
+            }
+        };
+        under_each_cipher(script, |cipher, output| {
+            let error = output.expect_err("a flood has no end");
+            assert_eq!(error.phase(), Phase::Run, "{piece} {cipher:?}: {error:?}");
+            assert_ne!(error.kind(), Kind::Timeout, "{piece} {cipher:?}: {error:?}");
+        });
+    }
+}
+
+fn client_names(client: &Client) -> [&'static str; 2] {
+    client.cipher().names()
+}
+
+/// Keys are changed twenty times in the middle of the output, and nothing is lost.
+#[test]
+fn key_exchanges_in_the_middle_of_the_output_lose_nothing() {
+    let script = |client: &mut Client| {
+        client.accept_command(1_000_000)?;
+        for number in 0..20_u8 {
+            client.send(&data(&[number; 5000]))?;
+            let offer = client.offer(client_names(client));
+            client.send(&offer)?;
+            client.exchange_keys(&offer)?;
+        }
+        [&exit_status(0), EOF, CLOSE]
+            .iter()
+            .try_for_each(|message| client.send(message))
+    };
+    let expected: Vec<u8> = (0..20_u8).flat_map(|number| [number; 5000]).collect();
+    under_each_cipher(script, |cipher, output| {
+        let output = output.unwrap();
+        assert!(output.stdout == expected, "{cipher:?}");
+        assert!(output.exit.is_success());
+    });
+}
+
+/// A later key exchange may not change the cipher, which would change where packets end (law S3): the client offers
+/// what is in use and nothing else.
+#[test]
+fn a_later_key_exchange_cannot_change_the_cipher() {
+    let (sender, receiver) = mpsc::channel();
+    let script = move |client: &mut Client| {
+        client.accept_command(100_000)?;
+        let other = match client.cipher() {
+            Cipher::Readable => ["aes256-ctr", "hmac-sha2-512-etm@openssh.com"],
+            Cipher::Hidden => ["aes256-gcm@openssh.com", "hmac-sha2-256"],
+        };
+        client.send(&client.offer(other))?;
+        let theirs = client.await_message(20)?;
+        sender.send(names(&theirs)).unwrap();
+        client.end()
+    };
+    under_each_cipher(script, |cipher, output| {
+        let error = output.expect_err("nothing in common");
+        assert_failed(&error, Phase::Run, Kind::Closed);
+        let offered = receiver.recv_timeout(LIMIT).unwrap();
+        let [name, mac] = cipher.names();
+        assert_eq!(offered[2..4], [name, name]);
+        if cipher == Cipher::Hidden {
+            assert_eq!(offered[4..6], [mac, mac]);
+        }
+    });
+}
+
+/// The lists of a KEXINIT, in its order.
+fn names(message: &[u8]) -> Vec<String> {
+    let mut rest = &message[17..];
+    let mut names = Vec::new();
+    for _ in 0..10 {
+        let (length, after) = rest.split_first_chunk().unwrap();
+        let (name, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+        names.push(String::from_utf8(name.to_vec()).unwrap());
+        rest = after;
+    }
+    names
+}
+
+/// Channels that only a client may ask for: none is opened, and the command goes on. libssh2 refuses those it knows
+/// and passes over the others.
+#[test]
+fn channels_that_a_host_opens_are_not_opened() {
+    let (sender, receiver) = mpsc::channel();
+    let script = move |client: &mut Client| {
+        client.accept_command(100_000)?;
+        let address = [&string(b"127.0.0.1")[..], &[0, 0, 0, 22]].concat();
+        for (kind, rest) in [
+            ("auth-agent@openssh.com", vec![]),
+            ("x11", address.clone()),
+            ("forwarded-tcpip", address.repeat(2)),
+            ("session", vec![]),
+            ("unheard-of", vec![]),
+        ] {
+            let numbers = [7, 100_000, 32_768_u32].map(u32::to_be_bytes).concat();
+            client.send(&[&[90][..], &string(kind.as_bytes()), &numbers, &rest].concat())?;
+        }
+        // The answer to this comes after all others.
+        client.send(&[&[80][..], &string(b"keepalive@openssh.com"), &[1]].concat())?;
+        let mut answers = Vec::new();
+        loop {
+            match client.receive()?[0] {
+                81 | 82 => break,
+                answer => answers.push(answer),
+            }
+        }
+        sender.send(answers).unwrap();
+        [&exit_status(0), EOF, CLOSE]
+            .iter()
+            .try_for_each(|message| client.send(message))
+    };
+    under_each_cipher(script, |_, output| {
+        assert!(output.unwrap().exit.is_success());
+        let answers = receiver.recv_timeout(LIMIT).unwrap();
+        assert!(!answers.contains(&91), "{answers:?}");
+        assert!(answers.contains(&92), "{answers:?}");
+    });
+}
+
+/// A server may refuse a command; the next one is none the worse.
+#[test]
+fn a_refused_command_is_denied_and_the_session_goes_on() {
+    let server = Server::start(Cipher::Readable, |client| {
+        client.await_message(90)?;
+        let numbers = [0, 0, 100_000, 32_768_u32].map(u32::to_be_bytes).concat();
+        client.send(&[&[91][..], &numbers].concat())?;
+        client.await_message(98)?;
+        client.send(&[100, 0, 0, 0, 0])?;
+        client.await_message(97)?;
+        client.send(CLOSE)?;
+        client.await_message(90)?;
+        // The client's second channel has the number 1.
+        let numbers = [1, 0, 100_000, 32_768_u32].map(u32::to_be_bytes).concat();
+        client.send(&[&[91][..], &numbers].concat())?;
+        client.await_message(98)?;
+        for message in [99, 96, 97] {
+            client.send(&[message, 0, 0, 0, 1])?;
+        }
+        Ok(())
+    });
+    let session = connect(&server);
+    let error = session
+        .command("first")
+        .scope(&limit())
+        .output()
+        .expect_err("is refused");
+    assert_failed(&error, Phase::Open, Kind::Denied);
+    let second = session.command("second").scope(&limit()).output().unwrap();
+    assert_eq!(second.exit, Exit::None);
+}
+
+/// A farewell in the middle of a command is a connection that the host closed.
+#[test]
+fn a_farewell_is_the_end_of_the_connection() {
+    let script = |client: &mut Client| {
+        client.accept_command(100_000)?;
+        client.send(&data(b"so far"))?;
+        let text = [string(b"maintenance"), string(b"")].concat();
+        client.send(&[&[1, 0, 0, 0, 11][..], &text].concat())?;
+        client.end()
+    };
+    under_each_cipher(script, |_, output| {
+        let error = output.expect_err("the host left");
+        assert_failed(&error, Phase::Run, Kind::Closed);
+    });
+}
+
+/// Random bytes in place of packets: an error and no more.
+#[test]
+fn garbage_in_place_of_packets_is_an_error_and_no_more() {
+    for seed in 1..60_u64 {
+        let script = move |client: &mut Client| {
+            client.accept_command(100_000)?;
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut garbage = Vec::new();
+            // A length that can be read and believed, now and then.
+            garbage.extend((state as u32 % 40_000).to_be_bytes());
+            for _ in 0..5000 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                garbage.extend(state.to_le_bytes());
+            }
+            client.send_bytes(&garbage)?;
+            client.end()
+        };
+        under_each_cipher(script, |cipher, output| {
+            let error = output.expect_err("is garbage");
+            assert_eq!(error.phase(), Phase::Run, "{seed} {cipher:?}: {error:?}");
+            assert_ne!(error.kind(), Kind::Timeout, "{seed} {cipher:?}: {error:?}");
+        });
+    }
+}
+
+/// The resident memory of this process, in KiB.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|kib| kib.parse().ok()).unwrap_or_default()
+}
