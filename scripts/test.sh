@@ -70,7 +70,23 @@ step_msrv() {
 }
 
 step_downstream() {
-    cargo run --quiet --locked --manifest-path tests/downstream/Cargo.toml
+    # The library as its users take it, on a real host: a fleet of one, which ends with its standard input.
+    cargo build --quiet --locked --package sshoal-loopback
+    cargo build --quiet --locked --manifest-path tests/downstream/Cargo.toml
+    "$CARGO_TARGET_DIR/debug/downstream"
+    local ready dir host said
+    coproc fleet { exec "$CARGO_TARGET_DIR/debug/sshoal-loopback" --hosts 1; }
+    # Copied, as bash forgets them when the fleet ends.
+    # shellcheck disable=SC2154 # coproc sets it
+    local from=${fleet[0]} to=${fleet[1]} pid=$!
+    read -r ready <&"$from"
+    dir=${ready##* dir=}
+    host=$(head -n 1 "$dir/hosts")
+    said=$("$CARGO_TARGET_DIR/debug/downstream" "$host" "$dir/known_hosts" "$dir/user_ed25519" 'echo from downstream')
+    exec {to}>&-
+    wait "$pid"
+    echo "downstream on $host: $said"
+    [ "$said" = "from downstream" ]
 }
 
 step_fuzz() {

@@ -62,3 +62,7 @@ pub use sshoal_session::{
 };
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -1,8 +1,16 @@
-//! Uses the library as its users do: prints what is linked, and runs one command on one host if it is given one.
+//! Uses the library as its users do: prints what is linked, or runs one command on one host.
 //!
-//! `downstream [HOST KNOWN_HOSTS KEY COMMAND]`
+//! `downstream [HOST KNOWN_HOSTS KEY COMMAND]` writes what the command writes, and ends with its exit status.
 
-use std::{env, error::Error, io::Write, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    env,
+    error::Error,
+    io::{Write, stderr, stdout},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use sshoal::{
     Config, End, Fleet, Host, HostKeyPolicy, HostKeys, Identity, known_hosts::KnownHosts,
@@ -29,15 +37,15 @@ fn run(
     let known = KnownHosts::load([known_hosts])?;
     let config = Config::builder(Arc::new(HostKeys::new(HostKeyPolicy::Strict, known)))
         .identity(Arc::new(Identity::load(Path::new(key), None)?))
+        .connect_timeout(Some(Duration::from_secs(30)))
         .build()?;
     let fleet = Fleet::builder([host.parse::<Host>()?], Arc::new(config)).build()?;
     let outcome = fleet.run(command).next().ok_or("no outcome")?;
-    std::io::stdout().write_all(outcome.stdout().text()?.as_bytes())?;
+    stdout().write_all(&outcome.stdout().bytes()?)?;
+    stderr().write_all(&outcome.stderr().bytes()?)?;
+    fleet.close();
     match outcome.end() {
-        End::Exited(0) => Ok(ExitCode::SUCCESS),
-        end => {
-            eprintln!("{}: {end}", outcome.host());
-            Ok(ExitCode::FAILURE)
-        }
+        End::Exited(status) => Ok(u8::try_from(*status).map_or(ExitCode::FAILURE, ExitCode::from)),
+        end => Err(format!("{}: {end}", outcome.host()).into()),
     }
 }

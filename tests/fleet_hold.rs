@@ -1,0 +1,132 @@
+//! Many sessions held open at once on `sleep`: what each costs in memory, and all of them in processor time.
+//!
+//! `SSHOAL_HOLD_SESSIONS=5000 cargo test --release --test fleet_hold -- --nocapture` is the full run.
+
+mod support;
+
+use std::{
+    env,
+    num::NonZeroUsize,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use sshoal::{Detail, Event, Events, Fleet, KeepOpen, RunSpec, raise_descriptor_limit};
+use support::{
+    fleet::EmbeddedFleet,
+    usage::{processor_time, resident_kib},
+};
+
+support::fleet::embedded_fleet!();
+
+/// How many sessions the full run holds.
+const SESSIONS: &str = "SSHOAL_HOLD_SESSIONS";
+/// Makes a process of this test the client that is measured.
+const CLIENT: &str = "SSHOAL_TEST_HOLD_CLIENT";
+/// Sessions in CI.
+const SESSIONS_DEFAULT: usize = 500;
+/// The most resident memory of one session; libssh2 alone takes 82 to 92 KiB of it. Without
+/// optimisation the same calls reach two or three pages deeper into each stack.
+const KIB_PER_SESSION_MAX: f64 = if cfg!(debug_assertions) { 125.0 } else { 110.0 };
+/// The most processor time while all sleep, as a part of one core.
+const CORE_MAX: f64 = 0.02;
+/// The shortest time asleep that says anything about the processor.
+const ASLEEP_MIN: Duration = Duration::from_secs(1);
+
+/// Starts this test again as a client of its own, so that its memory and processor time are the client's alone.
+#[test]
+fn held_sessions_are_small_and_sleep() {
+    let client = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "hold_client", "--nocapture"])
+        .env(CLIENT, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&client.stdout);
+    let stderr = String::from_utf8_lossy(&client.stderr);
+    print!("{stdout}");
+    assert!(client.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("KiB per session"), "{stdout}");
+}
+
+/// The client of the test above; passes at once when nobody asked for it.
+#[test]
+fn hold_client() {
+    if env::var_os(CLIENT).is_none() {
+        return;
+    }
+    let sessions = env::var(SESSIONS).map_or(SESSIONS_DEFAULT, |text| text.parse().unwrap());
+    // Opening them all takes a part of the time for which the first one sleeps.
+    let seconds = 10 + sessions / 500;
+    raise_descriptor_limit().unwrap();
+    let servers = EmbeddedFleet::start(sessions);
+    let builder = Fleet::builder(servers.targets(), servers.config())
+        .pool_size(NonZeroUsize::new(sessions).unwrap())
+        .connect_timeout(Some(Duration::from_secs(60)))
+        .keep_open(KeepOpen::No);
+    let fleet = builder.build().unwrap();
+    assert_eq!(fleet.pool().size(), sessions, "this machine has no room");
+    warm_up(&servers);
+
+    let before = resident_kib();
+    let begin = Instant::now();
+    let spec = RunSpec::new(format!("sleep {seconds}")).detail(Detail::Progress);
+    let mut events = fleet.run(spec).events();
+    await_all_asleep(&mut events, &servers, sessions);
+    let opened = begin.elapsed();
+    let resident = resident_kib().saturating_sub(before);
+    let (asleep, spent) = (Instant::now(), processor_time());
+    // The first one to wake up ends the time in which all sleep.
+    let first = events.next().expect("a host ends");
+    let (asleep, spent) = (asleep.elapsed(), processor_time() - spent);
+    let ended = std::iter::once(first).chain(events);
+    let failed: Vec<_> = ended.filter_map(failure).collect();
+
+    let each = resident as f64 / sessions as f64;
+    let core = spent.as_secs_f64() / asleep.as_secs_f64();
+    println!(
+        "{sessions} sessions: opened in {opened:?}, {each:.1} KiB per session, \
+         {:.2} % of a core over {asleep:?} asleep",
+        core * 100.0
+    );
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(servers.count("peak"), sessions as u64);
+    assert!(each <= KIB_PER_SESSION_MAX, "{each:.1} KiB per session");
+    assert!(asleep >= ASLEEP_MIN, "all slept for {asleep:?} only");
+    assert!(core < CORE_MAX, "{:.2} % of a core", core * 100.0);
+}
+
+/// What the process needs once, whatever the number of sessions: threads, the crypto library's tables.
+fn warm_up(servers: &EmbeddedFleet) {
+    let hosts = servers.targets().into_iter().take(1).collect::<Vec<_>>();
+    let fleet = Fleet::builder(hosts, servers.config()).keep_open(KeepOpen::No);
+    let report = fleet
+        .build()
+        .expect("the fleet is sound")
+        .run("true")
+        .report();
+    assert!(report.is_success());
+}
+
+/// Waits until every host was begun, then until the servers have been given every command.
+fn await_all_asleep(events: &mut Events, servers: &EmbeddedFleet, sessions: usize) {
+    let mut begun = 0;
+    while begun < sessions {
+        match events.next().expect("more hosts begin") {
+            Event::Started { .. } => begun += 1,
+            other => panic!("before all were begun: {other:?}"),
+        }
+    }
+    // One command went to each at the most; the warm-up's is one more.
+    let end = Instant::now() + Duration::from_secs(60);
+    while servers.count("execs") < sessions as u64 + 1 {
+        assert!(Instant::now() < end, "{}", servers.counters());
+    }
+}
+
+fn failure(event: Event) -> Option<String> {
+    match event {
+        Event::Finished(outcome) if outcome.is_success() => None,
+        other => Some(format!("{other:?}")),
+    }
+}
