@@ -77,7 +77,6 @@ step_downstream() {
     local ready dir host said
     coproc fleet { exec "$CARGO_TARGET_DIR/debug/sshoal-loopback" --hosts 1; }
     # Copied, as bash forgets them when the fleet ends.
-    # shellcheck disable=SC2154 # coproc sets it
     local from=${fleet[0]} to=${fleet[1]} pid=$!
     read -r ready <&"$from"
     dir=${ready##* dir=}
