@@ -229,7 +229,7 @@ fn a_server_without_sftp_is_told() {
         let builder = Sshd::builder().config(config).log_level("INFO");
         let Some(sshd) = builder.start() else { return };
         let session = connect(&sshd);
-        let error = session.sftp(&limit()).expect_err("there is none");
+        let error = session.sftp(&within_ms(20_000)).expect_err("there is none");
         assert_eq!(error.phase(), Phase::Transfer, "{config}: {error:?}");
         assert_ne!(error.kind(), Kind::Timeout, "{config}: {error:?}");
     }

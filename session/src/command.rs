@@ -258,7 +258,9 @@ impl Child {
         let whole = streams.len() == 2;
         self.engine.call(Phase::Run, scope, |library| {
             let mut ended = true;
+            let mut left = 0;
             for stream in streams {
+                left = self.engine.wire().budget();
                 match library.read(self.channel, *stream, buffer) {
                     Ok(0) => {}
                     Ok(bytes) => return Ok(Some((*stream, bytes))),
@@ -272,7 +274,14 @@ impl Child {
             } else {
                 ended
             };
-            if ended { Ok(None) } else { Err(Code::AGAIN) }
+            if ended {
+                return Ok(None);
+            }
+            // What came while the second stream was read may be the first one's.
+            if whole && self.engine.wire().budget() != left {
+                self.engine.wire().retry_if_moved();
+            }
+            Err(Code::AGAIN)
         })
     }
 

@@ -156,7 +156,8 @@ impl ConfigBuilder {
     }
 
     /// Sets which ciphers are offered, best first, by their SSH names separated by commas
-    /// (`Ciphers`); default: AES-GCM, then AES-CTR, then ChaCha20-Poly1305.
+    /// (`Ciphers`); default: AES-GCM, then AES-CTR. ChaCha20-Poly1305 is there when asked for, with
+    /// hosts that are trusted not to attack libssh2.
     pub fn ciphers(mut self, names: impl Into<String>) -> Self {
         self.config.ciphers = Some(names.into());
         self

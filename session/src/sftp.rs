@@ -91,7 +91,9 @@ impl Session {
         let engine = self.engine();
         let _turn = engine.reply_turn(Phase::Transfer, scope)?;
         let _files = engine.file_turn(scope)?;
-        engine.request(Phase::Transfer, scope, Library::open_sftp)?;
+        engine.request(Phase::Transfer, scope, |library| {
+            retried(engine, library.open_sftp())
+        })?;
         Ok(Sftp(engine.clone()))
     }
 }
@@ -206,6 +208,15 @@ impl Drop for SftpFile {
     }
 }
 
+/// libssh2's SFTP may say "would block" with the end of its channel at hand, for which no event
+/// will come: after half a packet it does not look on.
+fn retried<T>(engine: &Engine, result: Called<T>) -> Called<T> {
+    if matches!(result, Err(Code::AGAIN)) {
+        engine.wire().retry_if_moved();
+    }
+    result
+}
+
 /// Makes one SFTP operation; abandoned half way it leaves the session unusable (S6).
 fn operation<T>(
     engine: &Engine,
@@ -215,7 +226,7 @@ fn operation<T>(
     let _turn = engine.file_turn(scope)?;
     let mut status = None;
     let result = engine.request(Phase::Transfer, scope, |library| {
-        let result = call(library);
+        let result = retried(engine, call(library));
         if result.as_ref().err() == Some(&Code(sys::LIBSSH2_ERROR_SFTP_PROTOCOL)) {
             status = Some(SftpStatus(library.sftp_status()));
         }

@@ -140,6 +140,17 @@ impl Wire {
         self.inbox.lock().report
     }
 
+    /// Returns how many bytes the call may still be given.
+    pub(crate) fn budget(&self) -> usize {
+        self.inbox.lock().budget
+    }
+
+    /// Has the call made again if it moved bytes, where "would block" cannot be trusted then.
+    pub(crate) fn retry_if_moved(&self) {
+        let report = &mut self.inbox.lock().report;
+        report.more |= report.moved;
+    }
+
     /// Returns how many bytes libssh2 has sent since the session began.
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.outbox.lock().sent_bytes

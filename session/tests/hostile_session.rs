@@ -28,7 +28,11 @@ fn connect(server: &Server) -> Session {
     let mut known = KnownHosts::new();
     known.add_text(server.known_hosts().as_bytes(), "known_hosts");
     let keys = Arc::new(HostKeys::new(HostKeyPolicy::Strict, known));
-    let config = Config::builder(keys).user("anyone").build().unwrap();
+    let config = Config::builder(keys)
+        .user("anyone")
+        .keepalive(None)
+        .build()
+        .unwrap();
     let address = server.address();
     let host = Host::new(address.ip().to_string()).unwrap();
     let host = host.with_port(address.port()).unwrap();

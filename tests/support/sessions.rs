@@ -45,7 +45,8 @@ pub(crate) fn identity(path: &Path) -> Arc<Identity> {
     Arc::new(Identity::load(path, None).expect("loads the key"))
 }
 
-/// What a user of `sshd` would set: the key it accepts, and its host keys alone.
+/// What a user of `sshd` would set: the key it accepts, and its host keys alone. Without signs of life, which would
+/// wake a session that forgot to look.
 pub(crate) fn config_for(sshd: &Sshd) -> ConfigBuilder {
     config_knowing(sshd, &sshd.known_hosts())
 }
@@ -55,6 +56,7 @@ pub(crate) fn config_knowing(sshd: &Sshd, known: &str) -> ConfigBuilder {
     Config::builder(host_keys(HostKeyPolicy::Strict, known))
         .user(sshd.user())
         .identity(identity(&sshd.key_path()))
+        .keepalive(None)
 }
 
 /// What a user of the embedded fleet would set; hosts are then named by address alone.
@@ -63,6 +65,7 @@ pub(crate) fn config_for_fleet(fleet: &EmbeddedFleet) -> ConfigBuilder {
         .user("tester")
         .port(fleet.port())
         .identity(identity(&fleet.key_path()))
+        .keepalive(None)
 }
 
 /// The fleet's host keys, strictly.
