@@ -127,6 +127,9 @@ impl Wire {
         inbox.costly = costly;
         inbox.has_sent = false;
         inbox.report = CallReport::NEW;
+        // libssh2 may hold a packet and a half from an earlier call: it then looks at them first,
+        // and gives up at the half one without asking for the rest, which may be here already.
+        inbox.report.more = inbox.framing.hides_lengths();
     }
 
     /// Ends a call into libssh2: sends what it queued.
