@@ -20,6 +20,7 @@ mod exit;
 #[expect(unsafe_code, reason = "libssh2 is a C library (invariants F1 to F5)")]
 mod ffi;
 mod framing;
+mod handshake;
 mod host;
 pub mod host_key;
 mod identity;

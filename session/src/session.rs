@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sshoal_reactor::{Scope, blocking, offload};
+use sshoal_reactor::Scope;
 
-use crate::algorithms;
 use crate::auth::authenticate;
 use crate::command::Command;
 use crate::config::Config;
-use crate::engine::{Attempt, Engine, stopped};
+use crate::engine::Engine;
 use crate::error::{Error, Phase};
 use crate::ffi::Library;
+use crate::handshake::{shake_hands, verify};
 use crate::host::Host;
-use crate::host_key::VerifiedHost;
 use crate::timings::Timings;
 use crate::wire::Wire;
-use crate::{HostKeyError, address, keepalive};
+use crate::{address, keepalive};
 
 /// How long an orderly close may take to send its farewell.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -78,7 +77,7 @@ impl Session {
         let phase = Phase::Banner;
         let engine = Engine::new(Wire::new(stream, config.short_io))
             .map_err(|source| Error::Handshake { phase, source })?;
-        let shaken = Self::shake_hands(&engine, host.name(), port, config, scope, timings);
+        let shaken = shake_hands(&engine, host.name(), port, config, scope, timings);
         let verified = shaken.and_then(|()| {
             timed(timings, Phase::HostKey, || {
                 verify(&engine, host.name(), port, config)
@@ -101,30 +100,6 @@ impl Session {
             engine,
             host: host.clone(),
         })
-    }
-
-    /// Exchanges versions and keys.
-    fn shake_hands(
-        engine: &Arc<Engine>,
-        name: &str,
-        port: u16,
-        config: &Config,
-        scope: &Scope,
-        timings: &mut Timings,
-    ) -> Result<(), Error> {
-        let begun = Instant::now();
-        let result =
-            set_algorithms(engine, name, port, config).and_then(|()| exchange_keys(engine, scope));
-        // The version line's arrival parts the two phases.
-        let version_at = engine.wire().version_at();
-        timings.add(
-            Phase::Banner,
-            version_at.map_or_else(|| begun.elapsed(), |at| at - begun),
-        );
-        if let Some(at) = version_at {
-            timings.add(Phase::Kex, at.elapsed());
-        }
-        result
     }
 
     /// Returns the host.
@@ -188,107 +163,6 @@ fn timed<T>(timings: &mut Timings, phase: Phase, run: impl FnOnce() -> T) -> T {
     let result = run();
     timings.add(phase, begun.elapsed());
     result
-}
-
-fn set_algorithms(
-    engine: &Arc<Engine>,
-    name: &str,
-    port: u16,
-    config: &Config,
-) -> Result<(), Error> {
-    use ssh2::MethodType::{CryptCs, CryptSc, HostKey, Kex, MacCs, MacSc};
-    let (keys, asked) = (config.host_keys.clone(), name.to_owned());
-    let order = move || {
-        keys.algorithm_order(&asked, port, algorithms::HOST_KEYS)
-            .join(",")
-    };
-    // Hashed names make this a matter of milliseconds.
-    let hashed = config.host_keys.known_hosts().has_hashed();
-    let order = if hashed {
-        offload(order).map_err(internal(Phase::Kex))?
-    } else {
-        order()
-    };
-    let ciphers = config.ciphers.as_deref().unwrap_or(algorithms::CIPHERS);
-    let set = engine.with(|library| {
-        library.prefer(Kex, algorithms::KEX)?;
-        library.prefer(HostKey, &order)?;
-        library.prefer(CryptCs, ciphers)?;
-        library.prefer(CryptSc, ciphers)?;
-        library.prefer(MacCs, algorithms::MACS)?;
-        library.prefer(MacSc, algorithms::MACS)
-    })?;
-    set.map_err(|code| {
-        let source = engine.with(|library| library.error(code));
-        source.map_or_else(
-            |error| error,
-            |source| Error::Handshake {
-                phase: Phase::Kex,
-                source,
-            },
-        )
-    })
-}
-
-/// Runs libssh2's handshake. Its costly step, the answer to the server's half of the exchange,
-/// goes to the offload pool where it is costly indeed (law R5): a finite-field group takes 3 to
-/// 160 ms of CPU time, a curve 0.1 ms, less than it costs the machine to hand it over and back.
-fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
-    let phase = || match engine.wire().awaits_version() {
-        true => Phase::Banner,
-        false => Phase::Kex,
-    };
-    let mut allow_costly = false;
-    loop {
-        match engine.attempt(allow_costly, &mut Library::handshake) {
-            Attempt::Done(()) => return Ok(()),
-            Attempt::Failed(error) => return Err(engine.error(phase(), error)),
-            Attempt::Again { costly: true } => {
-                let kex = engine.with(|library| library.negotiated(ssh2::MethodType::Kex))?;
-                if kex.is_none_or(|kex| kex.starts_with("diffie-hellman")) {
-                    let engine = engine.clone();
-                    offload(move || engine.step(&mut Library::handshake))
-                        .map_err(internal(Phase::Kex))?;
-                } else {
-                    allow_costly = true;
-                }
-            }
-            Attempt::Again { costly: false } => {
-                scope
-                    .check()
-                    .map_err(|stop| stopped(stop, phase(), scope))?;
-                sshoal_reactor::yield_now();
-            }
-            Attempt::Wait(ticket) => {
-                ticket
-                    .wait(scope)
-                    .map_err(|stop| stopped(stop, phase(), scope))?;
-            }
-        }
-    }
-}
-
-/// Checks the host's key; nothing of the user's was sent yet.
-fn verify(
-    engine: &Arc<Engine>,
-    name: &str,
-    port: u16,
-    config: &Config,
-) -> Result<VerifiedHost, Error> {
-    let blob = engine.with(|library| library.host_key())?;
-    let blob = blob.ok_or_else(|| HostKeyError::Malformed {
-        name: name.to_owned(),
-    })?;
-    let (keys, name) = (config.host_keys.clone(), name.to_owned());
-    let on_disk = keys.needs_blocking_store();
-    let hashed = keys.known_hosts().has_hashed();
-    let check = move || keys.verify(&name, port, &blob);
-    let verdict = match (on_disk, hashed) {
-        (true, _) => blocking(check).map_err(internal(Phase::HostKey))?,
-        (false, true) => offload(check).map_err(internal(Phase::HostKey))?,
-        (false, false) => check(),
-    };
-    Ok(verdict?)
 }
 
 /// The error of a panic on another thread.
