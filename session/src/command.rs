@@ -111,7 +111,9 @@ impl<'a> Command<'a> {
         }
         let _turn = engine.reply_turn(phase, scope)?;
         engine.free_left();
-        let channel = engine.request(phase, scope, |library| library.open_channel(WINDOW_BYTES))?;
+        let channel = engine.request(phase, scope, |library| {
+            library.open_channel("session", WINDOW_BYTES, b"")
+        })?;
         let child = Child {
             engine: engine.clone(),
             channel,

@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::host_key::{HostKeyPolicy, HostKeys};
 use crate::identity::Identity;
+use crate::jump::Jump;
+use crate::proxy_command::ProxyCommand;
+use crate::route::Route;
 use crate::secret::Secret;
 
 /// The port of SSH.
@@ -38,6 +41,8 @@ pub struct Config {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) ciphers: Option<String>,
     pub(crate) keepalive: Option<Duration>,
+    pub(crate) route: Route,
+    pub(crate) unix_socket: Option<PathBuf>,
     pub(crate) short_io: Option<u64>,
 }
 
@@ -84,6 +89,8 @@ impl Config {
             connect_timeout: Some(CONNECT_TIMEOUT),
             ciphers: None,
             keepalive: Some(Duration::from_secs(30)),
+            route: Route::Direct,
+            unix_socket: None,
             short_io: None,
         };
         ConfigBuilder { user: None, config }
@@ -168,6 +175,32 @@ impl ConfigBuilder {
     /// Default 30 s, `None` for never.
     pub fn keepalive(mut self, interval: Option<Duration>) -> Self {
         self.config.keepalive = interval;
+        self
+    }
+
+    /// Reaches hosts through a jump host (`ProxyJump`), which resolves their names; default: none.
+    /// Hosts whose configurations share the [`Jump`] share its sessions.
+    pub fn jump(mut self, jump: Arc<Jump>) -> Self {
+        self.config.route = Route::Jump(jump);
+        self
+    }
+
+    /// Reaches hosts by the standard input and output of a command (`ProxyCommand`); default: none.
+    pub fn proxy_command(mut self, command: ProxyCommand) -> Self {
+        self.config.route = Route::Command(command);
+        self
+    }
+
+    /// Reaches hosts straight, without a jump host or command, which is the default.
+    pub fn no_proxy(mut self) -> Self {
+        self.config.route = Route::Direct;
+        self
+    }
+
+    /// Connects to this Unix socket instead of the host's name and port, on this machine or, with
+    /// a jump host, on that; default: none.
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.unix_socket = Some(path.into());
         self
     }
 

@@ -42,6 +42,14 @@ pub(crate) enum Attempt<'a, T> {
     Wait(Ticket<'a>),
 }
 
+/// What follows a carrier's turn.
+pub(crate) enum Turn<'a> {
+    Wait(Ticket<'a>),
+    Again,
+    /// The session has ended.
+    Over,
+}
+
 /// A call into libssh2 that takes longer is logged: it keeps other sessions waiting. Measured by
 /// the wall clock, which costs no system call.
 const SLOW_CALL: Duration = Duration::from_millis(100);
@@ -141,6 +149,38 @@ impl Engine {
     /// how far it came.
     pub(crate) fn step(&self, call: &mut dyn FnMut(&mut Library) -> Called<()>) {
         drop(self.attempt(true, call));
+    }
+
+    /// Runs what a tunnels' carrier does in one turn: `drive` takes in what the host has sent, and
+    /// tells by `false` that the session is of no more use; `serve` then moves bytes of channels,
+    /// and receives nothing. Anything woken since `sequence` calls for another turn.
+    pub(crate) fn turn(
+        &self,
+        sequence: u64,
+        drive: impl FnOnce(&mut Library) -> bool,
+        serve: impl FnOnce(&mut Library),
+    ) -> Turn<'_> {
+        let mut library = self.library.lock();
+        let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
+            return Turn::Over;
+        };
+        self.wire.begin_call(true);
+        let goes_on = drive(library);
+        let report = self.wire.report();
+        self.wire.stop_receiving();
+        serve(library);
+        if self.wire.end_call().moved {
+            self.wire.waiters().wake_registered();
+        }
+        if !goes_on || report.ended {
+            return Turn::Over;
+        }
+        let waiting = !report.more;
+        // Under the library's lock, as everywhere: another thread's call may bring us something.
+        match waiting.then(|| self.wire.waiters().register(sequence, Interest::BOTH)) {
+            Some(Some(ticket)) => Turn::Wait(ticket),
+            _ => Turn::Again,
+        }
     }
 
     /// Makes a call until it is done. Parks.

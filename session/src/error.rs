@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::auth::AuthError;
 use crate::host_key::HostKeyError;
+use crate::proxy_command::ProxyCommandError;
 
 /// How far a host had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,6 +201,25 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The jump host on the way could not be reached or got into.
+    #[error("jump host {jump}")]
+    Jump {
+        /// The jump host.
+        jump: String,
+        /// Why; one error may be that of all the hosts behind it.
+        source: std::sync::Arc<Self>,
+    },
+    /// The jump host on the way could not, or would not, connect to the host.
+    #[error("jump host {jump} could not connect")]
+    Tunnel {
+        /// The jump host.
+        jump: String,
+        /// What it answered.
+        source: Libssh2Error,
+    },
+    /// The command on the way could not be started, or ended.
+    #[error(transparent)]
+    ProxyCommand(#[from] ProxyCommandError),
     /// The version exchange or the key exchange failed.
     #[error("{phase} failed")]
     Handshake {
@@ -280,7 +300,10 @@ impl Error {
     pub fn phase(&self) -> Phase {
         match self {
             Self::Resolve { .. } => Phase::Resolve,
-            Self::Connect { .. } => Phase::Connect,
+            Self::Connect { .. }
+            | Self::Jump { .. }
+            | Self::Tunnel { .. }
+            | Self::ProxyCommand(_) => Phase::Connect,
             Self::HostKey(_) => Phase::HostKey,
             Self::Auth(_) => Phase::Auth,
             Self::ApiMisuse(_) => Phase::Local,
@@ -300,6 +323,9 @@ impl Error {
         match self {
             Self::Resolve { .. } => Kind::UnknownHost,
             Self::Connect { source, .. } | Self::Disconnected { source, .. } => io_kind(source),
+            Self::Jump { source, .. } => source.kind(),
+            Self::Tunnel { source, .. } => tunnel_kind(source),
+            Self::ProxyCommand(_) => Kind::Io,
             Self::Handshake { source, .. } => libssh2_kind(source.code()),
             Self::HostKey(e) => e.kind(),
             Self::Auth(e) => e.kind(),
@@ -329,6 +355,18 @@ fn io_kind(error: &io::Error) -> Kind {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Kind::Reset,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => Kind::Closed,
         _ => Kind::Io,
+    }
+}
+
+/// The kind of a refused tunnel. The reason's code (RFC 4254 §5.1) is kept by libssh2 only in its
+/// text (`channel.c`); "connect failed" says not whether the host refused or was not found.
+fn tunnel_kind(error: &Libssh2Error) -> Kind {
+    if error.message.contains("connect failed") {
+        Kind::Unreachable
+    } else if error.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE {
+        Kind::Denied
+    } else {
+        libssh2_kind(error.code)
     }
 }
 

@@ -24,14 +24,19 @@ mod handshake;
 mod host;
 pub mod host_key;
 mod identity;
+mod jump;
 mod keepalive;
 pub mod known_hosts;
+mod link;
+mod proxy_command;
+mod route;
 mod secret;
 mod session;
 mod sftp;
 mod short_io;
 mod sign;
 mod timings;
+mod tunnel;
 mod wire;
 
 pub use auth::AuthError;
@@ -43,10 +48,13 @@ pub use ffi::OutputStream;
 pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
 pub use identity::{Identity, IdentityError};
+pub use jump::Jump;
+pub use proxy_command::{ProxyCommand, ProxyCommandError};
 pub use secret::Secret;
 pub use session::Session;
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
 pub use timings::Timings;
+pub use tunnel::{Destination, Tunnel};
 
 /// Returns the versions of libssh2 and of the crypto library under it.
 pub fn versions() -> [String; 2] {

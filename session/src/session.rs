@@ -1,8 +1,10 @@
 //! One authenticated connection to one host.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
 use crate::auth::authenticate;
@@ -13,9 +15,12 @@ use crate::error::{Error, Phase};
 use crate::ffi::Library;
 use crate::handshake::{shake_hands, verify};
 use crate::host::Host;
+use crate::proxy_command::ProxyCommandError;
 use crate::timings::Timings;
+use crate::tunnel::carrier::Carrier;
+use crate::tunnel::{self, Destination, Tunnel};
 use crate::wire::Wire;
-use crate::{address, keepalive};
+use crate::{keepalive, route};
 
 /// How long an orderly close may take to send its farewell.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,6 +34,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Session {
     engine: Arc<Engine>,
     host: Host,
+    /// Made with the first tunnel.
+    carrier: Mutex<Option<Arc<Carrier>>>,
 }
 
 impl Session {
@@ -73,9 +80,9 @@ impl Session {
         timings: &mut Timings,
     ) -> Result<Self, Error> {
         let port = host.port().unwrap_or(config.port);
-        let stream = address::connect(host.name(), port, scope, timings)?;
+        let link = route::connect(host, config, scope, timings)?;
         let phase = Phase::Banner;
-        let engine = Engine::new(Wire::new(stream, config.short_io))
+        let engine = Engine::new(Wire::new(link, config.short_io))
             .map_err(|source| Error::Handshake { phase, source })?;
         let shaken = shake_hands(&engine, host.name(), port, config, scope, timings);
         let verified = shaken.and_then(|()| {
@@ -91,7 +98,7 @@ impl Session {
         });
         if let Err(error) = authenticated {
             engine.give_up();
-            return Err(error);
+            return Err(with_command(error, &engine));
         }
         if let Some(interval) = config.keepalive {
             keepalive::watch(&engine, interval);
@@ -99,6 +106,7 @@ impl Session {
         Ok(Self {
             engine,
             host: host.clone(),
+            carrier: Mutex::default(),
         })
     }
 
@@ -110,6 +118,55 @@ impl Session {
     /// Begins a command: bytes given to the user's shell on the host, unchanged.
     pub fn command(&self, command: impl Into<Vec<u8>>) -> Command<'_> {
         Command::new(self, command.into())
+    }
+
+    /// Has the host make a connection, whose bytes then go through this session. Parks.
+    ///
+    /// The tunnel ends with the session. One tunnel is opened at a time; an open that is given up
+    /// is still awaited behind the scenes, and keeps others of this session waiting until the host
+    /// has answered.
+    ///
+    /// # Errors
+    ///
+    /// The host refused, in phase open; the connection was lost, or the scope ended.
+    pub fn tunnel(&self, destination: &Destination, scope: &Scope) -> Result<Tunnel, Error> {
+        self.open_tunnel(destination, scope, ())
+    }
+
+    /// As [`Session::tunnel`]; `settled` is dropped once the host has answered.
+    pub(crate) fn open_tunnel(
+        &self,
+        destination: &Destination,
+        scope: &Scope,
+        settled: impl Send + 'static,
+    ) -> Result<Tunnel, Error> {
+        let carrier = self.carrier().map_err(|source| Error::Local {
+            phase: Phase::Open,
+            source,
+        })?;
+        tunnel::open::open(&carrier, destination, scope, settled)
+    }
+
+    fn carrier(&self) -> io::Result<Arc<Carrier>> {
+        let mut place = self.carrier.lock();
+        if let Some(carrier) = &*place {
+            return Ok(carrier.clone());
+        }
+        let carrier = Carrier::start(self.engine.clone())?;
+        Ok(place.insert(carrier).clone())
+    }
+
+    /// Returns how many tunnels there are.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.carrier
+            .lock()
+            .as_ref()
+            .map_or(0, |carrier| carrier.count())
+    }
+
+    /// Returns whether the session was not given up so far; asks nobody.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.engine.wire().is_broken()
     }
 
     /// Returns whether the connection is, as far as is known, still of use.
@@ -154,6 +211,20 @@ impl Drop for Session {
     /// Commands and files that outlive the session fail from here on.
     fn drop(&mut self) {
         self.engine.give_up();
+    }
+}
+
+/// Adds to a connection's early end what the command on the way had to say.
+fn with_command(error: Error, engine: &Engine) -> Error {
+    match (error, engine.wire().link().said()) {
+        (
+            Error::Disconnected {
+                phase: Phase::Banner,
+                ..
+            },
+            Some(said),
+        ) => ProxyCommandError::Ended { said }.into(),
+        (error, _) => error,
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use sshoal_reactor::{Hook, Interest, Scope, Stop, Stream, WaitList};
+use sshoal_reactor::{Hook, Interest, Scope, Stop, WaitList};
 
 use crate::framing::{Framing, Offer};
+use crate::link::Link;
 use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
 mod report;
@@ -70,10 +71,10 @@ struct Outbox {
     short: ShortIo,
 }
 
-/// The two queues of one session and the socket under them.
+/// The two queues of one session and what carries them.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: Stream,
+    link: Link,
     inbox: Mutex<Inbox>,
     outbox: Mutex<Outbox>,
     /// Length of the out-queue, read without its lock.
@@ -83,9 +84,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Stream, short_io: Option<u64>) -> Arc<Self> {
+    pub(crate) fn new(link: Link, short_io: Option<u64>) -> Arc<Self> {
         let wire = Arc::new(Self {
-            stream,
+            link,
             inbox: Mutex::new(Inbox {
                 framing: Framing::new(),
                 bytes: Vec::new(),
@@ -111,13 +112,18 @@ impl Wire {
             is_broken: AtomicBool::new(false),
         });
         let hook: Arc<dyn Hook> = wire.clone();
-        wire.stream.set_hook(Arc::downgrade(&hook));
+        wire.link.set_hook(Arc::downgrade(&hook));
         wire
     }
 
     /// Returns the threads that wait for this session.
     pub(crate) fn waiters(&self) -> &WaitList {
-        self.stream.waiters()
+        self.link.waiters()
+    }
+
+    /// Returns what carries the bytes.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Begins a call into libssh2. `costly` lets the key exchange's costly step go on.
@@ -141,6 +147,16 @@ impl Wire {
     /// Returns what the call left behind.
     pub(crate) fn report(&self) -> CallReport {
         self.inbox.lock().report
+    }
+
+    /// Gives libssh2 nothing more in this call, which costs no system call either.
+    pub(crate) fn stop_receiving(&self) {
+        self.inbox.lock().budget = 0;
+    }
+
+    /// Returns whether a writer would have to wait for room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queued.load(Ordering::Acquire) > OUT_BYTES_HIGH
     }
 
     /// Returns how many bytes the call may still be given.
@@ -258,11 +274,11 @@ impl Wire {
         let read = if inbox.short.is_on() {
             let mut few = [0; SHORT_BYTES_MAX];
             let most = inbox.short.cut(few.len());
-            let read = self.stream.try_read(&mut few[..most]);
+            let read = self.link.try_read(&mut few[..most]);
             read.inspect(|read| inbox.bytes.extend_from_slice(&few[..*read]))
         } else {
             inbox.bytes.reserve(READ_BYTES);
-            self.stream.try_read_to(&mut inbox.bytes)
+            self.link.try_read_to(&mut inbox.bytes)
         };
         match read {
             Ok(0) => inbox.ended = true,
@@ -313,7 +329,7 @@ impl Wire {
             while outbox.start < outbox.bytes.len() {
                 let most = outbox.short.cut(outbox.bytes.len() - outbox.start);
                 match self
-                    .stream
+                    .link
                     .try_write(&outbox.bytes[outbox.start..outbox.start + most])
                 {
                     Ok(written) => outbox.start += written,
@@ -464,7 +480,7 @@ impl Wire {
     pub(crate) fn break_off(&self, why: Broken) {
         self.broken.lock().get_or_insert(why);
         if !self.is_broken.swap(true, Ordering::AcqRel) {
-            self.stream.shutdown();
+            self.link.shutdown();
         }
     }
 }

@@ -38,20 +38,31 @@ pub(super) struct Open {
 }
 
 impl Library {
-    /// Opens a channel of kind "session" with this receive window.
-    pub(crate) fn open_channel(&mut self, window: u32) -> Called<ChannelId> {
-        const KIND: &[u8] = b"session";
+    /// Opens a channel of this kind with this receive window; `message` is what the kind adds to
+    /// the request (RFC 4254 §5.1).
+    pub(crate) fn open_channel(
+        &mut self,
+        kind: &str,
+        window: u32,
+        message: &[u8],
+    ) -> Called<ChannelId> {
+        let (kind_length, message_length) = (length(kind.as_bytes())?, length(message)?);
+        let message = if message.is_empty() {
+            ptr::null()
+        } else {
+            message.as_ptr().cast()
+        };
         let pointer = self.enter(|library| {
             // SAFETY: F1, F2, F5.
             let pointer = unsafe {
                 sys::libssh2_channel_open_ex(
                     library.pointer,
-                    KIND.as_ptr().cast(),
-                    KIND.len() as c_uint,
+                    kind.as_ptr().cast(),
+                    kind_length,
                     window,
                     sys::LIBSSH2_CHANNEL_PACKET_DEFAULT,
-                    ptr::null(),
-                    0,
+                    message,
+                    message_length,
                 )
             };
             if pointer.is_null() {
@@ -64,6 +75,19 @@ impl Library {
         })?;
         self.wire.window_opened(window as usize);
         Ok(ChannelId(self.channels.insert(Open { pointer, window })))
+    }
+
+    /// Returns how many bytes of a channel's first stream are here unread; asks the host nothing.
+    pub(crate) fn unread(&mut self, channel: ChannelId) -> usize {
+        let mut unread: c_ulong = 0;
+        let counted = self.on(channel, |pointer| {
+            // SAFETY: F2, F3; the out-parameter is ours.
+            unsafe {
+                sys::libssh2_channel_window_read_ex(pointer, &raw mut unread, ptr::null_mut())
+            };
+            Ok(())
+        });
+        counted.map_or(0, |()| usize::try_from(unread).unwrap_or(usize::MAX))
     }
 
     /// Runs a call on an open channel; one that was freed gives an error.
@@ -234,19 +258,14 @@ impl Library {
 
     /// Closes a channel's own side and frees it; again after "would block".
     pub(crate) fn free_channel(&mut self, channel: ChannelId) -> Called<()> {
-        let mut unread: c_ulong = 0;
+        let unread = self.unread(channel);
         let freed = self.on(channel, |pointer| {
-            // SAFETY: F2, F3; the out-parameter is ours.
-            unsafe {
-                sys::libssh2_channel_window_read_ex(pointer, &raw mut unread, ptr::null_mut())
-            };
             // SAFETY: F2, F3: the pointer leaves `channels` below once it was freed.
             done(unsafe { sys::libssh2_channel_free(pointer) })
         });
         if freed != Err(Code::AGAIN)
             && let Some(open) = self.channels.remove(channel.0)
         {
-            let unread = usize::try_from(unread).unwrap_or(0);
             self.wire.window_closed(open.window as usize, unread);
         }
         freed

@@ -1,6 +1,6 @@
 //! Pointers by numbers that are never used twice, so that a stale number names nothing.
 
-/// A few entries; looked up one by one.
+/// Entries in the order of their numbers, looked up by halving: a jump host's session has hundreds.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     next: u64,
@@ -25,18 +25,18 @@ impl<T> Table<T> {
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&T> {
-        self.entries
-            .iter()
-            .find(|(other, _)| *other == number)
-            .map(|(_, value)| value)
+        self.place(number).map(|place| &self.entries[place].1)
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<T> {
-        let place = self
-            .entries
-            .iter()
-            .position(|(other, _)| *other == number)?;
-        Some(self.entries.swap_remove(place).1)
+        let place = self.place(number)?;
+        Some(self.entries.remove(place).1)
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        self.entries
+            .binary_search_by_key(&number, |(number, _)| *number)
+            .ok()
     }
 
     /// Takes all entries.

@@ -1,0 +1,309 @@
+//! Jump hosts (`ssh -J`): a small set of sessions to one host, shared by all the hosts behind it
+//! (law S2).
+//!
+//! The principal type is [`Jump`]. A session opens one tunnel at a time, because libssh2 awaits one
+//! answer at a time; a host that does not answer thus keeps a session from opening others, and
+//! while all of them are kept so, further sessions are made.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sshoal_reactor::{Interest, Scope, Stop, WaitList, spawn};
+
+use crate::config::Config;
+use crate::engine::stopped;
+use crate::error::{Error, Kind, Phase};
+use crate::host::Host;
+use crate::session::Session;
+use crate::timings::Timings;
+use crate::tunnel::{Destination, Tunnel};
+
+/// Sessions to a jump host, unless set otherwise.
+const SESSIONS: NonZeroUsize = NonZeroUsize::new(4).expect("is not 0");
+/// Sessions beyond those, while opens on all others go unanswered.
+const SPARE_SESSIONS_MAX: usize = 28;
+/// Without any answer for so long, opens are taken for stuck; longer where answers take longer.
+const STUCK: Duration = Duration::from_millis(300);
+/// How long a jump host that could not be reached is taken for unreachable.
+const FAILURE_KEPT: Duration = Duration::from_secs(5);
+
+/// A jump host: how it is reached, and its sessions, which all hosts behind it share.
+///
+/// Its host key is checked and its user authenticated as any host's, by its own [`Config`], which
+/// may have a jump host in turn. Sessions are made when they are needed and end with the last
+/// `Arc` of this.
+#[derive(Debug)]
+pub struct Jump {
+    host: Host,
+    config: Arc<Config>,
+    sessions_max: NonZeroUsize,
+    state: Mutex<State>,
+    /// Woken one by one when a session can open again, and all when there is none to wait for.
+    waiters: WaitList,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<Line>,
+    /// Sessions on their way.
+    connecting: usize,
+    failure: Option<Failure>,
+    /// When an open was answered, or a session began to take them, last.
+    answered: Option<Instant>,
+    /// The longest that an answered open took.
+    slowest: Duration,
+    next_number: u64,
+}
+
+/// One session to the jump host.
+#[derive(Debug)]
+struct Line {
+    number: u64,
+    session: Arc<Session>,
+    /// Since when an open has been unanswered.
+    opening: Option<Instant>,
+}
+
+/// Why no session could be made.
+#[derive(Debug, Clone)]
+struct Failure {
+    at: Instant,
+    error: Arc<Error>,
+}
+
+impl Failure {
+    /// A refusal is final: a wrong password is tried once, not once per host behind.
+    fn holds(&self) -> bool {
+        let refused = matches!(self.error.phase(), Phase::HostKey | Phase::Auth);
+        let passing = matches!(
+            self.error.kind(),
+            Kind::Timeout | Kind::Reset | Kind::Closed | Kind::Io
+        );
+        (refused && !passing) || self.at.elapsed() < FAILURE_KEPT
+    }
+}
+
+impl Jump {
+    /// Names a jump host and how it is reached.
+    pub fn new(host: Host, config: Arc<Config>) -> Self {
+        Self {
+            host,
+            config,
+            sessions_max: SESSIONS,
+            state: Mutex::default(),
+            waiters: WaitList::default(),
+        }
+    }
+
+    /// Sets how many sessions share the hosts behind it; default 4. While opens on all of them go
+    /// unanswered for 0.3 s, up to 28 more are made, so that dead hosts do not keep others waiting.
+    #[must_use]
+    pub fn sessions_max(mut self, sessions: NonZeroUsize) -> Self {
+        self.sessions_max = sessions;
+        self
+    }
+
+    /// Returns the jump host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Returns how the jump host is reached.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Has the jump host connect to a host behind it; the tunnel lives as long as the session that
+    /// is returned with it. Parks.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        destination: &Destination,
+        scope: &Scope,
+    ) -> Result<(Tunnel, Arc<Session>), Error> {
+        loop {
+            let (number, session) = self.line(scope)?;
+            let begun = Instant::now();
+            let settled = Settled {
+                jump: Arc::downgrade(self),
+                number,
+                begun,
+            };
+            // Dropped at once where the host has answered, or by who waits for its answer.
+            let opened = session.open_tunnel(destination, scope, settled);
+            return match opened {
+                Ok(tunnel) => Ok((tunnel, session)),
+                Err(Error::TimedOut { limit, .. }) => Err(Error::TimedOut {
+                    phase: Phase::Connect,
+                    limit,
+                }),
+                Err(Error::Cancelled { .. }) => Err(Error::Cancelled {
+                    phase: Phase::Connect,
+                }),
+                Err(Error::Channel { source, .. }) => Err(Error::Tunnel {
+                    jump: self.host.to_string(),
+                    source,
+                }),
+                // The session went away under it, which says nothing of the host behind.
+                Err(_) if !session.is_open() => {
+                    scope
+                        .check()
+                        .map_err(|stop| stopped(stop, Phase::Connect, scope))?;
+                    continue;
+                }
+                Err(error) => Err(self.failed(Arc::new(error))),
+            };
+        }
+    }
+
+    fn failed(&self, source: Arc<Error>) -> Error {
+        Error::Jump {
+            jump: self.host.to_string(),
+            source,
+        }
+    }
+
+    /// Waits for a session that can open a tunnel, and takes it. Parks.
+    fn line(self: &Arc<Self>, scope: &Scope) -> Result<(u64, Arc<Session>), Error> {
+        loop {
+            let sequence = self.waiters.sequence();
+            // What a wake-up gave us and we cannot use is for the next one.
+            let over = scope.check();
+            let mut state = self.state.lock();
+            state.lines.retain(|line| line.session.is_alive());
+            if let Err(stop) = over {
+                let unreached = state.lines.is_empty() && stop == Stop::TimedOut;
+                drop(state);
+                self.waiters.wake_one();
+                let error = stopped(stop, Phase::Connect, scope);
+                return Err(match unreached {
+                    true => self.failed(Arc::new(error)),
+                    false => error,
+                });
+            }
+            if let Some(line) = state.free_line() {
+                line.opening = Some(Instant::now());
+                return Ok((line.number, line.session.clone()));
+            }
+            if let Some(failure) = &state.failure
+                && failure.holds()
+                && state.lines.is_empty()
+                && state.connecting == 0
+            {
+                return Err(self.failed(failure.error.clone()));
+            }
+            if self.may_connect(&state) {
+                state.connecting += 1;
+                let jump = self.clone();
+                if let Err(source) = spawn(move || jump.connect()) {
+                    state.connecting -= 1;
+                    return Err(Error::Local {
+                        phase: Phase::Connect,
+                        source,
+                    });
+                }
+            }
+            drop(state);
+            if let Some(ticket) = self.waiters.register(sequence, Interest::READ) {
+                // Its end is no failure: it is time to see whether the opens are stuck.
+                let _ = ticket.wait(&scope.child(Some(STUCK)));
+            }
+        }
+    }
+
+    /// Whether one more session should be made.
+    fn may_connect(&self, state: &State) -> bool {
+        let lines = state.lines.len();
+        if state.connecting > 0 && (lines == 0 || state.connecting >= SESSIONS.get()) {
+            // The first one shows whether the host lets us in at all.
+            return false;
+        }
+        if lines + state.connecting < self.sessions_max.get() {
+            return true;
+        }
+        let now = Instant::now();
+        let patience = STUCK + 4 * state.slowest;
+        let is_stuck = |since: Instant| now.saturating_duration_since(since) >= patience;
+        let stuck = state.lines.iter().filter_map(|line| line.opening);
+        let stuck = stuck.filter(|since| is_stuck(*since)).count();
+        let silent = state.answered.is_none_or(is_stuck);
+        let others = lines + state.connecting - stuck;
+        silent && others < self.sessions_max.get() && stuck < SPARE_SESSIONS_MAX
+    }
+
+    /// Makes a session, for whoever waits.
+    fn connect(self: &Arc<Self>) {
+        let scope = Scope::root().child(self.config.connect_timeout());
+        let made = Session::connect_in(&self.host, &self.config, &scope, &mut Timings::default());
+        let mut state = self.state.lock();
+        state.connecting -= 1;
+        match made {
+            Ok(session) => {
+                let number = state.next_number;
+                state.next_number += 1;
+                state.answered = Some(Instant::now());
+                state.failure = None;
+                state.lines.push(Line {
+                    number,
+                    session: Arc::new(session),
+                    opening: None,
+                });
+            }
+            Err(error) => {
+                tracing::debug!(jump = %self.host, %error, "no session to the jump host");
+                state.failure = Some(Failure {
+                    at: Instant::now(),
+                    error: Arc::new(error),
+                });
+            }
+        }
+        drop(state);
+        // More than one may be made now that the first is there, and all may have failed.
+        self.waiters.wake(Interest::BOTH);
+    }
+
+    /// Takes note that an open was answered.
+    fn settle(&self, number: u64, begun: Instant) {
+        {
+            let mut state = self.state.lock();
+            let now = Instant::now();
+            let took = now - begun;
+            // One that was stuck says nothing of how long answers take.
+            if took < STUCK {
+                state.slowest = state.slowest.max(took);
+            }
+            state.answered = Some(now);
+            let line = state.lines.iter_mut().find(|line| line.number == number);
+            if let Some(line) = line {
+                line.opening = None;
+            }
+        }
+        self.waiters.wake_one();
+    }
+}
+
+impl State {
+    /// Returns the session that can open and has the fewest tunnels.
+    fn free_line(&mut self) -> Option<&mut Line> {
+        self.lines
+            .iter_mut()
+            .filter(|line| line.opening.is_none())
+            .min_by_key(|line| line.session.tunnels())
+    }
+}
+
+/// Dropped when an open was answered, or its session has ended.
+struct Settled {
+    jump: Weak<Jump>,
+    number: u64,
+    begun: Instant,
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        if let Some(jump) = self.jump.upgrade() {
+            jump.settle(self.number, self.begun);
+        }
+    }
+}

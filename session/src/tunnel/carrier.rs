@@ -1,0 +1,288 @@
+//! Moves bytes between a session's channels and the tunnels that are their other ends.
+//!
+//! One green thread a session, from its first tunnel on. It alone reads and writes these channels,
+//! so that hundreds of tunnels' owners do not each drive libssh2 for the sake of all (law S4).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use sshoal_reactor::{Interest, Scope, yield_now};
+
+use super::{End, Ends};
+use crate::engine::{Engine, Turn};
+use crate::ffi::{ChannelId, Code, Library, OutputStream};
+use crate::wire::Broken;
+
+/// Bytes read from a channel at once.
+const READ_BYTES: usize = 32 * 1024;
+
+/// How the near side of a tunnel calls the carrier.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    engine: Arc<Engine>,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        // One that nobody has heard yet speaks for all.
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            self.engine.wire().waiters().wake(Interest::READ);
+        }
+    }
+}
+
+/// The tunnels of one session.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    engine: Arc<Engine>,
+    bell: Arc<Bell>,
+    /// Tunnels that the green thread has not taken over yet.
+    arrived: Mutex<Vec<Carried>>,
+    /// How many tunnels there are.
+    count: AtomicUsize,
+}
+
+/// One tunnel, on the carrier's side.
+#[derive(Debug)]
+struct Carried {
+    channel: ChannelId,
+    ends: Arc<Ends>,
+    /// What libssh2 is to take; kept as it is until it did (law S6).
+    sending: Vec<u8>,
+    /// Bytes of `sending` that were taken.
+    sent: usize,
+    eof_sent: bool,
+    /// Everything was read, or nothing more can be.
+    ended: bool,
+    /// What the turn changed for the near side.
+    has_read: bool,
+    has_room: bool,
+    /// The channel was freed.
+    is_free: bool,
+}
+
+impl Carrier {
+    /// Makes the carrier of a session, and starts its green thread.
+    pub(crate) fn start(engine: Arc<Engine>) -> io::Result<Arc<Self>> {
+        let bell = Arc::new(Bell {
+            engine: engine.clone(),
+            rung: AtomicBool::new(false),
+        });
+        let carrier = Arc::new(Self {
+            engine,
+            bell,
+            arrived: Mutex::default(),
+            count: AtomicUsize::new(0),
+        });
+        let running = carrier.clone();
+        sshoal_reactor::spawn(move || running.run())?;
+        Ok(carrier)
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Returns how many tunnels there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Takes over a channel that was opened; returns its near side.
+    pub(super) fn carry(&self, channel: ChannelId) -> Arc<Ends> {
+        let ends = Ends::new(self.bell.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.arrived.lock().push(Carried {
+            channel,
+            ends: ends.clone(),
+            sending: Vec::new(),
+            sent: 0,
+            eof_sent: false,
+            ended: false,
+            has_read: false,
+            has_room: false,
+            is_free: false,
+        });
+        // Data may have come with the confirmation.
+        self.bell.ring();
+        ends
+    }
+
+    /// Runs until the session's end.
+    fn run(&self) {
+        let (wire, scope) = (self.engine.wire(), Scope::root());
+        let mut tunnels = Vec::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            // In this order: what is announced after the count was read is seen by it.
+            let sequence = wire.waiters().sequence();
+            self.bell.rung.store(false, Ordering::SeqCst);
+            tunnels.append(&mut self.arrived.lock());
+            let turn = self.turn(sequence, &mut tunnels, &mut buffer);
+            for tunnel in &mut tunnels {
+                tunnel.notify();
+            }
+            let before = tunnels.len();
+            tunnels.retain(|tunnel| !tunnel.is_free);
+            self.count
+                .fetch_sub(before - tunnels.len(), Ordering::Relaxed);
+            match turn {
+                Turn::Wait(ticket) => {
+                    // Nothing ends it but the session's end, which wakes it.
+                    let _ = ticket.wait(&scope);
+                }
+                Turn::Again => yield_now(),
+                Turn::Over => return self.fail(tunnels),
+            }
+        }
+    }
+
+    /// Takes in what the host sent, and moves what can be moved for every tunnel.
+    fn turn(&self, sequence: u64, tunnels: &mut [Carried], buffer: &mut [u8]) -> Turn<'_> {
+        let wire = self.engine.wire();
+        let Some(any) = tunnels.first().map(|tunnel| tunnel.channel) else {
+            let ticket = wire.waiters().register(sequence, Interest::BOTH);
+            return match ticket {
+                _ if !wire.probe() => Turn::Over,
+                Some(ticket) => Turn::Wait(ticket),
+                None => Turn::Again,
+            };
+        };
+        // A read of no bytes takes in whatever came, for all channels.
+        let drive = |library: &mut Library| {
+            let read = library.read(any, OutputStream::Stdout, &mut []);
+            read.is_ok() || read == Err(Code::AGAIN)
+        };
+        self.engine.turn(sequence, drive, |library| {
+            for tunnel in tunnels {
+                tunnel.has_read |= tunnel.receive(library, buffer);
+                if !wire.is_full() {
+                    tunnel.has_room |= tunnel.send(library);
+                }
+                tunnel.leave(library);
+            }
+        })
+    }
+
+    /// Ends all tunnels with the session.
+    fn fail(&self, mut tunnels: Vec<Carried>) {
+        self.engine.give_up();
+        let (kind, text) = match self.engine.wire().broken() {
+            Some(Broken::Io(kind, text)) => (kind, text),
+            Some(Broken::Overstepped(what, _)) => (io::ErrorKind::InvalidData, what.to_owned()),
+            _ => (
+                io::ErrorKind::ConnectionAborted,
+                "session closed".to_owned(),
+            ),
+        };
+        loop {
+            tunnels.append(&mut self.arrived.lock());
+            if tunnels.is_empty() {
+                return;
+            }
+            for mut tunnel in tunnels.drain(..) {
+                tunnel.ends.end(End::Lost(kind, text.clone()));
+                (tunnel.has_read, tunnel.has_room) = (true, true);
+                tunnel.notify();
+            }
+        }
+    }
+}
+
+impl Carried {
+    /// Moves what the host sent to the near side; whether there was something, be it the end.
+    fn receive(&mut self, library: &mut Library, buffer: &mut [u8]) -> bool {
+        let mut something = false;
+        while !self.ended && self.ends.wants_more() {
+            // Asked first, because a read is dearer and most tunnels have nothing.
+            if library.unread(self.channel) == 0 {
+                if library.is_at_end(self.channel) {
+                    self.ended = true;
+                    self.ends.end(End::Eof);
+                    something = true;
+                }
+                break;
+            }
+            match library.read(self.channel, OutputStream::Stdout, buffer) {
+                Ok(read @ 1..) => {
+                    self.ends.bring(&buffer[..read]);
+                    something = true;
+                }
+                Ok(_) | Err(Code::AGAIN) => break,
+                Err(_) => {
+                    self.ended = true;
+                    self.ends.end(CHANNEL_LOST);
+                    something = true;
+                }
+            }
+        }
+        something
+    }
+
+    /// Moves what the near side wrote to the host; whether that made room.
+    fn send(&mut self, library: &mut Library) -> bool {
+        let mut made_room = false;
+        loop {
+            if self.sent == self.sending.len() {
+                self.sent = 0;
+                self.sending = self.ends.fetch();
+                if self.sending.is_empty() {
+                    break;
+                }
+            }
+            match library.write(self.channel, &self.sending[self.sent..]) {
+                Ok(written) => {
+                    self.sent += written;
+                    self.ends.taken(written);
+                    made_room = true;
+                }
+                Err(Code::AGAIN) => return made_room,
+                Err(_) => {
+                    // Whether more can come is told by reading.
+                    self.ends.refuse();
+                    self.sending = Vec::new();
+                    self.sent = 0;
+                    return true;
+                }
+            }
+        }
+        if !self.eof_sent && self.ends.is_finished() {
+            self.eof_sent = library.send_eof(self.channel) != Err(Code::AGAIN);
+        }
+        made_room
+    }
+
+    /// Closes and frees the channel once the near side has gone.
+    fn leave(&mut self, library: &mut Library) {
+        if !self.ends.is_closed() {
+            return;
+        }
+        if self.sent < self.sending.len() || self.ends.has_unsent() {
+            // What was written goes out first, unless nobody cares for it any more; and what
+            // libssh2 has begun to send must be given to it again before anything else (S6).
+            let begun = self.sent < self.sending.len() && library.has_room(self.channel);
+            if begun || !self.ends.is_aborted() {
+                return;
+            }
+        }
+        self.is_free = library.free_channel(self.channel) != Err(Code::AGAIN);
+    }
+
+    /// Tells the near side what a turn changed.
+    fn notify(&mut self) {
+        let readiness = match (self.has_read, self.has_room) {
+            (false, false) => return,
+            (true, false) => Interest::READ,
+            (false, true) => Interest::WRITE,
+            (true, true) => Interest::BOTH,
+        };
+        (self.has_read, self.has_room) = (false, false);
+        self.ends.notify(readiness);
+    }
+}
+
+/// The end of a channel that libssh2 gives up while its session lives.
+const CHANNEL_LOST: End = End::Lost(io::ErrorKind::ConnectionAborted, String::new());
