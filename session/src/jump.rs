@@ -24,8 +24,12 @@ use crate::tunnel::{Destination, Tunnel};
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(4).expect("is not 0");
 /// Sessions beyond those, while opens on all others go unanswered.
 const SPARE_SESSIONS_MAX: usize = 28;
-/// Without any answer for so long, opens are taken for stuck; longer where answers take longer.
-const STUCK: Duration = Duration::from_millis(300);
+/// An open that takes longer may be stuck; more where answers take long.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// It is, if so many later ones were answered before it, or none at all for as long.
+const OVERTAKEN: u64 = 8;
+/// How often those that wait look whether opens are stuck.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long a jump host that could not be reached is taken for unreachable.
 const FAILURE_KEPT: Duration = Duration::from_secs(5);
 
@@ -51,9 +55,11 @@ struct State {
     connecting: usize,
     failure: Option<Failure>,
     /// When an open was answered, or a session began to take them, last.
-    answered: Option<Instant>,
-    /// The longest that an answered open took.
-    slowest: Duration,
+    answered_at: Option<Instant>,
+    /// How many were answered.
+    answered: u64,
+    /// How long they take, smoothed.
+    usual: Duration,
     next_number: u64,
 }
 
@@ -62,8 +68,15 @@ struct State {
 struct Line {
     number: u64,
     session: Arc<Session>,
-    /// Since when an open has been unanswered.
-    opening: Option<Instant>,
+    opening: Option<Opening>,
+}
+
+/// An open that is unanswered.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    since: Instant,
+    /// How many others had been answered by then.
+    answered: u64,
 }
 
 /// Why no session could be made.
@@ -98,7 +111,7 @@ impl Jump {
     }
 
     /// Sets how many sessions share the hosts behind it; default 4. While opens on all of them go
-    /// unanswered for 0.3 s, up to 28 more are made, so that dead hosts do not keep others waiting.
+    /// unanswered for 0.2 s, up to 28 more are made, so that dead hosts do not keep others waiting.
     #[must_use]
     pub fn sessions_max(mut self, sessions: NonZeroUsize) -> Self {
         self.sessions_max = sessions;
@@ -182,8 +195,12 @@ impl Jump {
                     false => error,
                 });
             }
+            let opening = Opening {
+                since: Instant::now(),
+                answered: state.answered,
+            };
             if let Some(line) = state.free_line() {
-                line.opening = Some(Instant::now());
+                line.opening = Some(opening);
                 return Ok((line.number, line.session.clone()));
             }
             if let Some(failure) = &state.failure
@@ -207,7 +224,7 @@ impl Jump {
             drop(state);
             if let Some(ticket) = self.waiters.register(sequence, Interest::READ) {
                 // Its end is no failure: it is time to see whether the opens are stuck.
-                let _ = ticket.wait(&scope.child(Some(STUCK)));
+                let _ = ticket.wait(&scope.child(Some(LOOK)));
             }
         }
     }
@@ -222,14 +239,8 @@ impl Jump {
         if lines + state.connecting < self.sessions_max.get() {
             return true;
         }
-        let now = Instant::now();
-        let patience = STUCK + 4 * state.slowest;
-        let is_stuck = |since: Instant| now.saturating_duration_since(since) >= patience;
-        let stuck = state.lines.iter().filter_map(|line| line.opening);
-        let stuck = stuck.filter(|since| is_stuck(*since)).count();
-        let silent = state.answered.is_none_or(is_stuck);
-        let others = lines + state.connecting - stuck;
-        silent && others < self.sessions_max.get() && stuck < SPARE_SESSIONS_MAX
+        let stuck = state.stuck(Instant::now());
+        lines + state.connecting - stuck < self.sessions_max.get() && stuck < SPARE_SESSIONS_MAX
     }
 
     /// Makes a session, for whoever waits.
@@ -242,7 +253,7 @@ impl Jump {
             Ok(session) => {
                 let number = state.next_number;
                 state.next_number += 1;
-                state.answered = Some(Instant::now());
+                state.answered_at = Some(Instant::now());
                 state.failure = None;
                 state.lines.push(Line {
                     number,
@@ -268,12 +279,11 @@ impl Jump {
         {
             let mut state = self.state.lock();
             let now = Instant::now();
-            let took = now - begun;
             // One that was stuck says nothing of how long answers take.
-            if took < STUCK {
-                state.slowest = state.slowest.max(took);
-            }
-            state.answered = Some(now);
+            let took = (now - begun).min(PATIENCE);
+            state.usual = (state.usual * 7 + took) / 8;
+            state.answered_at = Some(now);
+            state.answered += 1;
             let line = state.lines.iter_mut().find(|line| line.number == number);
             if let Some(line) = line {
                 line.opening = None;
@@ -284,6 +294,18 @@ impl Jump {
 }
 
 impl State {
+    /// Returns how many sessions have an open that will not be answered soon.
+    fn stuck(&self, now: Instant) -> usize {
+        let patience = PATIENCE.max(3 * self.usual);
+        let is_long = |since: Instant| now.saturating_duration_since(since) >= patience;
+        let silent = self.answered_at.is_none_or(is_long);
+        let is_stuck = |opening: &Opening| {
+            is_long(opening.since) && (silent || self.answered - opening.answered >= OVERTAKEN)
+        };
+        let opening = self.lines.iter().filter_map(|line| line.opening);
+        opening.filter(is_stuck).count()
+    }
+
     /// Returns the session that can open and has the fewest tunnels.
     fn free_line(&mut self) -> Option<&mut Line> {
         self.lines
