@@ -52,14 +52,15 @@ pub use sshoal_pool::{
     RunSpec, StopCause, Visited, raise_descriptor_limit,
 };
 pub use sshoal_reactor::{
-    JoinHandle, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync, yield_now,
+    JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
+    yield_now,
 };
 pub use sshoal_session::{
     AgentKeys, ApiMisuse, AuthError, Child, Command, Config, ConfigBuilder, ConfigError,
     Destination, Error, Exit, Host, HostError, HostKeyError, HostKeyPolicy, HostKeys,
-    HostsFileError, Identity, IdentityError, Jump, Kind, Libssh2Error, Output, OutputStream, Phase,
-    ProxyCommand, ProxyCommandError, Secret, Session, Timings, Tunnel, known_hosts,
-    parse_hosts_file, versions,
+    HostsFileError, Identity, IdentityError, Jump, Kind, Libssh2Error, LocalDestination, Output,
+    OutputStream, Phase, ProxyCommand, ProxyCommandError, RemoteListener, Secret, Session, Timings,
+    Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file, versions,
 };
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;

@@ -100,11 +100,9 @@ fn hosts_behind_one_jump_host_share_its_sessions() {
     let servers = EmbeddedFleet::start(count());
     let direct = config_for_fleet(&servers);
     // The first run pays for what every process pays once.
-    run(
-        servers.targets(),
-        direct.clone().build().expect("builds"),
-        "hostname",
-    );
+    let config = direct.clone().build().expect("builds");
+    let (report, _) = run(servers.targets(), config, "hostname");
+    assert_all_answered(&report);
     let (report, alone) = run(
         servers.targets(),
         direct.clone().build().expect("builds"),

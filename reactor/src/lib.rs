@@ -17,6 +17,7 @@ mod blocking;
 mod coroutine;
 mod deadline;
 mod fairness;
+mod listener;
 mod offload;
 #[expect(
     unsafe_code,
@@ -39,6 +40,7 @@ mod waiter;
 pub use blocking::{blocking, blocking_within};
 pub use coroutine::{JoinHandle, Panic, is_green, spawn, yield_now};
 pub use deadline::{DeadlineKey, Deadlines};
+pub use listener::Listener;
 pub use offload::offload;
 pub use runtime::{Config, Form, configure};
 pub use scope::{Scope, Status, Stop, sleep};

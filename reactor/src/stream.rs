@@ -253,6 +253,15 @@ impl Stream {
         Ok(())
     }
 
+    /// Ends our direction: the peer reads the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended before.
+    pub fn finish(&self) -> io::Result<()> {
+        Ok(shutdown(&self.source, Shutdown::Write)?)
+    }
+
     /// Ends the connection in both directions and wakes all who wait for it.
     pub fn shutdown(&self) {
         // It fails only where the peer ended it before.

@@ -122,6 +122,9 @@ impl<'a> Command<'a> {
             poisoned: AtomicBool::new(false),
             exit: Mutex::new(None),
         };
+        if self.session.offers_agent() {
+            self.offer_agent(channel, scope)?;
+        }
         let mut input_ended = !matches!(self.stdin, Stdin::Empty);
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
@@ -138,6 +141,20 @@ impl<'a> Command<'a> {
             child.close_stdin(scope)?;
         }
         Ok(child)
+    }
+
+    /// Tells the host that it may use our agent; one that does not want to is no failure, as with
+    /// ssh.
+    fn offer_agent(&self, channel: ChannelId, scope: &Scope) -> Result<(), Error> {
+        let engine = self.session.engine();
+        let offered = engine.request(Phase::Open, scope, |library| library.request_agent(channel));
+        match offered {
+            Err(Error::Channel { source, .. }) => {
+                tracing::warn!(host = %self.session.host(), %source, "agent forwarding refused");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Runs the command to its end and collects what it gives. Parks.

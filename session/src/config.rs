@@ -43,6 +43,7 @@ pub struct Config {
     pub(crate) keepalive: Option<Duration>,
     pub(crate) route: Route,
     pub(crate) unix_socket: Option<PathBuf>,
+    pub(crate) forward_agent: Option<PathBuf>,
     pub(crate) short_io: Option<u64>,
 }
 
@@ -91,6 +92,7 @@ impl Config {
             keepalive: Some(Duration::from_secs(30)),
             route: Route::Direct,
             unix_socket: None,
+            forward_agent: None,
             short_io: None,
         };
         ConfigBuilder { user: None, config }
@@ -194,6 +196,15 @@ impl ConfigBuilder {
     /// Reaches hosts straight, without a jump host or command, which is the default.
     pub fn no_proxy(mut self) -> Self {
         self.config.route = Route::Direct;
+        self
+    }
+
+    /// Lets hosts use the agent at this socket while commands run (`ForwardAgent`); default: none.
+    ///
+    /// Whoever rules such a host can sign with the agent's keys meanwhile: for single hosts that are
+    /// trusted, not for a fleet.
+    pub fn forward_agent(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.forward_agent = Some(path.into());
         self
     }
 

@@ -42,6 +42,16 @@ pub(crate) enum Attempt<'a, T> {
     Wait(Ticket<'a>),
 }
 
+/// How a carrier took in what the host has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drive {
+    Driven,
+    /// Not at all: there was no call to make.
+    Idle,
+    /// The session is of no more use.
+    Lost,
+}
+
 /// What follows a carrier's turn.
 pub(crate) enum Turn<'a> {
     Wait(Ticket<'a>),
@@ -151,13 +161,13 @@ impl Engine {
         drop(self.attempt(true, call));
     }
 
-    /// Runs what a tunnels' carrier does in one turn: `drive` takes in what the host has sent, and
-    /// tells by `false` that the session is of no more use; `serve` then moves bytes of channels,
-    /// and receives nothing. Anything woken since `sequence` calls for another turn.
+    /// Runs what a tunnels' carrier does in one turn: `drive` takes in what the host has sent;
+    /// `serve` then moves bytes of channels, and receives nothing. Anything woken since `sequence`
+    /// calls for another turn.
     pub(crate) fn turn(
         &self,
         sequence: u64,
-        drive: impl FnOnce(&mut Library) -> bool,
+        drive: impl FnOnce(&mut Library) -> Drive,
         serve: impl FnOnce(&mut Library),
     ) -> Turn<'_> {
         let mut library = self.library.lock();
@@ -165,17 +175,17 @@ impl Engine {
             return Turn::Over;
         };
         self.wire.begin_call(true);
-        let goes_on = drive(library);
+        let drive = drive(library);
         let report = self.wire.report();
         self.wire.stop_receiving();
         serve(library);
         if self.wire.end_call().moved {
             self.wire.waiters().wake_registered();
         }
-        if !goes_on || report.ended {
+        if drive == Drive::Lost || report.ended {
             return Turn::Over;
         }
-        let waiting = !report.more;
+        let waiting = drive == Drive::Idle || !report.more;
         // Under the library's lock, as everywhere: another thread's call may bring us something.
         match waiting.then(|| self.wire.waiters().register(sequence, Interest::BOTH)) {
             Some(Some(ticket)) => Turn::Wait(ticket),

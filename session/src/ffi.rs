@@ -19,6 +19,7 @@ use libssh2_sys as sys;
 use self::callback::{Context, receive, send, set_context};
 pub(crate) use self::channel::ChannelId;
 pub use self::channel::OutputStream;
+pub(crate) use self::forward::ListenerId;
 pub(crate) use self::sftp::FileId;
 use self::table::Table;
 use crate::error::Libssh2Error;
@@ -27,6 +28,7 @@ use crate::wire::Wire;
 mod auth;
 mod callback;
 mod channel;
+mod forward;
 mod sftp;
 mod table;
 
@@ -70,6 +72,10 @@ pub(crate) struct Library {
     pointer: *mut sys::LIBSSH2_SESSION,
     wire: Arc<Wire>,
     channels: Table<channel::Open>,
+    /// Ports of the host's that it listens on for us; libssh2 frees those that are left (F1).
+    listeners: Table<*mut sys::LIBSSH2_LISTENER>,
+    /// Channels to our agent that the host opened and nobody has taken yet.
+    guests: Vec<*mut sys::LIBSSH2_CHANNEL>,
     /// The SFTP channel, once opened; it lives as long as the session (S7).
     sftp: sftp::Sftp,
 }
@@ -110,6 +116,8 @@ impl Library {
             pointer,
             wire,
             channels: Table::default(),
+            listeners: Table::default(),
+            guests: Vec::new(),
             sftp: sftp::Sftp::default(),
         })
     }
@@ -122,6 +130,7 @@ impl Library {
         }));
         let result = call(self);
         set_context(None);
+        self.guests.append(&mut forward::take_guests());
         result
     }
 

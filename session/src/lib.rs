@@ -19,6 +19,7 @@ mod error;
 mod exit;
 #[expect(unsafe_code, reason = "libssh2 is a C library (invariants F1 to F5)")]
 mod ffi;
+mod forward;
 mod framing;
 mod handshake;
 mod host;
@@ -45,6 +46,7 @@ pub use config::{AgentKeys, Config, ConfigBuilder, ConfigError};
 pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
 pub use exit::Exit;
 pub use ffi::OutputStream;
+pub use forward::{LocalDestination, forward_local, forward_remote};
 pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
 pub use identity::{Identity, IdentityError};
@@ -54,7 +56,7 @@ pub use secret::Secret;
 pub use session::Session;
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
 pub use timings::Timings;
-pub use tunnel::{Destination, Tunnel};
+pub use tunnel::{Destination, RemoteListener, Tunnel};
 
 /// Returns the versions of libssh2 and of the crypto library under it.
 pub fn versions() -> [String; 2] {

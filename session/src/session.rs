@@ -1,6 +1,7 @@
 //! One authenticated connection to one host.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::host::Host;
 use crate::proxy_command::ProxyCommandError;
 use crate::timings::Timings;
 use crate::tunnel::carrier::Carrier;
-use crate::tunnel::{self, Destination, Tunnel};
+use crate::tunnel::{self, Destination, RemoteListener, Tunnel};
 use crate::wire::Wire;
 use crate::{keepalive, route};
 
@@ -36,6 +37,8 @@ pub struct Session {
     host: Host,
     /// Made with the first tunnel.
     carrier: Mutex<Option<Arc<Carrier>>>,
+    /// The socket of our agent, where the host may use it.
+    agent: Option<PathBuf>,
 }
 
 impl Session {
@@ -103,11 +106,20 @@ impl Session {
         if let Some(interval) = config.keepalive {
             keepalive::watch(&engine, interval);
         }
-        Ok(Self {
+        let session = Self {
             engine,
             host: host.clone(),
             carrier: Mutex::default(),
-        })
+            agent: config.forward_agent.clone(),
+        };
+        if session.agent.is_some() {
+            session.engine.with(Library::welcome_agents)?;
+            session.carrier().map_err(|source| Error::Local {
+                phase: Phase::Open,
+                source,
+            })?;
+        }
+        Ok(session)
     }
 
     /// Returns the host.
@@ -147,12 +159,34 @@ impl Session {
         tunnel::open::open(&carrier, destination, scope, settled)
     }
 
+    /// Has the host listen on an address and port of its own, 0 for any, and hand us the
+    /// connections that come there (`ssh -R`). Parks.
+    ///
+    /// An empty address is all that the host allows; `localhost` is its loopback (RFC 4254 §7.1).
+    ///
+    /// # Errors
+    ///
+    /// The host refused, in phase open; the connection was lost, or the scope ended: the session is
+    /// then given up, because the reply may still come.
+    pub fn listen(&self, address: &str, port: u16, scope: &Scope) -> Result<RemoteListener, Error> {
+        let carrier = self.carrier().map_err(|source| Error::Local {
+            phase: Phase::Open,
+            source,
+        })?;
+        tunnel::listen::listen(&carrier, address, port, scope)
+    }
+
+    /// Returns whether commands are to offer our agent to the host.
+    pub(crate) fn offers_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
     fn carrier(&self) -> io::Result<Arc<Carrier>> {
         let mut place = self.carrier.lock();
         if let Some(carrier) = &*place {
             return Ok(carrier.clone());
         }
-        let carrier = Carrier::start(self.engine.clone())?;
+        let carrier = Carrier::start(self.engine.clone(), self.agent.clone())?;
         Ok(place.insert(carrier).clone())
     }
 

@@ -12,8 +12,10 @@ use parking_lot::Mutex;
 use sshoal_reactor::{Hook, Interest, Scope, WaitList};
 
 pub(crate) mod carrier;
+pub(crate) mod listen;
 pub(crate) mod open;
 
+pub use self::listen::RemoteListener;
 pub use self::open::Destination;
 
 use self::carrier::Bell;

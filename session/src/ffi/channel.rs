@@ -19,7 +19,7 @@ unsafe extern "C" {
 
 /// Names a channel of a [`Library`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ChannelId(u64);
+pub(crate) struct ChannelId(pub(super) u64);
 
 /// The two streams that a channel carries towards us (RFC 4254 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,7 +91,7 @@ impl Library {
     }
 
     /// Runs a call on an open channel; one that was freed gives an error.
-    fn on<T>(
+    pub(super) fn on<T>(
         &mut self,
         channel: ChannelId,
         call: impl FnOnce(*mut sys::LIBSSH2_CHANNEL) -> Called<T>,

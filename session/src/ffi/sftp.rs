@@ -49,7 +49,7 @@ impl Library {
     }
 
     /// Returns libssh2's last error for a null pointer.
-    fn some<T>(&self, pointer: *mut T) -> Called<*mut T> {
+    pub(super) fn some<T>(&self, pointer: *mut T) -> Called<*mut T> {
         if pointer.is_null() {
             // SAFETY: F1, F2.
             return Err(Code(unsafe {

@@ -3,18 +3,24 @@
 //! One green thread a session, from its first tunnel on. It alone reads and writes these channels,
 //! so that hundreds of tunnels' owners do not each drive libssh2 for the sake of all (law S4).
 
+use std::cell::Cell;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use sshoal_reactor::{Interest, Scope, yield_now};
+use sshoal_reactor::{Interest, Scope, Stream, yield_now};
 
-use super::{End, Ends};
-use crate::engine::{Engine, Turn};
+use super::listen::Listening;
+use super::{End, Ends, Tunnel};
+use crate::engine::{Drive, Engine, Turn};
 use crate::ffi::{ChannelId, Code, Library, OutputStream};
+use crate::forward;
 use crate::wire::Broken;
 
+/// Connections to the agent, and tunnels of other sorts, beyond which no agent is given.
+const TUNNELS_TO_AGENT_MAX: usize = 64;
 /// Bytes read from a channel at once.
 const READ_BYTES: usize = 32 * 1024;
 
@@ -39,15 +45,24 @@ impl Bell {
 pub(crate) struct Carrier {
     engine: Arc<Engine>,
     bell: Arc<Bell>,
-    /// Tunnels that the green thread has not taken over yet.
-    arrived: Mutex<Vec<Carried>>,
+    /// What the green thread has not taken over yet.
+    arrived: Mutex<Carried>,
     /// How many tunnels there are.
     count: AtomicUsize,
+    /// Our agent's socket, where the host may use it.
+    agent: Option<PathBuf>,
+}
+
+/// What a carrier carries.
+#[derive(Debug, Default)]
+struct Carried {
+    tunnels: Vec<Far>,
+    listeners: Vec<Listening>,
 }
 
 /// One tunnel, on the carrier's side.
 #[derive(Debug)]
-struct Carried {
+struct Far {
     channel: ChannelId,
     ends: Arc<Ends>,
     /// What libssh2 is to take; kept as it is until it did (law S6).
@@ -65,8 +80,9 @@ struct Carried {
 }
 
 impl Carrier {
-    /// Makes the carrier of a session, and starts its green thread.
-    pub(crate) fn start(engine: Arc<Engine>) -> io::Result<Arc<Self>> {
+    /// Makes the carrier of a session, and starts its green thread. `agent` is the socket of our
+    /// agent, where the host may use it.
+    pub(crate) fn start(engine: Arc<Engine>, agent: Option<PathBuf>) -> io::Result<Arc<Self>> {
         let bell = Arc::new(Bell {
             engine: engine.clone(),
             rung: AtomicBool::new(false),
@@ -76,10 +92,15 @@ impl Carrier {
             bell,
             arrived: Mutex::default(),
             count: AtomicUsize::new(0),
+            agent,
         });
         let running = carrier.clone();
         sshoal_reactor::spawn(move || running.run())?;
         Ok(carrier)
+    }
+
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -95,69 +116,90 @@ impl Carrier {
     pub(super) fn carry(&self, channel: ChannelId) -> Arc<Ends> {
         let ends = Ends::new(self.bell.clone());
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.arrived.lock().push(Carried {
-            channel,
-            ends: ends.clone(),
-            sending: Vec::new(),
-            sent: 0,
-            eof_sent: false,
-            ended: false,
-            has_read: false,
-            has_room: false,
-            is_free: false,
-        });
+        let far = Far::new(channel, ends.clone());
+        self.arrived.lock().tunnels.push(far);
         // Data may have come with the confirmation.
         self.bell.ring();
         ends
     }
 
+    /// Takes over a port that the host listens on.
+    pub(super) fn take_listener(&self, listening: Listening) {
+        self.arrived.lock().listeners.push(listening);
+        self.bell.ring();
+    }
+
     /// Runs until the session's end.
     fn run(&self) {
         let (wire, scope) = (self.engine.wire(), Scope::root());
-        let mut tunnels = Vec::new();
+        let mut carried = Carried::default();
         let mut buffer = vec![0; READ_BYTES];
         loop {
             // In this order: what is announced after the count was read is seen by it.
             let sequence = wire.waiters().sequence();
             self.bell.rung.store(false, Ordering::SeqCst);
-            tunnels.append(&mut self.arrived.lock());
-            let turn = self.turn(sequence, &mut tunnels, &mut buffer);
-            for tunnel in &mut tunnels {
-                tunnel.notify();
+            {
+                let mut arrived = self.arrived.lock();
+                carried.tunnels.append(&mut arrived.tunnels);
+                carried.listeners.append(&mut arrived.listeners);
             }
-            let before = tunnels.len();
-            tunnels.retain(|tunnel| !tunnel.is_free);
-            self.count
-                .fetch_sub(before - tunnels.len(), Ordering::Relaxed);
+            let mut guests = Vec::new();
+            let turn = self.turn(sequence, &mut carried, &mut guests, &mut buffer);
+            carried.notify();
+            let before = carried.tunnels.len();
+            carried.tunnels.retain(|tunnel| !tunnel.is_free);
+            let freed = before - carried.tunnels.len();
+            self.count.fetch_sub(freed, Ordering::Relaxed);
+            for guest in guests {
+                self.show_to_agent(guest);
+            }
             match turn {
                 Turn::Wait(ticket) => {
                     // Nothing ends it but the session's end, which wakes it.
                     let _ = ticket.wait(&scope);
                 }
                 Turn::Again => yield_now(),
-                Turn::Over => return self.fail(tunnels),
+                Turn::Over => return self.fail(carried),
             }
         }
     }
 
     /// Takes in what the host sent, and moves what can be moved for every tunnel.
-    fn turn(&self, sequence: u64, tunnels: &mut [Carried], buffer: &mut [u8]) -> Turn<'_> {
+    fn turn(
+        &self,
+        sequence: u64,
+        carried: &mut Carried,
+        guests: &mut Vec<Tunnel>,
+        buffer: &mut [u8],
+    ) -> Turn<'_> {
         let wire = self.engine.wire();
-        let Some(any) = tunnels.first().map(|tunnel| tunnel.channel) else {
+        let any = carried.tunnels.first().map(|tunnel| tunnel.channel);
+        if any.is_none() && carried.listeners.is_empty() && self.agent.is_none() {
             let ticket = wire.waiters().register(sequence, Interest::BOTH);
             return match ticket {
                 _ if !wire.probe() => Turn::Over,
                 Some(ticket) => Turn::Wait(ticket),
                 None => Turn::Again,
             };
-        };
-        // A read of no bytes takes in whatever came, for all channels.
+        }
+        let first = carried.listeners.first().map(|listening| listening.id);
+        let accepted = Cell::new(None);
+        // Each takes in whatever came, for all channels.
         let drive = |library: &mut Library| {
-            let read = library.read(any, OutputStream::Stdout, &mut []);
-            read.is_ok() || read == Err(Code::AGAIN)
+            let tried = match (any, first) {
+                (Some(any), _) => library.read(any, OutputStream::Stdout, &mut []).map(drop),
+                (None, Some(first)) => library.accept(first).map(|guest| accepted.set(Some(guest))),
+                // Whoever else uses the session does.
+                (None, None) => return Drive::Idle,
+            };
+            match tried {
+                Ok(()) | Err(Code::AGAIN) => Drive::Driven,
+                Err(_) => Drive::Lost,
+            }
         };
         self.engine.turn(sequence, drive, |library| {
-            for tunnel in tunnels {
+            self.welcome(library, carried, accepted.take(), guests);
+            for tunnel in &mut carried.tunnels {
                 tunnel.has_read |= tunnel.receive(library, buffer);
                 if !wire.is_full() {
                     tunnel.has_room |= tunnel.send(library);
@@ -167,8 +209,62 @@ impl Carrier {
         })
     }
 
+    /// Takes the connections that the host has brought.
+    fn welcome(
+        &self,
+        library: &mut Library,
+        carried: &mut Carried,
+        accepted: Option<ChannelId>,
+        guests: &mut Vec<Tunnel>,
+    ) {
+        let Carried { tunnels, listeners } = carried;
+        let mut bring = |channel| {
+            let ends = Ends::new(self.bell.clone());
+            self.count.fetch_add(1, Ordering::Relaxed);
+            tunnels.push(Far::new(channel, ends.clone()));
+            Tunnel::new(ends)
+        };
+        if let (Some(channel), Some(first)) = (accepted, listeners.first()) {
+            first.reception.bring(bring(channel));
+        }
+        listeners.retain(|listening| {
+            if listening.reception.is_closed() {
+                return library.unlisten(listening.id) == Err(Code::AGAIN);
+            }
+            while listening.reception.has_room()
+                && let Ok(channel) = library.accept(listening.id)
+            {
+                listening.reception.bring(bring(channel));
+            }
+            true
+        });
+        while let Some(channel) = library.next_guest() {
+            guests.push(bring(channel));
+        }
+    }
+
+    /// Lets the host talk to our agent, on a green thread of its own.
+    fn show_to_agent(&self, guest: Tunnel) {
+        let Some(path) = self.agent.clone() else {
+            return;
+        };
+        if self.count() > TUNNELS_TO_AGENT_MAX {
+            tracing::warn!("the host opened too many connections to the agent");
+            return;
+        }
+        let joined = sshoal_reactor::spawn(move || {
+            let scope = Scope::root();
+            match Stream::connect_unix(&path, &scope) {
+                Ok(agent) => forward::join(agent, guest, &scope),
+                Err(error) => tracing::debug!(%error, "no agent to forward"),
+            }
+        });
+        // Without memory for a green thread the host finds the agent gone.
+        drop(joined);
+    }
+
     /// Ends all tunnels with the session.
-    fn fail(&self, mut tunnels: Vec<Carried>) {
+    fn fail(&self, mut carried: Carried) {
         self.engine.give_up();
         let (kind, text) = match self.engine.wire().broken() {
             Some(Broken::Io(kind, text)) => (kind, text),
@@ -178,21 +274,50 @@ impl Carrier {
                 "session closed".to_owned(),
             ),
         };
-        loop {
-            tunnels.append(&mut self.arrived.lock());
-            if tunnels.is_empty() {
-                return;
-            }
-            for mut tunnel in tunnels.drain(..) {
-                tunnel.ends.end(End::Lost(kind, text.clone()));
-                (tunnel.has_read, tunnel.has_room) = (true, true);
-                tunnel.notify();
-            }
+        // What arrives from here on finds the session given up, and fails by itself.
+        let mut arrived = std::mem::take(&mut *self.arrived.lock());
+        carried.tunnels.append(&mut arrived.tunnels);
+        carried.listeners.append(&mut arrived.listeners);
+        for tunnel in &mut carried.tunnels {
+            tunnel.ends.end(End::Lost(kind, text.clone()));
+            (tunnel.has_read, tunnel.has_room) = (true, true);
+        }
+        carried.notify();
+        for listening in &carried.listeners {
+            listening.reception.end();
         }
     }
 }
 
 impl Carried {
+    /// Tells near sides what a turn changed.
+    fn notify(&mut self) {
+        for tunnel in &mut self.tunnels {
+            tunnel.notify();
+        }
+        for listening in &self.listeners {
+            if !listening.reception.has_room() {
+                listening.reception.notify();
+            }
+        }
+    }
+}
+
+impl Far {
+    fn new(channel: ChannelId, ends: Arc<Ends>) -> Self {
+        Self {
+            channel,
+            ends,
+            sending: Vec::new(),
+            sent: 0,
+            eof_sent: false,
+            ended: false,
+            has_read: false,
+            has_room: false,
+            is_free: false,
+        }
+    }
+
     /// Moves what the host sent to the near side; whether there was something, be it the end.
     fn receive(&mut self, library: &mut Library, buffer: &mut [u8]) -> bool {
         let mut something = false;
