@@ -55,10 +55,11 @@ pub use sshoal_reactor::{
     JoinHandle, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync, yield_now,
 };
 pub use sshoal_session::{
-    AgentKeys, ApiMisuse, AuthError, Child, Command, Config, ConfigBuilder, ConfigError, Error,
-    Exit, Host, HostError, HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity,
-    IdentityError, Kind, Libssh2Error, Output, OutputStream, Phase, Secret, Session, Timings,
-    known_hosts, parse_hosts_file, versions,
+    AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
+    Compression, Config, ConfigBuilder, ConfigError, Error, Exit, Host, HostError, HostKeyError,
+    HostKeyPolicy, HostKeys, HostsFileError, Identity, IdentityError, Kind, Libssh2Error, Output,
+    OutputStream, Phase, Secret, Session, TcpKeepalive, Timings, known_hosts, parse_hosts_file,
+    versions,
 };
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;

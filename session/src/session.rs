@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use sshoal_reactor::Scope;
 
+use crate::algorithms::Algorithms;
 use crate::auth::authenticate;
 use crate::command::Command;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::environment::Environment;
 use crate::error::{Error, Phase};
 use crate::ffi::Library;
 use crate::handshake::{shake_hands, verify};
@@ -29,6 +31,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Session {
     engine: Arc<Engine>,
     host: Host,
+    environment: Arc<Environment>,
 }
 
 impl Session {
@@ -73,14 +76,15 @@ impl Session {
         timings: &mut Timings,
     ) -> Result<Self, Error> {
         let port = host.port().unwrap_or(config.port);
-        let stream = address::connect(host.name(), port, scope, timings)?;
+        let name = config.host_name.as_deref().unwrap_or(host.name());
+        let stream = address::connect(name, port, config, scope, timings)?;
         let phase = Phase::Banner;
         let engine = Engine::new(Wire::new(stream, config.short_io))
             .map_err(|source| Error::Handshake { phase, source })?;
-        let shaken = shake_hands(&engine, host.name(), port, config, scope, timings);
+        let shaken = shake_hands(&engine, name, port, config, scope, timings);
         let verified = shaken.and_then(|()| {
             timed(timings, Phase::HostKey, || {
-                verify(&engine, host.name(), port, config)
+                verify(&engine, name, port, config)
             })
         });
         let user = host.user().unwrap_or(&config.user);
@@ -94,11 +98,12 @@ impl Session {
             return Err(error);
         }
         if let Some(interval) = config.keepalive {
-            keepalive::watch(&engine, interval);
+            keepalive::watch(&engine, interval, config.keepalive_max.get());
         }
         Ok(Self {
             engine,
             host: host.clone(),
+            environment: config.environment.clone(),
         })
     }
 
@@ -117,17 +122,14 @@ impl Session {
         self.engine.wire().probe()
     }
 
-    /// Returns the algorithms that were agreed on: key exchange, host key, cipher and MAC.
+    /// Returns the algorithms that were agreed on.
     ///
     /// # Errors
     ///
     /// The session was closed.
-    pub fn algorithms(&self) -> Result<[String; 4], Error> {
-        use ssh2::MethodType::{CryptCs, HostKey, Kex, MacCs};
-        self.engine.with(|library| {
-            [Kex, HostKey, CryptCs, MacCs]
-                .map(|method| library.negotiated(method).unwrap_or_default())
-        })
+    pub fn algorithms(&self) -> Result<Algorithms, Error> {
+        self.engine
+            .with(|library| Algorithms::of(|method| library.negotiated(method)))
     }
 
     /// Says farewell and ends the connection. Parks, for at most a second.
@@ -143,6 +145,11 @@ impl Session {
         let _ = self.engine.wire().wait_until_sent(&scope);
         self.engine.give_up();
         Ok(())
+    }
+
+    /// Returns the variables that every command gets.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

@@ -67,7 +67,7 @@ impl Library {
     }
 
     /// Runs a call on an open channel; one that was freed gives an error.
-    fn on<T>(
+    pub(super) fn on<T>(
         &mut self,
         channel: ChannelId,
         call: impl FnOnce(*mut sys::LIBSSH2_CHANNEL) -> Called<T>,
