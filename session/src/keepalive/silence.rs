@@ -78,30 +78,34 @@ impl Silence {
             self.since = since;
             answers = std::mem::take(&mut self.asked);
         }
-        let at = self.next();
+        let (at, last) = self.next();
         if now < at {
             return (Verdict::Fine { answers }, at.min(now + LOOK));
         }
-        if self.asked == self.questions() {
+        if last {
             let silence = now.saturating_duration_since(self.since);
             return (Verdict::Lost { silence }, now);
         }
         self.asked += 1;
         self.asked_at = Some(now);
-        (Verdict::Ask { answers }, self.next().min(now + LOOK))
+        (Verdict::Ask { answers }, self.next().0.min(now + LOOK))
     }
 
-    /// When the next question is due, or after the last one the end.
-    fn next(&self) -> Instant {
-        if self.asked == self.questions() {
-            let limit = self.interval.saturating_mul(self.max);
-            // A process that was stopped itself comes late with its questions: they get some time.
-            let asked = self.asked_at.unwrap_or(self.since);
-            return (self.since + limit).max(asked + self.gap() / 2);
-        }
+    /// When the next question is due, or, after the last one, the end.
+    fn next(&self) -> (Instant, bool) {
+        let end = self.since + self.interval.saturating_mul(self.max);
         let due = self.since + self.gap().saturating_mul(self.asked + 1);
-        self.asked_at
-            .map_or(due, |asked| due.max(asked + BETWEEN_QUESTIONS))
+        let due = self
+            .asked_at
+            .map_or(due, |asked| due.max(asked + BETWEEN_QUESTIONS));
+        // A question that leaves no time for an answer is not asked, but one is in any case.
+        let asks = self.asked < self.questions() && due + self.gap() / 2 <= end;
+        if asks || self.asked == 0 {
+            return (due, false);
+        }
+        // A process that was stopped itself comes late with its questions: they get some time.
+        let asked = self.asked_at.unwrap_or(self.since);
+        (end.max(asked + self.gap() / 2), true)
     }
 
     /// Questions to a host before it counts as lost: one after each interval but the last.
@@ -166,8 +170,11 @@ mod tests {
         let start = Instant::now();
         let mut silence = Silence::new(S, 3, start);
         let (asked, lost) = until_lost(&mut silence, start);
+        assert_eq!((asked, lost), (vec![S], S * 3));
+        let mut silence = Silence::new(S, 5, start);
+        let (asked, lost) = until_lost(&mut silence, start);
         assert_eq!(asked, [S, S + BETWEEN_QUESTIONS]);
-        assert!(lost >= S * 3 && lost < S * 4, "{lost:?}");
+        assert_eq!(lost, S * 5);
     }
 
     #[test]
@@ -226,16 +233,12 @@ mod tests {
         let start = Instant::now();
         let mut silence = Silence::new(S * 10, 3, start);
         let woken = start + S * 3600;
+        let (verdict, again) = silence.look(woken, Some(start));
         assert_eq!(
-            silence.look(woken, Some(start)).0,
-            Verdict::Ask { answers: 0 }
+            (verdict, again),
+            (Verdict::Ask { answers: 0 }, woken + S * 5)
         );
-        let (verdict, again) = silence.look(woken + S * 3, Some(start));
-        assert_eq!(verdict, Verdict::Ask { answers: 0 });
-        assert_eq!(again, woken + S * 8);
-        assert!(matches!(
-            silence.look(again, Some(start)).0,
-            Verdict::Lost { .. }
-        ));
+        let lost = silence.look(again, Some(start)).0;
+        assert!(matches!(lost, Verdict::Lost { .. }));
     }
 }
