@@ -56,11 +56,12 @@ pub use sshoal_reactor::{
     yield_now,
 };
 pub use sshoal_session::{
-    AgentKeys, ApiMisuse, AuthError, Child, Command, Config, ConfigBuilder, ConfigError,
-    Destination, Error, Exit, Host, HostError, HostKeyError, HostKeyPolicy, HostKeys,
-    HostsFileError, Identity, IdentityError, Jump, Kind, Libssh2Error, LocalDestination, Output,
-    OutputStream, Phase, ProxyCommand, ProxyCommandError, RemoteListener, Secret, Session, Timings,
-    Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file, versions,
+    AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
+    Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host, HostError,
+    HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity, IdentityError, Jump, Kind,
+    Libssh2Error, LocalDestination, Output, OutputStream, Phase, ProxyCommand, ProxyCommandError,
+    RemoteListener, Secret, Session, TcpKeepalive, Timings, Tunnel, forward_local, forward_remote,
+    known_hosts, parse_hosts_file, versions,
 };
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;

@@ -158,7 +158,7 @@ fn the_key_exchange_asks_for_the_type_of_key_that_is_known() {
     for (key, expected) in sshd.host_keys().iter().zip(expected) {
         let known = known_hosts_line(sshd.address(), sshd.port(), key);
         let session = connect_with(&sshd, config_knowing(&sshd, &known));
-        assert_eq!(session.algorithms().expect("is open")[1], expected);
+        assert_eq!(session.algorithms().expect("is open").host_key, expected);
     }
 }
 
@@ -183,7 +183,10 @@ fn a_host_certificate_is_not_asked_for() {
     let key = fs::read_to_string(plain.with_extension("pub")).expect("reads the key");
     let known = known_hosts_line(sshd.address(), sshd.port(), key.trim());
     let session = connect_with(&sshd, config_knowing(&sshd, &known));
-    assert_eq!(session.algorithms().expect("is open")[1], "ssh-ed25519");
+    assert_eq!(
+        session.algorithms().expect("is open").host_key,
+        "ssh-ed25519"
+    );
 }
 
 /// Takes any key, counts it, and refuses to be told a password; a revoked key stays refused.
@@ -220,16 +223,16 @@ fn the_default_choice_is_aes_gcm() {
     let Some(sshd) = Sshd::start() else { return };
     let session = connect(&sshd);
     assert_eq!(
-        session.algorithms().expect("is open")[2],
+        session.algorithms().expect("is open").cipher_in,
         "aes128-gcm@openssh.com"
     );
     let builder = Sshd::builder().config("Ciphers chacha20-poly1305@openssh.com,aes256-ctr");
     let Some(sshd) = builder.start() else { return };
     let session = connect(&sshd);
-    let [_, _, cipher, mac] = session.algorithms().expect("is open");
+    let agreed = session.algorithms().expect("is open");
     assert_eq!(
-        (cipher.as_str(), mac.as_str()),
-        ("aes256-ctr", "hmac-sha2-256-etm@openssh.com")
+        (agreed.cipher_in.as_str(), agreed.mac_in.as_deref()),
+        ("aes256-ctr", Some("hmac-sha2-256-etm@openssh.com"))
     );
     let builder = Sshd::builder().config("Ciphers 3des-cbc");
     let Some(sshd) = builder.start() else { return };

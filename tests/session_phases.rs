@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    net::{getpeername, sockopt},
-    process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
-};
+use rustix::net::sockopt;
 use sshoal::{Config, Error, Exit, Host, Kind, OutputStream, Phase, Scope, Session, Timings};
 use support::{
     faults::{FullBacklog, Refused, Silent},
@@ -21,6 +18,7 @@ use support::{
         LIMIT, assert_failed, config_for, config_for_fleet, config_knowing, connect, connect_with,
         fails, fleet_host, host, limit, within_ms,
     },
+    sockets::sockets_to,
     sshd::{Sshd, known_hosts_line},
 };
 
@@ -375,31 +373,9 @@ fn the_socket_sends_without_delay() {
         return;
     };
     let _session = connect(&sshd);
-    let this = pidfd_open(getpid(), PidfdFlags::empty()).expect("opens this process");
-    let mut found = 0;
-    for entry in std::fs::read_dir("/proc/self/fd")
-        .expect("lists descriptors")
-        .flatten()
-    {
-        let number = entry
-            .file_name()
-            .to_string_lossy()
-            .parse()
-            .expect("a number");
-        // Other threads open and close theirs meanwhile.
-        let Ok(socket) = pidfd_getfd(&this, number, PidfdGetfdFlags::empty()) else {
-            continue;
-        };
-        let peer = getpeername(&socket)
-            .ok()
-            .flatten()
-            .and_then(|peer| SocketAddr::try_from(peer).ok());
-        if peer == Some(sshd.socket()) {
-            assert!(sockopt::tcp_nodelay(&socket).expect("has the option"));
-            found += 1;
-        }
-    }
-    assert_eq!(found, 1);
+    let found = sockets_to(sshd.socket());
+    assert_eq!(found.len(), 1);
+    assert!(sockopt::tcp_nodelay(&found[0]).expect("has the option"));
 }
 
 /// Over a round trip of 40 ms and pieces of 1 to 200 bytes everything works as without.

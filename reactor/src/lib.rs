@@ -34,6 +34,7 @@ mod scope;
 mod source;
 mod stream;
 pub mod sync;
+mod tcp;
 mod timer;
 mod waiter;
 
@@ -45,4 +46,5 @@ pub use offload::offload;
 pub use runtime::{Config, Form, configure};
 pub use scope::{Scope, Status, Stop, sleep};
 pub use stream::{Hook, Stream};
+pub use tcp::TcpOptions;
 pub use waiter::{Interest, Ticket, WaitList};

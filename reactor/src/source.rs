@@ -159,6 +159,23 @@ impl std::fmt::Debug for Source {
     }
 }
 
+/// Has `bind` leave the port open until the socket connects (`IP_BIND_ADDRESS_NO_PORT`, ip(7); for
+/// IPv6 as well). Where the system does not know it, ports are merely scarcer.
+pub(crate) fn choose_port_late(socket: &OwnedFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open, because it is borrowed, and the option's value is one `int`
+    // that the call only reads.
+    let _ = unsafe {
+        libc::setsockopt(
+            std::os::fd::AsRawFd::as_raw_fd(socket),
+            libc::SOL_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

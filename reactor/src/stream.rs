@@ -18,6 +18,7 @@ use crate::coroutine::{is_green, yield_now};
 use crate::fairness;
 use crate::scope::{Scope, Stop};
 use crate::source::{Ready, Source};
+use crate::tcp::TcpOptions;
 use crate::waiter::{Interest, WaitList};
 
 /// Called on each event of a [`Stream`], on the reactor's thread, before the waiters are woken.
@@ -66,16 +67,24 @@ impl Stream {
     ///
     /// The system's error; `TimedOut` where the scope's timeout ran out.
     pub fn connect(address: SocketAddr, scope: &Scope) -> io::Result<Self> {
-        let family = if address.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
+        Self::connect_with(address, &TcpOptions::default(), scope)
+    }
+
+    /// As [`Stream::connect`], with options. Parks the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::connect`]; also where the options name an address that is not this machine's.
+    pub fn connect_with(
+        address: SocketAddr,
+        options: &TcpOptions,
+        scope: &Scope,
+    ) -> io::Result<Self> {
+        let socket = options.socket(address)?;
         let begun = connect(&socket, &address);
-        Self::connected(socket, begun, scope)
+        let stream = Self::connected(socket, begun, scope)?;
+        options.set_connected(&stream.source)?;
+        Ok(stream)
     }
 
     /// Connects to a Unix socket. Parks the calling thread.

@@ -148,6 +148,11 @@ pub struct WaitList {
 }
 
 impl WaitList {
+    /// Returns whether any thread waits; it costs no lock.
+    pub fn is_waited_on(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
     /// Returns the count of wake-ups so far; take it before the attempt.
     pub fn sequence(&self) -> u64 {
         self.inner.lock().sequence

@@ -1,62 +1,170 @@
 //! From a host's name to a connected socket: look-up off the workers, every address tried.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::time::Instant;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
-use sshoal_reactor::{Scope, Status, Stop, Stream, blocking_within};
+use sshoal_reactor::{Scope, Status, Stop, Stream, TcpOptions};
 
+use crate::config::Config;
 use crate::engine::stopped;
 use crate::error::{Error, Phase};
 use crate::timings::Timings;
+
+mod lookup;
+
+/// Which sort of address is connected to (`AddressFamily`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "there is no third family to connect over"
+)]
+pub enum AddressFamily {
+    /// Either, in the order that the look-up gives (`any`).
+    #[default]
+    Any,
+    /// IPv4 alone (`inet`).
+    V4,
+    /// IPv6 alone (`inet6`).
+    V6,
+}
+
+/// How a host's address is found and connected to.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    pub(crate) family: AddressFamily,
+    pub(crate) from: Option<IpAddr>,
+    /// How often all addresses are tried.
+    pub(crate) attempts: NonZeroU32,
+    /// Whether the system probes the connection.
+    pub(crate) probes: bool,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self {
+            family: AddressFamily::Any,
+            from: None,
+            attempts: NonZeroU32::MIN,
+            probes: true,
+        }
+    }
+}
+
+/// From one try of all addresses to the next, as in ssh.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// Connects to a host by name or number. Parks.
 pub(crate) fn connect(
     name: &str,
     port: u16,
+    config: &Config,
     scope: &Scope,
     timings: &mut Timings,
 ) -> Result<Stream, Error> {
     let begun = Instant::now();
-    let addresses = resolve(name, port, scope);
+    let addresses = resolve(name, port, &config.reach, scope);
     timings.add(Phase::Resolve, begun.elapsed());
     let begun = Instant::now();
-    let connected = try_all(&addresses?, scope);
+    let connected = try_often(&addresses?, config, scope);
     timings.add(Phase::Connect, begun.elapsed());
     connected
 }
 
-/// Looks a name up; numbers need no look-up.
-fn resolve(name: &str, port: u16, scope: &Scope) -> Result<Vec<SocketAddr>, Error> {
-    if let Ok(number) = name.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(number, port)]);
-    }
+/// Looks a name up, numbers without asking anyone, and leaves out what must not be connected to.
+fn resolve(name: &str, port: u16, reach: &Reach, scope: &Scope) -> Result<Vec<SocketAddr>, Error> {
     let failed = |source| Error::Resolve {
         name: name.to_owned(),
         source,
     };
-    let asked = name.to_owned();
-    let found = blocking_within(scope, move || {
-        (asked.as_str(), port)
-            .to_socket_addrs()
-            .map(Iterator::collect::<Vec<_>>)
-    });
-    let addresses = match found {
-        Err(stop) => return Err(stopped(stop, Phase::Resolve, scope)),
-        Ok(Err(panic)) => return Err(failed(io::Error::other(panic))),
-        Ok(Ok(found)) => found.map_err(failed)?,
+    let found = match number(name, port).map_err(failed)? {
+        Some(address) => vec![address],
+        None => lookup::ask(name, port, scope)
+            .map_err(|stop| stopped(stop, Phase::Resolve, scope))?
+            .map_err(failed)?,
     };
+    let fits = |address: &SocketAddr| {
+        let wanted = match reach.family {
+            AddressFamily::Any => true,
+            AddressFamily::V4 => address.is_ipv4(),
+            AddressFamily::V6 => address.is_ipv6(),
+        };
+        wanted
+            && reach
+                .from
+                .is_none_or(|from| from.is_ipv4() == address.is_ipv4())
+    };
+    let count = found.len();
+    let addresses: Vec<_> = found.into_iter().filter(fits).collect();
     if addresses.is_empty() {
-        return Err(failed(io::Error::new(
-            io::ErrorKind::NotFound,
-            "no address",
-        )));
+        let text = match count {
+            0 => "no address",
+            _ => "no address of the family that is asked for",
+        };
+        return Err(failed(io::Error::new(io::ErrorKind::NotFound, text)));
     }
     Ok(addresses)
 }
 
+/// Reads an address; one of IPv6 may carry a zone, by name or number (RFC 4007 §11).
+fn number(name: &str, port: u16) -> io::Result<Option<SocketAddr>> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(Some(SocketAddr::new(address, port)));
+    }
+    let Some((address, zone)) = name.split_once('%') else {
+        return Ok(None);
+    };
+    let Ok(address) = address.parse::<Ipv6Addr>() else {
+        return Ok(None);
+    };
+    let index = match zone.parse() {
+        Ok(index) => index,
+        Err(_) => interface(zone).map_err(|error| {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("zone {zone}: {error}"))
+        })?,
+    };
+    Ok(Some(SocketAddrV6::new(address, port, 0, index).into()))
+}
+
+/// The number of a network interface of this machine.
+fn interface(name: &str) -> Result<u32, rustix::io::Errno> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None)?;
+    rustix::net::netdevice::name_to_index(&socket, name)
+}
+
+/// Tries all addresses, several times if that is asked for.
+fn try_often(addresses: &[SocketAddr], config: &Config, scope: &Scope) -> Result<Stream, Error> {
+    let mut options = TcpOptions::default();
+    if let Some(from) = config.reach.from {
+        options = options.from(from);
+    }
+    if config.reach.probes {
+        options = options.probes();
+    }
+    if let Some(interval) = config.keepalive {
+        options = options.silence(interval, config.keepalive_max.get());
+    }
+    let mut left = config.reach.attempts.get();
+    loop {
+        left -= 1;
+        match try_all(addresses, &options, scope) {
+            Err(Error::Connect { .. }) if left > 0 => {
+                scope.child(Some(BETWEEN_ATTEMPTS)).ended();
+                scope
+                    .check()
+                    .map_err(|stop| stopped(stop, Phase::Connect, scope))?;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Tries each address in turn; each may take its share of the time that is left.
-fn try_all(addresses: &[SocketAddr], scope: &Scope) -> Result<Stream, Error> {
+fn try_all(addresses: &[SocketAddr], options: &TcpOptions, scope: &Scope) -> Result<Stream, Error> {
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
@@ -67,7 +175,7 @@ fn try_all(addresses: &[SocketAddr], scope: &Scope) -> Result<Stream, Error> {
         } else {
             scope.child(share)
         };
-        match Stream::connect(*address, &one) {
+        match Stream::connect_with(*address, options, &one) {
             Ok(stream) => return Ok(stream),
             Err(source) if scope.status() != Status::Live => {
                 let timed_out = source.kind() == io::ErrorKind::TimedOut;
@@ -112,7 +220,6 @@ fn is_local(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
-    use std::time::Duration;
 
     use super::*;
 
@@ -127,6 +234,10 @@ mod tests {
         listener().1
     }
 
+    fn try_plain(addresses: &[SocketAddr], scope: &Scope) -> Result<Stream, Error> {
+        try_all(addresses, &TcpOptions::default(), scope)
+    }
+
     fn within(limit: Duration) -> Scope {
         Scope::root().child(Some(limit))
     }
@@ -135,9 +246,9 @@ mod tests {
     fn every_address_is_tried_until_one_takes_the_connection() {
         let (_listener, good) = listener();
         let scope = within(Duration::from_secs(30));
-        assert!(try_all(&[refused(), refused(), good], &scope).is_ok());
+        assert!(try_plain(&[refused(), refused(), good], &scope).is_ok());
         let last = refused();
-        match try_all(&[refused(), last], &scope) {
+        match try_plain(&[refused(), last], &scope) {
             Err(Error::Connect { address, source }) => {
                 assert_eq!(address, last);
                 assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
@@ -158,15 +269,57 @@ mod tests {
         }
         let (_listener, good) = listener();
         let begun = Instant::now();
-        assert!(try_all(&[hangs, good], &within(Duration::from_secs(1))).is_ok());
+        assert!(try_plain(&[hangs, good], &within(Duration::from_secs(1))).is_ok());
         let took = begun.elapsed();
         assert!(
             took >= Duration::from_millis(400) && took < Duration::from_secs(1),
             "{took:?}"
         );
-        match try_all(&[good, hangs][1..], &within(Duration::from_millis(200))) {
+        match try_plain(&[good, hangs][1..], &within(Duration::from_millis(200))) {
             Err(Error::TimedOut { phase, .. }) => assert_eq!(phase, Phase::Connect),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_without_a_look_up() {
+        let read = |name| number(name, 22).unwrap().map(|address| address.to_string());
+        assert_eq!(read("127.0.0.1").unwrap(), "127.0.0.1:22");
+        assert_eq!(read("::1").unwrap(), "[::1]:22");
+        assert_eq!(read("fe80::1%7").unwrap(), "[fe80::1%7]:22");
+        assert!(read("fe80::1%lo").unwrap().starts_with("[fe80::1%"));
+        assert_eq!(read("web1"), None);
+        assert_eq!(read("web%1"), None);
+        assert_eq!(read("127.0.0.1%lo"), None);
+        let error = number("fe80::1%nothing", 22).unwrap_err().to_string();
+        assert!(error.starts_with("zone nothing: "), "{error}");
+    }
+
+    #[test]
+    fn addresses_of_the_other_family_are_left_out() {
+        let scope = within(Duration::from_secs(30));
+        let found = |name, family, from| {
+            let reach = Reach {
+                family,
+                from,
+                ..Reach::default()
+            };
+            resolve(name, 22, &reach, &scope)
+        };
+        let v4 = Some(Ipv4Addr::LOCALHOST.into());
+        assert!(found("127.0.0.1", AddressFamily::V4, v4).is_ok());
+        assert!(found("::1", AddressFamily::V6, None).is_ok());
+        for (name, family, from) in [
+            ("127.0.0.1", AddressFamily::V6, None),
+            ("::1", AddressFamily::V4, None),
+            ("::1", AddressFamily::Any, v4),
+        ] {
+            match found(name, family, from) {
+                Err(Error::Resolve { source, .. }) => {
+                    assert!(source.to_string().contains("family"), "{source}");
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

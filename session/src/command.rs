@@ -8,6 +8,7 @@ use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Semaphore;
 
 use crate::engine::{Engine, stopped};
+use crate::environment::Environment;
 use crate::error::{ApiMisuse, Error, Kind, Phase};
 use crate::exit::Exit;
 use crate::ffi::{ChannelId, Code, OutputStream};
@@ -27,6 +28,7 @@ pub struct Command<'a> {
     scope: Option<Scope>,
     output_bytes_max: usize,
     stdin: Stdin,
+    environment: Environment,
 }
 
 /// What a command finds on its standard input.
@@ -63,7 +65,17 @@ impl<'a> Command<'a> {
             scope: None,
             output_bytes_max: OUTPUT_BYTES_MAX,
             stdin: Stdin::Open,
+            environment: session.environment().clone(),
         }
+    }
+
+    /// Sets an environment variable of the command (`SetEnv`); it takes a round trip. One that the
+    /// server does not accept (`AcceptEnv` of sshd) is left out without an error.
+    ///
+    /// A name that is empty or holds `=`, and a NUL byte, make [`Command::spawn`] fail.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.environment.set(name.into(), value.into());
+        self
     }
 
     /// Sets the scope within which [`Command::spawn`] and [`Command::output`] wait; default: no
@@ -109,6 +121,7 @@ impl<'a> Command<'a> {
         if self.command.contains(&0) {
             return Err(ApiMisuse::NulByte.into());
         }
+        self.environment.check().map_err(|(_, why)| why)?;
         let _turn = engine.reply_turn(phase, scope)?;
         engine.free_left();
         let channel = engine.request(phase, scope, |library| {
@@ -125,6 +138,7 @@ impl<'a> Command<'a> {
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
         }
+        self.environment.send(engine, channel, scope)?;
         let mut input_ended = !matches!(self.stdin, Stdin::Empty);
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();

@@ -1,10 +1,16 @@
 //! How sessions are made: users, identities, host keys, limits.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::{AddressFamily, Reach};
 use crate::agent::Agent;
+use crate::algorithms::{AlgorithmList, Lists, Offer};
+use crate::environment::Environment;
+use crate::error::ApiMisuse;
 use crate::host_key::{HostKeyPolicy, HostKeys};
 use crate::identity::Identity;
 use crate::jump::Jump;
@@ -16,6 +22,10 @@ use crate::secret::Secret;
 const PORT: u16 = 22;
 /// How long everything may take until the first command is accepted.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The shortest interval between signs of life.
+const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
+/// Intervals of silence after which a host counts as lost.
+const KEEPALIVE_MAX: NonZeroU32 = NonZeroU32::new(3).expect("3 is not 0");
 
 /// Which of an agent's keys are offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +36,28 @@ pub enum AgentKeys {
     All,
     /// Only those that are also identities (`IdentitiesOnly yes`).
     IdentitiesOnly,
+}
+
+/// Whether bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Compression {
+    /// They are, where the host does it too (zlib, after authentication).
+    Yes,
+    /// They are not.
+    #[default]
+    No,
+}
+
+/// Whether the system probes connections on which nothing passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum TcpKeepalive {
+    /// It does.
+    #[default]
+    Yes,
+    /// It does not.
+    No,
 }
 
 /// How sessions are made; shared by all sessions of a fleet.
@@ -39,11 +71,18 @@ pub struct Config {
     pub(crate) password: Option<Arc<Secret>>,
     pub(crate) host_keys: Arc<HostKeys>,
     pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) ciphers: Option<String>,
+    pub(crate) lists: Lists,
+    /// What `lists` says, once they were read.
+    pub(crate) offer: Offer,
+    pub(crate) compression: Compression,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) host_name: Option<String>,
+    pub(crate) reach: Reach,
     pub(crate) keepalive: Option<Duration>,
     pub(crate) route: Route,
     pub(crate) unix_socket: Option<PathBuf>,
     pub(crate) forward_agent: Option<PathBuf>,
+    pub(crate) keepalive_max: NonZeroU32,
     pub(crate) short_io: Option<u64>,
 }
 
@@ -63,6 +102,33 @@ pub enum ConfigError {
     /// Port 0 was asked for.
     #[error("port 0 cannot be connected to")]
     PortZero,
+    /// An algorithm that cannot be offered.
+    #[error("{list} {name} cannot be offered: {why}")]
+    Algorithm {
+        /// The list it was asked for in.
+        list: AlgorithmList,
+        /// The name, or pattern, as it was given.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A list that leaves nothing to be offered.
+    #[error("no {list} is left to be offered")]
+    NoAlgorithm {
+        /// The list.
+        list: AlgorithmList,
+    },
+    /// An environment variable that cannot be.
+    #[error("environment variable {name:?}: {why}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: ApiMisuse,
+    },
+    /// Signs of life are asked for more than once in a second.
+    #[error("a keepalive interval of less than a second")]
+    KeepaliveTooShort,
     /// A password together with host keys that are not checked.
     #[error("a password must not go to hosts whose keys are not checked")]
     PasswordToAnyHost,
@@ -88,11 +154,17 @@ impl Config {
             password: None,
             host_keys,
             connect_timeout: Some(CONNECT_TIMEOUT),
-            ciphers: None,
+            lists: Lists::default(),
+            offer: Offer::default(),
+            compression: Compression::No,
+            environment: Arc::default(),
+            host_name: None,
+            reach: Reach::default(),
             keepalive: Some(Duration::from_secs(30)),
             route: Route::Direct,
             unix_socket: None,
             forward_agent: None,
+            keepalive_max: KEEPALIVE_MAX,
             short_io: None,
         };
         ConfigBuilder { user: None, config }
@@ -164,17 +236,103 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets which ciphers are offered, best first, by their SSH names separated by commas
-    /// (`Ciphers`); default: AES-GCM, then AES-CTR. ChaCha20-Poly1305 is there when asked for, with
-    /// hosts that are trusted not to attack libssh2.
+    /// Sets which ciphers are offered (`Ciphers`): names separated by commas, best first; with `+`
+    /// before them they are added to the default, with `^` put before it, with `-` taken out of it,
+    /// and `*` and `?` stand for what libssh2 has. Default: AES-GCM, then AES-CTR.
+    ///
+    /// ChaCha20-Poly1305 is there when asked for, with hosts that are trusted not to attack
+    /// libssh2; AES-CBC, which is weak, when asked for. [`ConfigBuilder::build`] fails by a name
+    /// that cannot be offered, and says why.
     pub fn ciphers(mut self, names: impl Into<String>) -> Self {
-        self.config.ciphers = Some(names.into());
+        self.config.lists.ciphers = Some(names.into());
         self
     }
 
-    /// Sets how long a host may be silent before it is asked for a sign of life
-    /// (`ServerAliveInterval`); after three without an answer the connection counts as lost.
-    /// Default 30 s, `None` for never.
+    /// Sets which key exchange methods are offered (`KexAlgorithms`), written as for
+    /// [`ConfigBuilder::ciphers`]. Default: ML-KEM with X25519 where the crypto library has it,
+    /// X25519, the NIST curves, and finite fields of 2,048 bits and more.
+    pub fn kex(mut self, names: impl Into<String>) -> Self {
+        self.config.lists.kex = Some(names.into());
+        self
+    }
+
+    /// Sets which types of host keys are taken (`HostKeyAlgorithms`), written as for
+    /// [`ConfigBuilder::ciphers`]. Default: Ed25519, ECDSA, and RSA with SHA-2.
+    ///
+    /// Types of keys that are known for a host go first, unless the list begins with a name or
+    /// with `^`.
+    pub fn host_key_algorithms(mut self, names: impl Into<String>) -> Self {
+        self.config.lists.host_keys = Some(names.into());
+        self
+    }
+
+    /// Sets which MACs are offered (`MACs`), written as for [`ConfigBuilder::ciphers`]; ciphers
+    /// like AES-GCM need none. Default: HMAC with SHA-2, encrypt-then-MAC first.
+    pub fn macs(mut self, names: impl Into<String>) -> Self {
+        self.config.lists.macs = Some(names.into());
+        self
+    }
+
+    /// Sets whether bytes are compressed (`Compression`); default: no.
+    ///
+    /// It begins once the user is authenticated. A hostile host can then make libssh2 hold much
+    /// more memory than it sends: leave it off for hosts that are not trusted so far.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.compression = compression;
+        self
+    }
+
+    /// Sets an environment variable of every command (`SetEnv`; what `SendEnv` would send is set
+    /// with its local value); default: none. See [`Command::env`](crate::Command::env).
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        Arc::make_mut(&mut self.config.environment).set(name.into(), value.into());
+        self
+    }
+
+    /// Sets the name or address that is looked up and connected to in place of the host's own
+    /// (`HostName`); default: the host's own. Reports keep the host's name; its key is looked for
+    /// under this one, as in ssh.
+    pub fn host_name(mut self, name: impl Into<String>) -> Self {
+        self.config.host_name = Some(name.into());
+        self
+    }
+
+    /// Sets which sort of address is connected to (`AddressFamily`); default: either.
+    pub fn address_family(mut self, family: AddressFamily) -> Self {
+        self.config.reach.family = family;
+        self
+    }
+
+    /// Sets the address of this machine that connections come from (`BindAddress`); default: the
+    /// system chooses. Hosts without an address of the same family then fail to resolve.
+    pub fn bind_address(mut self, address: IpAddr) -> Self {
+        self.config.reach.from = Some(address);
+        self
+    }
+
+    /// Sets how often all addresses of a host are tried, a second apart, within the connect
+    /// timeout (`ConnectionAttempts`); default 1.
+    pub fn connection_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.config.reach.attempts = attempts;
+        self
+    }
+
+    /// Sets whether the system probes connections on which nothing passes (`TCPKeepAlive`);
+    /// default: yes.
+    ///
+    /// With [`ConfigBuilder::keepalive`], a connection whose host is gone ends after the same
+    /// time; without, the system's times hold, two hours at first on Linux.
+    pub fn tcp_keepalive(mut self, probes: TcpKeepalive) -> Self {
+        self.config.reach.probes = probes == TcpKeepalive::Yes;
+        self
+    }
+
+    /// Sets how long a host may be silent, while somebody waits for it, before it is asked for a
+    /// sign of life (`ServerAliveInterval`). Default 30 s, `None` for never; at least 1 s.
+    ///
+    /// Any byte from the host counts as one, and while bytes come nothing is asked. libssh2 asks
+    /// at most once in two seconds. A session that nobody waits on is left to the system's own
+    /// probes, which are set to the same times ([`ConfigBuilder::tcp_keepalive`]).
     pub fn keepalive(mut self, interval: Option<Duration>) -> Self {
         self.config.keepalive = interval;
         self
@@ -215,6 +373,17 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets after how many intervals of silence the connection counts as lost
+    /// (`ServerAliveCountMax`); default 3.
+    ///
+    /// What waits for the host then fails by [`Error::Stalled`](crate::Error::Stalled). With the
+    /// defaults the host is asked after 30 s and 60 s of silence, and lost after 90 s; with 1 it
+    /// is asked after half an interval.
+    pub fn keepalive_max(mut self, intervals: NonZeroU32) -> Self {
+        self.config.keepalive_max = intervals;
+        self
+    }
+
     /// Makes every read and write of the transport short, and refuses some, by this seed: for
     /// tests.
     #[doc(hidden)]
@@ -237,6 +406,18 @@ impl ConfigBuilder {
         if config.port == 0 {
             return Err(ConfigError::PortZero);
         }
+        if let Err((name, why)) = config.environment.check() {
+            let name = name.to_owned();
+            return Err(ConfigError::Variable { name, why });
+        }
+        if config
+            .keepalive
+            .is_some_and(|interval| interval < KEEPALIVE_MIN)
+        {
+            return Err(ConfigError::KeepaliveTooShort);
+        }
+        let compression = config.compression == Compression::Yes;
+        config.offer = Offer::read(&config.lists, compression)?;
         let unchecked = config.host_keys.policy() == HostKeyPolicy::DangerousAcceptAny;
         if unchecked && config.password.is_some() {
             return Err(ConfigError::PasswordToAnyHost);

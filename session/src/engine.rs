@@ -252,6 +252,7 @@ impl Engine {
                     };
                     Error::Overstepped { phase, what, kind }
                 }
+                Broken::Stalled(silence) => Error::Stalled { phase, silence },
                 Broken::Closed => ApiMisuse::SessionClosed.into(),
             };
         }

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::algorithms::AlgorithmList;
 use crate::auth::AuthError;
 use crate::host_key::HostKeyError;
 use crate::proxy_command::ProxyCommandError;
@@ -176,6 +177,9 @@ pub enum ApiMisuse {
     /// The session was closed or given up before.
     #[error("the session is closed")]
     SessionClosed,
+    /// The name of an environment variable is empty or holds a `=`.
+    #[error("the name of a variable is empty or holds `=`")]
+    VariableName,
     /// The command's standard input was closed, or a write to it given up half way.
     #[error("standard input is closed")]
     StdinClosed,
@@ -228,6 +232,14 @@ pub enum Error {
         /// What libssh2 said.
         source: Libssh2Error,
     },
+    /// The host offers nothing that we offer, in one of the lists of algorithms.
+    #[error("no matching {list} found; their offer: {theirs}")]
+    NoCommonAlgorithm {
+        /// The first list with nothing in common.
+        list: AlgorithmList,
+        /// What the host offers there.
+        theirs: String,
+    },
     /// The host's key was not accepted; nothing of the user's was sent.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
@@ -249,6 +261,15 @@ pub enum Error {
         phase: Phase,
         /// What the system said; `UnexpectedEof` where the peer just closed.
         source: io::Error,
+    },
+    /// The host went silent, and did not answer when it was asked for a sign of life
+    /// ([`ConfigBuilder::keepalive`](crate::ConfigBuilder::keepalive)).
+    #[error("no sign of life from the host during {phase} for {} s", .silence.as_secs())]
+    Stalled {
+        /// How far the host had come.
+        phase: Phase,
+        /// How long nothing came.
+        silence: Duration,
     },
     /// The host went past a bound of ours, or broke a rule that we check.
     #[error("host overstepped during {phase}: {what}")]
@@ -304,12 +325,14 @@ impl Error {
             | Self::Jump { .. }
             | Self::Tunnel { .. }
             | Self::ProxyCommand(_) => Phase::Connect,
+            Self::NoCommonAlgorithm { .. } => Phase::Kex,
             Self::HostKey(_) => Phase::HostKey,
             Self::Auth(_) => Phase::Auth,
             Self::ApiMisuse(_) => Phase::Local,
             Self::Handshake { phase, .. }
             | Self::Channel { phase, .. }
             | Self::Disconnected { phase, .. }
+            | Self::Stalled { phase, .. }
             | Self::Overstepped { phase, .. }
             | Self::TimedOut { phase, .. }
             | Self::Cancelled { phase }
@@ -322,11 +345,18 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Resolve { .. } => Kind::UnknownHost,
-            Self::Connect { source, .. } | Self::Disconnected { source, .. } => io_kind(source),
             Self::Jump { source, .. } => source.kind(),
             Self::Tunnel { source, .. } => tunnel_kind(source),
             Self::ProxyCommand(_) => Kind::Io,
+            Self::Connect { source, .. } => io_kind(source),
+            // The system's own probes of a connection were not answered.
+            Self::Disconnected { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
+                Kind::Stalled
+            }
+            Self::Disconnected { source, .. } => io_kind(source),
+            Self::Stalled { .. } => Kind::Stalled,
             Self::Handshake { source, .. } => libssh2_kind(source.code()),
+            Self::NoCommonAlgorithm { .. } => Kind::NoCommonAlgorithm,
             Self::HostKey(e) => e.kind(),
             Self::Auth(e) => e.kind(),
             Self::Channel { source, .. } => match libssh2_kind(source.code()) {
@@ -375,9 +405,7 @@ fn libssh2_kind(code: i32) -> Kind {
     match code {
         libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
         | libssh2_sys::LIBSSH2_ERROR_CHANNEL_CLOSED => Kind::Closed,
-        libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE | libssh2_sys::LIBSSH2_ERROR_METHOD_NONE => {
-            Kind::NoCommonAlgorithm
-        }
+        libssh2_sys::LIBSSH2_ERROR_METHOD_NONE => Kind::NoCommonAlgorithm,
         libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV => Kind::Io,
         libssh2_sys::LIBSSH2_ERROR_TIMEOUT | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT => {
             Kind::Timeout

@@ -20,6 +20,7 @@ use self::callback::{Context, receive, send, set_context};
 pub(crate) use self::channel::ChannelId;
 pub use self::channel::OutputStream;
 pub(crate) use self::forward::ListenerId;
+pub(crate) use self::options::supported_algorithms;
 pub(crate) use self::sftp::FileId;
 use self::table::Table;
 use crate::error::Libssh2Error;
@@ -29,6 +30,7 @@ mod auth;
 mod callback;
 mod channel;
 mod forward;
+mod options;
 mod sftp;
 mod table;
 
@@ -38,6 +40,8 @@ pub(crate) struct Code(pub(crate) c_int);
 
 impl Code {
     pub(crate) const AGAIN: Self = Self(sys::LIBSSH2_ERROR_EAGAIN);
+    /// The server said no to a channel's request.
+    pub(crate) const REQUEST_DENIED: Self = Self(sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED);
 }
 
 pub(crate) type Called<T> = Result<T, Code>;

@@ -12,6 +12,9 @@ pub(crate) const PACKET_BYTES_MAX: usize = 35_000;
 /// Bytes that a server may send before the keys are exchanged.
 pub(crate) const BEFORE_KEYS_BYTES_MAX: usize = 64 * 1024;
 
+const SSH_MSG_KEXINIT: u8 = 20;
+/// Length, padding length, message number and cookie are before the lists.
+const KEXINIT_LISTS_AT: usize = 4 + 1 + 1 + 16;
 const SSH_MSG_NEWKEYS: u8 = 21;
 /// `SSH_MSG_KEXDH_REPLY`, `SSH_MSG_KEX_ECDH_REPLY` (RFC 4253 §8, RFC 5656 §4).
 const SSH_MSG_KEX_REPLY: u8 = 31;
@@ -66,6 +69,9 @@ pub(crate) struct Framing {
     early: usize,
     /// In the clear, the message of the packet that was given last, in whole or in part.
     message: u8,
+    /// The server's lists of algorithms, as it sent them behind the cookie (RFC 4253 §7.1); until
+    /// the keys are there.
+    kexinit: Vec<u8>,
 }
 
 impl Framing {
@@ -79,7 +85,13 @@ impl Framing {
             sent_newkeys: false,
             early: 0,
             message: 0,
+            kexinit: Vec::new(),
         }
+    }
+
+    /// Returns the server's lists of algorithms, of its first key exchange and while that lasts.
+    pub(crate) fn kexinit(&self) -> &[u8] {
+        &self.kexinit
     }
 
     /// Returns whether the server's version line is still awaited.
@@ -107,6 +119,7 @@ impl Framing {
     /// Sets the server's cipher and MAC, by the names that were negotiated.
     pub(crate) fn set_cipher(&mut self, cipher: &str, mac: &str) {
         debug_assert_eq!(self.state, State::Switch);
+        self.kexinit = Vec::new();
         self.state = match (cipher, mac) {
             (gcm, _) if gcm.ends_with("-gcm@openssh.com") => State::Length { trailer: 16 },
             ("chacha20-poly1305@openssh.com", _) => State::Opaque {
@@ -216,6 +229,11 @@ impl Framing {
         } else if self.state == State::Clear {
             self.rest = overhang(buffer, 0, bytes);
             self.message = buffer[5];
+            if self.message == SSH_MSG_KEXINIT {
+                // The whole packet is there, even where only a part of it is given.
+                let lists = buffer.get(KEXINIT_LISTS_AT..bytes + self.rest);
+                self.kexinit = lists.unwrap_or_default().to_vec();
+            }
         }
         match self.state {
             State::Version { .. } => self.version_byte(buffer[0]),

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use sshoal_reactor::{Scope, blocking, offload};
 
+use crate::HostKeyError;
+use crate::algorithms::nothing_in_common;
 use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
 use crate::error::{Error, Phase};
@@ -12,7 +14,6 @@ use crate::ffi::Library;
 use crate::host_key::VerifiedHost;
 use crate::session::internal;
 use crate::timings::Timings;
-use crate::{HostKeyError, algorithms};
 
 /// Exchanges versions and keys.
 pub(crate) fn shake_hands(
@@ -24,8 +25,16 @@ pub(crate) fn shake_hands(
     timings: &mut Timings,
 ) -> Result<(), Error> {
     let begun = Instant::now();
-    let result =
-        set_algorithms(engine, name, port, config).and_then(|()| exchange_keys(engine, scope));
+    let result = set_algorithms(engine, name, port, config).and_then(|host_keys| {
+        exchange_keys(engine, scope).map_err(|error| {
+            // libssh2 and a host that hangs up tell no more than that it failed.
+            let kexinit = engine.wire().kexinit();
+            match nothing_in_common(&kexinit, &config.offer, &host_keys) {
+                Some((list, theirs)) => Error::NoCommonAlgorithm { list, theirs },
+                None => error,
+            }
+        })
+    });
     // The version line's arrival parts the two phases.
     let version_at = engine.wire().version_at();
     timings.add(
@@ -38,44 +47,57 @@ pub(crate) fn shake_hands(
     result
 }
 
+/// Sets what is offered; returns the types of host keys, which differ from host to host.
 fn set_algorithms(
     engine: &Arc<Engine>,
     name: &str,
     port: u16,
     config: &Config,
-) -> Result<(), Error> {
-    use ssh2::MethodType::{CryptCs, CryptSc, HostKey, Kex, MacCs, MacSc};
+) -> Result<String, Error> {
+    use ssh2::MethodType::{CompCs, CompSc, CryptCs, CryptSc, HostKey, Kex, MacCs, MacSc};
+    let offer = &config.offer;
+    let host_keys = host_key_order(name, port, config)?;
+    let set = engine.with(|library| {
+        library.prefer(Kex, &offer.kex)?;
+        library.prefer(HostKey, &host_keys)?;
+        library.prefer(CryptCs, &offer.ciphers)?;
+        library.prefer(CryptSc, &offer.ciphers)?;
+        library.prefer(MacCs, &offer.macs)?;
+        library.prefer(MacSc, &offer.macs)?;
+        if let Some(compression) = offer.compression {
+            library.allow_compression();
+            library.prefer(CompCs, compression)?;
+            library.prefer(CompSc, compression)?;
+        }
+        Ok(())
+    })?;
+    match set {
+        Ok(()) => Ok(host_keys),
+        Err(code) => {
+            let source = engine.with(|library| library.error(code))?;
+            let phase = Phase::Kex;
+            Err(Error::Handshake { phase, source })
+        }
+    }
+}
+
+/// The types of host keys to offer to a host: those of the keys known for it first.
+fn host_key_order(name: &str, port: u16, config: &Config) -> Result<String, Error> {
+    let offered = config.offer.host_keys.clone();
+    if !config.offer.known_first {
+        return Ok(offered);
+    }
     let (keys, asked) = (config.host_keys.clone(), name.to_owned());
     let order = move || {
-        keys.algorithm_order(&asked, port, algorithms::HOST_KEYS)
-            .join(",")
+        let all: Vec<_> = offered.split(',').collect();
+        keys.algorithm_order(&asked, port, &all).join(",")
     };
     // Hashed names make this a matter of milliseconds.
-    let hashed = config.host_keys.known_hosts().has_hashed();
-    let order = if hashed {
-        offload(order).map_err(internal(Phase::Kex))?
+    if config.host_keys.known_hosts().has_hashed() {
+        offload(order).map_err(internal(Phase::Kex))
     } else {
-        order()
-    };
-    let ciphers = config.ciphers.as_deref().unwrap_or(algorithms::CIPHERS);
-    let set = engine.with(|library| {
-        library.prefer(Kex, algorithms::KEX)?;
-        library.prefer(HostKey, &order)?;
-        library.prefer(CryptCs, ciphers)?;
-        library.prefer(CryptSc, ciphers)?;
-        library.prefer(MacCs, algorithms::MACS)?;
-        library.prefer(MacSc, algorithms::MACS)
-    })?;
-    set.map_err(|code| {
-        let source = engine.with(|library| library.error(code));
-        source.map_or_else(
-            |error| error,
-            |source| Error::Handshake {
-                phase: Phase::Kex,
-                source,
-            },
-        )
-    })
+        Ok(order())
+    }
 }
 
 /// Runs libssh2's handshake. Its costly step, the answer to the server's half of the exchange,

@@ -24,6 +24,7 @@ mod parse;
 mod pattern;
 
 pub use self::parse::BadLineReason;
+pub(crate) use self::pattern::glob;
 
 /// The known host keys of any number of files, immutable once shared.
 ///

@@ -15,6 +15,7 @@ mod auth;
 mod command;
 mod config;
 mod engine;
+mod environment;
 mod error;
 mod exit;
 #[expect(unsafe_code, reason = "libssh2 is a C library (invariants F1 to F5)")]
@@ -40,9 +41,11 @@ mod timings;
 mod tunnel;
 mod wire;
 
+pub use address::AddressFamily;
+pub use algorithms::{AlgorithmList, Algorithms};
 pub use auth::AuthError;
 pub use command::{Child, Command, Output};
-pub use config::{AgentKeys, Config, ConfigBuilder, ConfigError};
+pub use config::{AgentKeys, Compression, Config, ConfigBuilder, ConfigError, TcpKeepalive};
 pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
 pub use exit::Exit;
 pub use ffi::OutputStream;

@@ -38,11 +38,11 @@ pub(crate) fn connect(
     timings: &mut Timings,
 ) -> Result<Link, Error> {
     let port = host.port().unwrap_or(config.port);
-    let name = host.name();
+    let name = config.host_name.as_deref().unwrap_or(host.name());
     let begun = Instant::now();
     let link = match (&config.route, &config.unix_socket) {
         (Route::Direct, None) => {
-            return address::connect(name, port, scope, timings).map(Link::Socket);
+            return address::connect(name, port, config, scope, timings).map(Link::Socket);
         }
         (Route::Direct, Some(path)) => to_unix_socket(path, scope).map(Link::Socket),
         (Route::Jump(jump), path) => {

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
+use crate::algorithms::Algorithms;
 use crate::auth::authenticate;
 use crate::command::Command;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::environment::Environment;
 use crate::error::{Error, Phase};
 use crate::ffi::Library;
 use crate::handshake::{shake_hands, verify};
@@ -39,6 +41,7 @@ pub struct Session {
     carrier: Mutex<Option<Arc<Carrier>>>,
     /// The socket of our agent, where the host may use it.
     agent: Option<PathBuf>,
+    environment: Arc<Environment>,
 }
 
 impl Session {
@@ -83,14 +86,15 @@ impl Session {
         timings: &mut Timings,
     ) -> Result<Self, Error> {
         let port = host.port().unwrap_or(config.port);
+        let name = config.host_name.as_deref().unwrap_or(host.name());
         let link = route::connect(host, config, scope, timings)?;
         let phase = Phase::Banner;
         let engine = Engine::new(Wire::new(link, config.short_io))
             .map_err(|source| Error::Handshake { phase, source })?;
-        let shaken = shake_hands(&engine, host.name(), port, config, scope, timings);
+        let shaken = shake_hands(&engine, name, port, config, scope, timings);
         let verified = shaken.and_then(|()| {
             timed(timings, Phase::HostKey, || {
-                verify(&engine, host.name(), port, config)
+                verify(&engine, name, port, config)
             })
         });
         let user = host.user().unwrap_or(&config.user);
@@ -104,13 +108,14 @@ impl Session {
             return Err(with_command(error, &engine));
         }
         if let Some(interval) = config.keepalive {
-            keepalive::watch(&engine, interval);
+            keepalive::watch(&engine, interval, config.keepalive_max.get());
         }
         let session = Self {
             engine,
             host: host.clone(),
             carrier: Mutex::default(),
             agent: config.forward_agent.clone(),
+            environment: config.environment.clone(),
         };
         if session.agent.is_some() {
             session.engine.with(Library::welcome_agents)?;
@@ -208,17 +213,14 @@ impl Session {
         self.engine.wire().probe()
     }
 
-    /// Returns the algorithms that were agreed on: key exchange, host key, cipher and MAC.
+    /// Returns the algorithms that were agreed on.
     ///
     /// # Errors
     ///
     /// The session was closed.
-    pub fn algorithms(&self) -> Result<[String; 4], Error> {
-        use ssh2::MethodType::{CryptCs, HostKey, Kex, MacCs};
-        self.engine.with(|library| {
-            [Kex, HostKey, CryptCs, MacCs]
-                .map(|method| library.negotiated(method).unwrap_or_default())
-        })
+    pub fn algorithms(&self) -> Result<Algorithms, Error> {
+        self.engine
+            .with(|library| Algorithms::of(|method| library.negotiated(method)))
     }
 
     /// Says farewell and ends the connection. Parks, for at most a second.
@@ -234,6 +236,11 @@ impl Session {
         let _ = self.engine.wire().wait_until_sent(&scope);
         self.engine.give_up();
         Ok(())
+    }
+
+    /// Returns the variables that every command gets.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

@@ -437,14 +437,25 @@ impl Wire {
         self.inbox.lock().framing.awaits_version()
     }
 
+    /// Returns the server's lists of algorithms, while the first key exchange lasts.
+    pub(crate) fn kexinit(&self) -> Vec<u8> {
+        self.inbox.lock().framing.kexinit().to_vec()
+    }
+
     /// Returns when the server's version line was complete.
     pub(crate) fn version_at(&self) -> Option<Instant> {
         self.inbox.lock().version_at
     }
 
-    /// Returns when bytes last came from the host.
-    pub(crate) fn last_received(&self) -> Instant {
-        self.inbox.lock().last_received
+    /// Returns when bytes last came from the host, with what the socket holds; where more is there
+    /// than is kept here, that is at this moment.
+    pub(crate) fn heard(&self) -> Instant {
+        self.probe();
+        let inbox = self.inbox.lock();
+        match inbox.bytes.len() < CALL_BYTES_MAX {
+            true => inbox.last_received,
+            false => Instant::now(),
+        }
     }
 
     /// Returns whether the connection is still there, as far as the socket tells without a wait.

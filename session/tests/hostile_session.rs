@@ -48,7 +48,7 @@ fn under_each_cipher(
     for cipher in [Cipher::Readable, Cipher::Hidden] {
         let server = Server::start(cipher, script.clone());
         let session = connect(&server);
-        assert_eq!(session.algorithms().unwrap()[2], cipher.names()[0]);
+        assert_eq!(session.algorithms().unwrap().cipher_in, cipher.names()[0]);
         let output = session.command("anything").scope(&limit()).output();
         check(cipher, output);
     }

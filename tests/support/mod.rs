@@ -17,5 +17,6 @@ pub(crate) mod keys;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sessions;
+pub(crate) mod sockets;
 pub(crate) mod sshd;
 pub(crate) mod usage;

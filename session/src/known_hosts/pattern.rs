@@ -71,7 +71,7 @@ impl PatternList {
 }
 
 /// Matches `*` and `?` in time of at most pattern by text, however many stars there are.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where the last star stands, and up to where it has taken the text.
     let mut star: Option<(usize, usize)> = None;

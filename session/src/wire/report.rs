@@ -1,6 +1,7 @@
 //! What the wire tells those who use it.
 
 use std::io;
+use std::time::Duration;
 
 /// What a call into libssh2 left behind.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,8 @@ pub(crate) enum Received {
 pub(crate) enum Broken {
     /// The system's error, kept by kind and text because several callers may ask.
     Io(io::ErrorKind, String),
+    /// The host gave no sign of life for so long.
+    Stalled(Duration),
     /// The host went past a bound; `true` if it broke the protocol rather than a limit.
     Overstepped(&'static str, bool),
     /// We closed it.
