@@ -12,6 +12,7 @@ mod address;
 pub mod agent;
 mod algorithms;
 mod auth;
+mod certificate;
 mod command;
 mod config;
 mod engine;
@@ -35,6 +36,7 @@ mod timings;
 mod wire;
 
 pub use auth::AuthError;
+pub use certificate::CertificateError;
 pub use command::{Child, Command, Output};
 pub use config::{AgentKeys, Config, ConfigBuilder, ConfigError};
 pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
