@@ -67,6 +67,25 @@ pub enum CertificateError {
         /// The signature's algorithm.
         algorithm: String,
     },
+    /// It is a user's.
+    #[error("not a host certificate")]
+    NotHost,
+    /// Its time has not come, by this machine's clock.
+    #[error("not yet valid")]
+    NotYetValid,
+    /// Its time is over, by this machine's clock.
+    #[error("expired")]
+    Expired,
+    /// It is for other names.
+    #[error("name is not a listed principal")]
+    Principal,
+    /// It holds a condition, and for hosts there are none.
+    #[error("unsupported critical option {name}")]
+    #[non_exhaustive]
+    CriticalOption {
+        /// The option's name, without anything that is not printable ASCII.
+        name: String,
+    },
 }
 
 impl Certificate {
@@ -128,6 +147,39 @@ impl Certificate {
     pub(crate) fn verify_signature(&self) -> Result<(), CertificateError> {
         let signed = &self.blob[..self.signed_bytes];
         signature::verify(self.ca.blob(), &self.signature, signed)
+    }
+
+    /// Checks that the certificate is one for a host of this name at this moment, in seconds since
+    /// 1970. Names are compared whole, as OpenSSH up to 9.9 does it, and none listed means any.
+    ///
+    /// # Errors
+    /// Fails with what is against it.
+    pub(crate) fn check_host(&self, name: &str, now: u64) -> Result<(), CertificateError> {
+        if self.kind != CertificateKind::Host {
+            return Err(CertificateError::NotHost);
+        }
+        if now < self.valid_after {
+            return Err(CertificateError::NotYetValid);
+        }
+        if now >= self.valid_before {
+            return Err(CertificateError::Expired);
+        }
+        let is_listed = || {
+            self.principals
+                .iter()
+                .any(|listed| listed == name.as_bytes())
+        };
+        if !self.principals.is_empty() && !is_listed() {
+            return Err(CertificateError::Principal);
+        }
+        match self.critical_options.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let printable = name.iter().filter(|byte| byte.is_ascii_graphic());
+                let name = printable.map(|byte| char::from(*byte)).collect();
+                Err(CertificateError::CriticalOption { name })
+            }
+        }
     }
 
     /// Returns whether a key blob names a certificate type, so that it must be one.

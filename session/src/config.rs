@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::host_key::{HostKeyPolicy, HostKeys};
 use crate::identity::Identity;
+use crate::known_hosts::LookupName;
 use crate::secret::Secret;
 
 /// The port of SSH.
@@ -35,6 +36,7 @@ pub struct Config {
     pub(crate) agent_keys: AgentKeys,
     pub(crate) password: Option<Arc<Secret>>,
     pub(crate) host_keys: Arc<HostKeys>,
+    pub(crate) host_key_alias: Option<String>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) ciphers: Option<String>,
     pub(crate) keepalive: Option<Duration>,
@@ -81,6 +83,7 @@ impl Config {
             agent_keys: AgentKeys::All,
             password: None,
             host_keys,
+            host_key_alias: None,
             connect_timeout: Some(CONNECT_TIMEOUT),
             ciphers: None,
             keepalive: Some(Duration::from_secs(30)),
@@ -107,6 +110,12 @@ impl Config {
     /// Returns the host key check.
     pub fn host_keys(&self) -> &Arc<HostKeys> {
         &self.host_keys
+    }
+
+    /// Returns the names under which a host's key is looked up and stored.
+    pub(crate) fn lookup_name(&self, name: &str, port: u16) -> LookupName {
+        let alias = self.host_key_alias.as_deref();
+        alias.map_or_else(|| LookupName::new(name, port), LookupName::alias)
     }
 }
 
@@ -168,6 +177,13 @@ impl ConfigBuilder {
     /// Default 30 s, `None` for never.
     pub fn keepalive(mut self, interval: Option<Duration>) -> Self {
         self.config.keepalive = interval;
+        self
+    }
+
+    /// Sets the name under which host keys are looked up and stored, and that host certificates
+    /// must be for, instead of each host's own name and port (`HostKeyAlias`); default: none.
+    pub fn host_key_alias(mut self, alias: impl Into<String>) -> Self {
+        self.config.host_key_alias = Some(alias.into());
         self
     }
 
