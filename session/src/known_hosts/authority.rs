@@ -33,12 +33,16 @@ impl KnownHosts {
     }
 
     /// Returns whether certificates can count for a host: an `@cert-authority` line names it.
+    ///
+    /// For a port other than 22 a line with the plain name counts too, unless plain keys are
+    /// known for that port: then these are to be shown.
     pub(crate) fn has_authority(&self, name: &LookupName) -> bool {
         let named = |lookup: &str| {
             let mut entries = self.index.authorities().iter();
             entries.any(|at| self.entries[*at].names.matches(lookup))
         };
-        named(name.as_str()) || name.fallback().is_some_and(named)
+        let by_bare_name = |bare| named(bare) && self.algorithms_of(name.as_str()).is_empty();
+        named(name.as_str()) || name.fallback().is_some_and(by_bare_name)
     }
 
     fn authority_of(&self, lookup: &str, certificate: &Certificate) -> Authority {
