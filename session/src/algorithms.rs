@@ -27,9 +27,13 @@ curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nis
 diffie-hellman-group14-sha256,diffie-hellman-group-exchange-sha256,\
 diffie-hellman-group16-sha512,diffie-hellman-group18-sha512";
 
-/// Host key types; without `ssh-rsa`, which signs with SHA-1, and without certificates, whose CA
-/// signature libssh2 does not check.
-const HOST_KEYS: &str = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
+/// Host key types, certificates first, in the order of ssh; without `ssh-rsa`, which signs with
+/// SHA-1. libssh2 does not check who signed a certificate: `HostKeys` does, and leaves them out
+/// where no CA is known for the host.
+pub(crate) const HOST_KEYS: &str = "ssh-ed25519-cert-v01@openssh.com,\
+ecdsa-sha2-nistp256-cert-v01@openssh.com,ecdsa-sha2-nistp384-cert-v01@openssh.com,\
+ecdsa-sha2-nistp521-cert-v01@openssh.com,rsa-sha2-512-cert-v01@openssh.com,\
+rsa-sha2-256-cert-v01@openssh.com,ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
 ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256";
 
 /// Ciphers in both directions.

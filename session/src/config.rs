@@ -11,9 +11,11 @@ use crate::agent::Agent;
 use crate::algorithms::{AlgorithmList, Lists, Offer};
 use crate::environment::Environment;
 use crate::error::ApiMisuse;
+use crate::host::Host;
 use crate::host_key::{HostKeyPolicy, HostKeys};
 use crate::identity::Identity;
 use crate::jump::Jump;
+use crate::known_hosts::LookupName;
 use crate::proxy_command::ProxyCommand;
 use crate::route::Route;
 use crate::secret::Secret;
@@ -70,6 +72,7 @@ pub struct Config {
     pub(crate) agent_keys: AgentKeys,
     pub(crate) password: Option<Arc<Secret>>,
     pub(crate) host_keys: Arc<HostKeys>,
+    pub(crate) host_key_alias: Option<String>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) lists: Lists,
     /// What `lists` says, once they were read.
@@ -153,6 +156,7 @@ impl Config {
             agent_keys: AgentKeys::All,
             password: None,
             host_keys,
+            host_key_alias: None,
             connect_timeout: Some(CONNECT_TIMEOUT),
             lists: Lists::default(),
             offer: Offer::default(),
@@ -180,6 +184,11 @@ impl Config {
         &self.user
     }
 
+    /// Returns the name by which a host is reached.
+    pub(crate) fn name_of<'a>(&'a self, host: &'a Host) -> &'a str {
+        self.host_name.as_deref().unwrap_or(host.name())
+    }
+
     /// Returns the port for hosts that name none.
     pub fn port(&self) -> u16 {
         self.port
@@ -188,6 +197,12 @@ impl Config {
     /// Returns the host key check.
     pub fn host_keys(&self) -> &Arc<HostKeys> {
         &self.host_keys
+    }
+
+    /// Returns the names under which a host's key is looked up and stored.
+    pub(crate) fn lookup_name(&self, name: &str, port: u16) -> LookupName {
+        let alias = self.host_key_alias.as_deref();
+        alias.map_or_else(|| LookupName::new(name, port), LookupName::alias)
     }
 }
 
@@ -381,6 +396,13 @@ impl ConfigBuilder {
     /// is asked after half an interval.
     pub fn keepalive_max(mut self, intervals: NonZeroU32) -> Self {
         self.config.keepalive_max = intervals;
+        self
+    }
+
+    /// Sets the name under which host keys are looked up and stored, and that host certificates
+    /// must be for, instead of each host's own name and port (`HostKeyAlias`); default: none.
+    pub fn host_key_alias(mut self, alias: impl Into<String>) -> Self {
+        self.config.host_key_alias = Some(alias.into());
         self
     }
 

@@ -7,6 +7,7 @@ use sshoal_reactor::{Scope, blocking, offload};
 
 use crate::HostKeyError;
 use crate::algorithms::nothing_in_common;
+use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
 use crate::error::{Error, Phase};
@@ -83,15 +84,9 @@ fn set_algorithms(
 
 /// The types of host keys to offer to a host: those of the keys known for it first.
 fn host_key_order(name: &str, port: u16, config: &Config) -> Result<String, Error> {
-    let offered = config.offer.host_keys.clone();
-    if !config.offer.known_first {
-        return Ok(offered);
-    }
-    let (keys, asked) = (config.host_keys.clone(), name.to_owned());
-    let order = move || {
-        let all: Vec<_> = offered.split(',').collect();
-        keys.algorithm_order(&asked, port, &all).join(",")
-    };
+    let (offered, known_first) = (config.offer.host_keys.clone(), config.offer.known_first);
+    let (keys, asked) = (config.host_keys.clone(), config.lookup_name(name, port));
+    let order = move || keys.offer(&asked, &offered, known_first);
     // Hashed names make this a matter of milliseconds.
     if config.host_keys.known_hosts().has_hashed() {
         offload(order).map_err(internal(Phase::Kex))
@@ -138,6 +133,13 @@ fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
     }
 }
 
+/// Returns the key or certificate that the host presented.
+pub(crate) fn host_key_blob(engine: &Arc<Engine>, name: &str) -> Result<Vec<u8>, Error> {
+    let blob = engine.with(|library| library.host_key())?;
+    let name = name.to_owned();
+    Ok(blob.ok_or(HostKeyError::Malformed { name })?)
+}
+
 /// Checks the host's key; nothing of the user's was sent yet.
 pub(crate) fn verify(
     engine: &Arc<Engine>,
@@ -145,15 +147,13 @@ pub(crate) fn verify(
     port: u16,
     config: &Config,
 ) -> Result<VerifiedHost, Error> {
-    let blob = engine.with(|library| library.host_key())?;
-    let blob = blob.ok_or_else(|| HostKeyError::Malformed {
-        name: name.to_owned(),
-    })?;
-    let (keys, name) = (config.host_keys.clone(), name.to_owned());
+    let blob = host_key_blob(engine, name)?;
+    let (keys, name) = (config.host_keys.clone(), config.lookup_name(name, port));
     let on_disk = keys.needs_blocking_store();
-    let hashed = keys.known_hosts().has_hashed();
-    let check = move || keys.verify(&name, port, &blob);
-    let verdict = match (on_disk, hashed) {
+    // Each takes a millisecond or so of CPU time.
+    let costly = keys.known_hosts().has_hashed() || Certificate::is_named_by(&blob);
+    let check = move || keys.verify_name(&name, &blob);
+    let verdict = match (on_disk, costly) {
         (true, _) => blocking(check).map_err(internal(Phase::HostKey))?,
         (false, true) => offload(check).map_err(internal(Phase::HostKey))?,
         (false, false) => check(),

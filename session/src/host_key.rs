@@ -10,18 +10,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::host::check_name;
 use crate::known_hosts::append::{Line, Store};
 use crate::known_hosts::key::Key;
-use crate::known_hosts::{KnownHosts, Verdict, lookup_name};
+use crate::known_hosts::{KnownHosts, LookupName};
 
+mod accept;
+mod check;
 mod error;
+mod offer;
+mod probe;
+mod revoked;
 
 pub use self::error::HostKeyError;
+pub use self::probe::{SeenKey, probe};
+pub use self::revoked::{RevokedKeys, RevokedKeysError};
 
 /// What happens to a host whose key is not known.
 ///
-/// A changed or revoked key is refused by the first two.
+/// A changed or revoked key is refused by all but the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum HostKeyPolicy {
@@ -30,6 +36,9 @@ pub enum HostKeyPolicy {
     Strict,
     /// Its key is taken and stored (`StrictHostKeyChecking=accept-new`).
     AcceptNew,
+    /// It is refused unless it was accepted before the run, by [`HostKeys::accept`]
+    /// (`StrictHostKeyChecking=ask`, with one question for the whole fleet).
+    Ask,
     /// Any key is taken, changed ones too, and nothing is stored; only a revoked key is refused.
     /// Whoever sits between can read and alter everything.
     DangerousAcceptAny,
@@ -53,14 +62,16 @@ pub enum HostKeyPolicy {
 pub struct HostKeys {
     policy: HostKeyPolicy,
     known: KnownHosts,
+    /// What must not be taken whoever shows it, beside the lines marked `@revoked`.
+    revoked: RevokedKeys,
     store: Option<Store>,
     /// Keys taken in this run by name as looked up. Held to look up and insert, never while
     /// writing.
-    accepted: Mutex<HashMap<String, Accepted>>,
+    accepted: Mutex<HashMap<LookupName, Accepted>>,
     dangerous_count: AtomicUsize,
 }
 
-/// A key taken under [`HostKeyPolicy::AcceptNew`].
+/// A key taken under [`HostKeyPolicy::AcceptNew`] or by [`HostKeys::accept`].
 #[derive(Debug)]
 struct Accepted {
     key: Key,
@@ -74,16 +85,35 @@ impl HostKeys {
         Self {
             policy,
             known,
+            revoked: RevokedKeys::default(),
             store: None,
             accepted: Mutex::default(),
             dangerous_count: AtomicUsize::new(0),
         }
     }
 
-    /// Sets the file that keys accepted under [`HostKeyPolicy::AcceptNew`] are appended to
-    /// (the first `UserKnownHostsFile`); none by default.
+    /// Sets the file that accepted keys are appended to (the first `UserKnownHostsFile`); none by
+    /// default.
+    ///
+    /// It is read again before each append: where another program stored another key for the host
+    /// meanwhile, the key is refused, and where it stored the same one, nothing is added.
     pub fn store(mut self, path: impl Into<PathBuf>) -> Self {
         self.store = Some(Store::new(path.into()));
+        self
+    }
+
+    /// Has the names of accepted keys stored as hashes (`HashKnownHosts yes`); to be called after
+    /// [`store`](Self::store). By default they are readable.
+    pub fn hash_stored_names(mut self) -> Self {
+        if let Some(store) = &mut self.store {
+            store.hide_names();
+        }
+        self
+    }
+
+    /// Sets keys that are refused whoever shows them (`RevokedHostKeys`); none by default.
+    pub fn revoked(mut self, keys: RevokedKeys) -> Self {
+        self.revoked = keys;
         self
     }
 
@@ -105,112 +135,13 @@ impl HostKeys {
     /// Returns whether [`verify`](Self::verify) may write to the disk, and so must not be called
     /// on a scheduler thread.
     pub fn needs_blocking_store(&self) -> bool {
+        // Under the others accepted keys are stored by `accept`.
         self.policy == HostKeyPolicy::AcceptNew && self.store.is_some()
     }
 
     /// Returns how many keys [`HostKeyPolicy::DangerousAcceptAny`] took that were not known.
     pub fn dangerous_count(&self) -> usize {
         self.dangerous_count.load(Ordering::Relaxed)
-    }
-
-    /// Checks the key that a host presented in the key exchange, in its wire form.
-    ///
-    /// Blocks on the disk where [`needs_blocking_store`](Self::needs_blocking_store) says so, and
-    /// may take milliseconds of CPU time where [`KnownHosts::has_hashed`] says so.
-    ///
-    /// # Errors
-    /// Fails if the policy refuses the key, if the key is no plain host key, if the name cannot
-    /// stand in a known_hosts file, or if an accepted key cannot be stored.
-    pub fn verify(
-        &self,
-        name: &str,
-        port: u16,
-        key_blob: &[u8],
-    ) -> Result<VerifiedHost, HostKeyError> {
-        let host = lookup_name(name, port);
-        if let Err(source) = check_name(name) {
-            return Err(HostKeyError::Name {
-                name: name.to_owned(),
-                source,
-            });
-        }
-        let Some(key) = Key::from_blob(key_blob) else {
-            return Err(HostKeyError::Malformed { name: host });
-        };
-        match (self.known.check(name, port, key.blob()), self.policy) {
-            (Verdict::Match, _) => Ok(VerifiedHost {
-                trust: Trust::Known,
-            }),
-            (Verdict::Revoked { file, line }, _) => {
-                Err(HostKeyError::revoked(host, &key, file, line))
-            }
-            (_, HostKeyPolicy::DangerousAcceptAny) => {
-                self.dangerous_count.fetch_add(1, Ordering::Relaxed);
-                Ok(VerifiedHost {
-                    trust: Trust::Dangerous,
-                })
-            }
-            (Verdict::Changed { file, line }, _) => {
-                Err(HostKeyError::changed(host, &key, file, line))
-            }
-            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => self.accept(host, key),
-            (Verdict::Unknown, HostKeyPolicy::Strict) => Err(HostKeyError::unknown(host, &key)),
-        }
-    }
-
-    /// Orders host key algorithms for a host's key exchange: those of the keys known for it
-    /// first, otherwise as given.
-    ///
-    /// Certificate algorithms are left out: this check knows plain keys only.
-    pub fn algorithm_order(&self, name: &str, port: u16, all: &[&str]) -> Vec<String> {
-        let mut known = self.known.known_algorithms(name, port);
-        if let Some(accepted) = self.accepted.lock().get(&lookup_name(name, port)) {
-            known.push(accepted.key.algorithm());
-        }
-        // An RSA key signs by three algorithms (RFC 8332).
-        let is_known = |algorithm: &str| match algorithm {
-            "rsa-sha2-512" | "rsa-sha2-256" => known.contains(&"ssh-rsa"),
-            other => known.contains(&other),
-        };
-        let plain = all
-            .iter()
-            .filter(|algorithm| !algorithm.contains("-cert-v"));
-        let (first, rest): (Vec<&str>, Vec<&str>) = plain.copied().partition(|a| is_known(a));
-        first.into_iter().chain(rest).map(str::to_owned).collect()
-    }
-
-    /// Takes a key that no file knows, unless this run has seen another one for the same name.
-    fn accept(&self, host: String, key: Key) -> Result<VerifiedHost, HostKeyError> {
-        let trusted = Ok(VerifiedHost {
-            trust: Trust::Accepted,
-        });
-        let line = {
-            let mut accepted = self.accepted.lock();
-            let entry = accepted.entry(host.clone()).or_insert_with(|| Accepted {
-                key: key.clone(),
-                line: None,
-            });
-            if entry.key != key {
-                return Err(HostKeyError::conflict(host, &key));
-            }
-            let Some(store) = &self.store else {
-                return trusted;
-            };
-            if entry.line.as_ref().is_none_or(Line::has_failed) {
-                entry.line = Some(store.queue(&format!("{host} {}", key.to_fields())));
-            }
-            entry.line.clone()
-        };
-        let Some((store, line)) = self.store.as_ref().zip(line) else {
-            return trusted;
-        };
-        match store.flush(&line) {
-            Ok(()) => trusted,
-            Err(source) => Err(HostKeyError::Store {
-                path: store.path().to_owned(),
-                source,
-            }),
-        }
     }
 }
 

@@ -17,12 +17,17 @@ use self::index::Index;
 use self::parse::{Entry, Marker, Parsed};
 
 pub(crate) mod append;
+mod authority;
+mod current;
 mod hash;
 mod index;
 pub(crate) mod key;
+mod name;
 mod parse;
 mod pattern;
 
+pub(crate) use self::authority::Authority;
+pub use self::name::LookupName;
 pub use self::parse::BadLineReason;
 pub(crate) use self::pattern::glob;
 
@@ -110,7 +115,7 @@ impl KnownHosts {
         let mut known = Self::new();
         for path in paths {
             let path = path.as_ref();
-            let text = read_bounded(path).map_err(|source| KnownHostsError {
+            let text = read_file(path).map_err(|source| KnownHostsError {
                 path: path.to_owned(),
                 source,
             })?;
@@ -153,15 +158,18 @@ impl KnownHosts {
 
     /// Judges the key that a host presented; `key_blob` is its wire form (RFC 4253 §6.6).
     ///
-    /// A port other than 22 is looked up as `[name]:port`; only if nothing at all is known under
-    /// that, the plain name counts too, and then only with this very key.
+    /// The names are those of [`LookupName::new`].
     pub fn check(&self, name: &str, port: u16, key_blob: &[u8]) -> Verdict {
-        let lookup = lookup_name(name, port);
-        let verdict = self.check_lookup(&lookup, key_blob);
-        if verdict != Verdict::Unknown || is_default_port(port) {
+        self.check_name(&LookupName::new(name, port), key_blob)
+    }
+
+    /// As [`check`](Self::check), for names made before, such as an alias.
+    pub fn check_name(&self, name: &LookupName, key_blob: &[u8]) -> Verdict {
+        let verdict = self.check_lookup(name.as_str(), key_blob);
+        let Some(bare) = name.fallback().filter(|_| verdict == Verdict::Unknown) else {
             return verdict;
-        }
-        match self.check_lookup(&name.to_ascii_lowercase(), key_blob) {
+        };
+        match self.check_lookup(bare, key_blob) {
             // Another key under the plain name may belong to another daemon of the machine.
             Verdict::Changed { .. } => Verdict::Unknown,
             verdict => verdict,
@@ -173,11 +181,16 @@ impl KnownHosts {
     /// Keys marked `@revoked` and certificate authorities are left out. For a port other than 22
     /// the plain name counts if nothing is known under `[name]:port`.
     pub fn known_algorithms(&self, name: &str, port: u16) -> Vec<&str> {
-        let found = self.algorithms_of(&lookup_name(name, port));
-        if found.is_empty() && !is_default_port(port) {
-            return self.algorithms_of(&name.to_ascii_lowercase());
+        self.algorithms_known_for(&LookupName::new(name, port))
+    }
+
+    /// As [`known_algorithms`](Self::known_algorithms), for names made before.
+    pub(crate) fn algorithms_known_for(&self, name: &LookupName) -> Vec<&str> {
+        let found = self.algorithms_of(name.as_str());
+        match name.fallback() {
+            Some(bare) if found.is_empty() => self.algorithms_of(bare),
+            _ => found,
         }
-        found
     }
 
     /// Returns whether any name is hashed, so that a lookup may cost a millisecond or more.
@@ -201,7 +214,7 @@ impl KnownHosts {
     }
 
     /// Judges a key under one name as it stands in the files.
-    fn check_lookup(&self, lookup: &str, key_blob: &[u8]) -> Verdict {
+    pub(crate) fn check_lookup(&self, lookup: &str, key_blob: &[u8]) -> Verdict {
         let mut known = false;
         let mut revoked = None;
         for at in self.index.candidates(lookup, key_blob) {
@@ -292,27 +305,17 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// Returns a host's name as known_hosts lines hold it: lowercase, `[name]:port` off port 22.
-pub(crate) fn lookup_name(name: &str, port: u16) -> String {
-    let name = name.to_ascii_lowercase();
-    if is_default_port(port) {
-        name
-    } else {
-        format!("[{name}]:{port}")
+/// Reads a whole file up to the bound; a missing one is empty.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    match File::open(path) {
+        Ok(file) => read_bounded(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
-fn is_default_port(port: u16) -> bool {
-    port == 22
-}
-
-/// Reads a whole file up to the bound; a missing one is empty.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+/// Reads a file from where it stands up to the bound.
+pub(crate) fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {

@@ -38,7 +38,7 @@ pub(crate) fn connect(
     timings: &mut Timings,
 ) -> Result<Link, Error> {
     let port = host.port().unwrap_or(config.port);
-    let name = config.host_name.as_deref().unwrap_or(host.name());
+    let name = config.name_of(host);
     let begun = Instant::now();
     let link = match (&config.route, &config.unix_socket) {
         (Route::Direct, None) => {

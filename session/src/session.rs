@@ -86,7 +86,7 @@ impl Session {
         timings: &mut Timings,
     ) -> Result<Self, Error> {
         let port = host.port().unwrap_or(config.port);
-        let name = config.host_name.as_deref().unwrap_or(host.name());
+        let name = config.name_of(host);
         let link = route::connect(host, config, scope, timings)?;
         let phase = Phase::Banner;
         let engine = Engine::new(Wire::new(link, config.short_io))

@@ -386,7 +386,7 @@ const PORT_TRIES: usize = 10;
 
 /// Where sshd is; `None` where `SSHOAL_TEST_SSHD=off` skips the tests against it.
 #[track_caller]
-fn program() -> Option<String> {
+pub(crate) fn program() -> Option<String> {
     if std::env::var_os("SSHOAL_TEST_SSHD").is_some_and(|value| value == "off") {
         static SKIPPED: AtomicUsize = AtomicUsize::new(0);
         let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
@@ -406,7 +406,7 @@ fn program() -> Option<String> {
 }
 
 /// sshd refuses to start as root without this directory, which the system makes only where the service runs.
-fn make_privilege_separation_dir() {
+pub(crate) fn make_privilege_separation_dir() {
     if rustix::process::geteuid().is_root() {
         fs::create_dir_all("/run/sshd").expect("makes /run/sshd");
     }

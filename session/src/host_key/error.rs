@@ -3,8 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::certificate::{Certificate, CertificateError};
 use crate::error::Kind;
 use crate::host::HostError;
+use crate::known_hosts::LookupName;
 use crate::known_hosts::key::Key;
 
 /// Why a host's key was not taken; nothing of the user's was sent to the host.
@@ -87,12 +89,28 @@ pub enum HostKeyError {
         /// What the system said.
         source: io::Error,
     },
-    /// The host presented something else than a plain key of a known type.
+    /// The host presented what is no key of a known type.
     #[error("Host key verification failed. {name} sent no key of a known type")]
     #[non_exhaustive]
     Malformed {
         /// The host.
         name: String,
+    },
+    /// The host presented a certificate that does not count, and its plain key is not known.
+    #[error(
+        "Host key verification failed. The {algorithm} certificate of {name} is of no use: \
+         {source} ({fingerprint})"
+    )]
+    #[non_exhaustive]
+    Certificate {
+        /// The host.
+        name: String,
+        /// The certificate's type.
+        algorithm: String,
+        /// The fingerprint of the key that it certifies.
+        fingerprint: String,
+        /// What is wrong with it.
+        source: CertificateError,
     },
     /// The host's name cannot stand in a known_hosts file.
     #[error("Host key verification failed. {name:?} cannot be looked up")]
@@ -106,19 +124,19 @@ pub enum HostKeyError {
 }
 
 impl HostKeyError {
-    pub(super) fn unknown(name: String, key: &Key) -> Self {
+    pub(super) fn unknown(name: &LookupName, key: &Key) -> Self {
         let (algorithm, fingerprint) = describe(key);
         Self::Unknown {
-            name,
+            name: name.to_string(),
             algorithm,
             fingerprint,
         }
     }
 
-    pub(super) fn changed(name: String, key: &Key, file: PathBuf, line: usize) -> Self {
+    pub(super) fn changed(name: &LookupName, key: &Key, file: PathBuf, line: usize) -> Self {
         let (algorithm, fingerprint) = describe(key);
         Self::Changed {
-            name,
+            name: name.to_string(),
             algorithm,
             fingerprint,
             file,
@@ -126,34 +144,53 @@ impl HostKeyError {
         }
     }
 
-    pub(super) fn conflict(name: String, key: &Key) -> Self {
+    pub(super) fn conflict(name: &LookupName, key: &Key) -> Self {
         let (algorithm, fingerprint) = describe(key);
         Self::Conflict {
-            name,
+            name: name.to_string(),
             algorithm,
             fingerprint,
         }
     }
 
-    pub(super) fn revoked(name: String, key: &Key, file: PathBuf, line: usize) -> Self {
+    pub(super) fn revoked(name: &LookupName, key: &Key, file: PathBuf, line: usize) -> Self {
         let (algorithm, fingerprint) = describe(key);
         Self::Revoked {
-            name,
+            name: name.to_string(),
             algorithm,
             fingerprint,
             file,
             line,
+        }
+    }
+
+    pub(super) fn certificate(
+        name: &LookupName,
+        certificate: &Certificate,
+        source: CertificateError,
+    ) -> Self {
+        Self::Certificate {
+            name: name.to_string(),
+            algorithm: certificate.algorithm.to_owned(),
+            fingerprint: certificate.key.fingerprint(),
+            source,
         }
     }
 
     /// Returns what went wrong, in one word.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Unknown { .. } | Self::Name { .. } => Kind::HostKeyUnknown,
+            Self::Certificate {
+                source: CertificateError::Malformed | CertificateError::Signature,
+                ..
+            }
+            | Self::Malformed { .. } => Kind::Protocol,
+            Self::Unknown { .. } | Self::Name { .. } | Self::Certificate { .. } => {
+                Kind::HostKeyUnknown
+            }
             Self::Changed { .. } | Self::Conflict { .. } => Kind::HostKeyChanged,
             Self::Revoked { .. } => Kind::HostKeyRevoked,
             Self::Store { .. } => Kind::Io,
-            Self::Malformed { .. } => Kind::Protocol,
         }
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! A line is on the disk when [`Store::flush`] returns. Threads that come while one writes hand
 //! it their lines and wait, so that a thousand hosts at once cost a few writes and not a thousand.
+//!
+//! The file is read again under its lock before each write: a key that another program added
+//! meanwhile counts, be it the same or another one.
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,95 +17,178 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 
+use super::current::Current;
+use super::hash::hidden;
+use super::key::Key;
+use super::{LookupName, Verdict};
+
 /// The file that accepted keys go to.
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
+    /// Whether names are written as hashes.
+    hides_names: bool,
     /// Lines that no thread has begun to write. A leaf: held to push and to take only.
     waiting: Mutex<Vec<Line>>,
-    /// Held by the one thread of this process that writes.
-    writing: Mutex<()>,
+    /// Held by the one thread of this process that writes; what it knows of the file.
+    writing: Mutex<Current>,
 }
 
-/// A line on its way to the file.
+/// A host and its key on their way to the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    text: Arc<str>,
+    /// As looked up.
+    host: Arc<str>,
+    key: Arc<Key>,
     /// Set once, by whichever thread wrote the line or failed to.
-    done: Arc<OnceLock<Result<(), Arc<io::Error>>>>,
+    done: Arc<OnceLock<Result<(), Refusal>>>,
+}
+
+/// Why a key is not in the file.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// Another program stored another key for the host, or marked this one.
+    Judged(Verdict),
+    /// The file could not be read or written.
+    Io(Arc<io::Error>),
 }
 
 impl Store {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
+            hides_names: false,
             waiting: Mutex::default(),
             writing: Mutex::default(),
         }
+    }
+
+    /// Has names written as hashes.
+    pub(crate) fn hide_names(&mut self) {
+        self.hides_names = true;
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Queues a line, given without its line break, to be written by the next [`flush`](Self::flush).
-    pub(crate) fn queue(&self, text: &str) -> Line {
-        debug_assert!(!text.contains(['\n', '\0']), "one line is one record");
+    /// Queues a host's key to be written by the next [`flush`](Self::flush).
+    pub(crate) fn queue(&self, host: &LookupName, key: &Key) -> Line {
         let line = Line {
-            text: text.into(),
+            host: host.as_str().into(),
+            key: Arc::new(key.clone()),
             done: Arc::default(),
         };
         self.waiting.lock().push(line.clone());
         line
     }
 
-    /// Returns once the line is on the disk, or could not be put there. Blocks.
-    pub(crate) fn flush(&self, line: &Line) -> io::Result<()> {
-        let writing = self.writing.lock();
+    /// Returns once the key is on the disk, or could not be put there. Blocks.
+    pub(crate) fn flush(&self, line: &Line) -> Result<(), Refusal> {
+        let mut current = self.writing.lock();
         if line.done.get().is_none() {
             let lines = std::mem::take(&mut *self.waiting.lock());
-            let result = self.write(&lines).map_err(Arc::new);
-            for line in &lines {
-                // Nobody else sets it: a line is taken off the list once.
-                let _ = line.done.set(result.clone());
+            match self.write(&lines, &mut current) {
+                Ok(verdicts) => {
+                    for (line, verdict) in lines.iter().zip(verdicts) {
+                        line.set(match verdict {
+                            Verdict::Unknown | Verdict::Match => Ok(()),
+                            verdict => Err(Refusal::Judged(verdict)),
+                        });
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for line in &lines {
+                        line.set(Err(Refusal::Io(Arc::clone(&error))));
+                    }
+                }
             }
         }
-        drop(writing);
-        match line.done.get() {
-            Some(Err(error)) => Err(io::Error::new(error.kind(), Arc::clone(error))),
-            Some(Ok(())) => Ok(()),
-            None => Err(io::Error::other("the line was never queued here")),
+        drop(current);
+        line.done.get().cloned().unwrap_or_else(|| {
+            let error = io::Error::other("the line was never queued here");
+            Err(Refusal::Io(Arc::new(error)))
+        })
+    }
+
+    /// Judges keys by what the file holds, and appends those that it does not know as one write
+    /// under the file's lock. Waits for the disk.
+    fn write(&self, lines: &[Line], current: &mut Current) -> io::Result<Vec<Verdict>> {
+        let file = self.open_locked()?;
+        let metadata = file.metadata()?;
+        // Devices such as /dev/null hold nothing, cannot be synced, and need not be.
+        let is_file = metadata.is_file();
+        let mut verdicts = vec![Verdict::Unknown; lines.len()];
+        if is_file {
+            let known = current.read(&file, &self.path)?;
+            let check = |line: &Line| known.check_lookup(&line.host, line.key.blob());
+            verdicts = lines.iter().map(check).collect();
+        }
+        let mut text = Vec::new();
+        let mut put = HashSet::new();
+        for (line, _) in lines
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, v)| **v == Verdict::Unknown)
+        {
+            // A host whose first try failed may wait here twice.
+            if put.insert((&line.host, &line.key)) {
+                text.extend_from_slice(self.text(line)?.as_bytes());
+            }
+        }
+        if !text.is_empty() {
+            if is_file && !ends_with_line_break(&file, metadata.len())? {
+                text.insert(0, b'\n');
+            }
+            // A second write could land behind a foreign one; a line cut short is ended by the
+            // next append and read by nobody, because its key is cut.
+            let written = (&file).write(&text)?;
+            if written < text.len() {
+                return Err(io::Error::new(
+                    io::ErrorKind::WriteZero,
+                    "the file took a part only",
+                ));
+            }
+        }
+        if is_file {
+            file.sync_all()?;
+            current.appended(&text, &file, &self.path)?;
+        }
+        Ok(verdicts)
+    }
+
+    fn text(&self, line: &Line) -> io::Result<String> {
+        debug_assert!(
+            !line.host.contains(['\n', '\0', ' ']),
+            "one line is one record"
+        );
+        let fields = line.key.to_fields();
+        if self.hides_names {
+            Ok(format!("{} {fields}\n", hidden(&line.host)?))
+        } else {
+            Ok(format!("{} {fields}\n", line.host))
         }
     }
 
-    /// Appends lines as one write under the file's lock, and waits for the disk.
-    fn write(&self, lines: &[Line]) -> io::Result<()> {
-        let file = self.open()?;
-        lock(&file)?;
-        let metadata = file.metadata()?;
-        let mut text = Vec::new();
-        if metadata.is_file() && !ends_with_line_break(&file, metadata.len())? {
-            text.push(b'\n');
+    /// Opens the file, takes its lock, and makes sure that it is still the file of that name:
+    /// others replace it by renaming (`ssh-keygen -R`).
+    fn open_locked(&self) -> io::Result<File> {
+        for _ in 0..OPEN_TRIES {
+            let file = self.open()?;
+            lock(&file)?;
+            let [ours, named] = [
+                file.metadata()?,
+                match std::fs::metadata(&self.path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    result => result?,
+                },
+            ];
+            if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) {
+                return Ok(file);
+            }
         }
-        for line in lines {
-            text.extend_from_slice(line.text.as_bytes());
-            text.push(b'\n');
-        }
-        // A second write could land behind a foreign one; a line cut short is ended by the next
-        // append and read by nobody, because its key is cut.
-        let written = (&file).write(&text)?;
-        if written < text.len() {
-            return Err(io::Error::new(
-                io::ErrorKind::WriteZero,
-                "the file took a part only",
-            ));
-        }
-        // Devices such as /dev/null cannot be synced, and need not be.
-        if metadata.is_file() {
-            file.sync_all()
-        } else {
-            Ok(())
-        }
+        Err(io::Error::other("the file is replaced all the time"))
     }
 
     fn open(&self) -> io::Result<File> {
@@ -127,6 +214,11 @@ impl Store {
 }
 
 impl Line {
+    fn set(&self, result: Result<(), Refusal>) {
+        // Nobody else sets it: a line is taken off the list once.
+        let _ = self.done.set(result);
+    }
+
     /// Returns whether the line was tried and is not on the disk.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self.done.get(), Some(Err(_)))
@@ -169,53 +261,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// A lock is polled, because waiting in the kernel for it has no time limit.
 const LOCK_POLL: Duration = Duration::from_millis(5);
 
+/// How often a file that is replaced under us is opened again.
+const OPEN_TRIES: usize = 100;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    #[test]
-    fn makes_directory_and_file_private() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("a/b/known_hosts");
-        let store = Store::new(path.clone());
-        store.flush(&store.queue("x")).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "x\n");
-        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(path.parent().unwrap()), 0o700);
-    }
-
-    #[test]
-    fn ends_a_line_that_another_program_left_open() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("known_hosts");
-        std::fs::write(&path, "open").unwrap();
-        let store = Store::new(path.clone());
-        store.flush(&store.queue("x")).unwrap();
-        store.flush(&store.queue("y")).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "open\nx\ny\n");
-    }
-
-    #[test]
-    fn one_flush_writes_all_that_wait() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("known_hosts");
-        let store = Store::new(path.clone());
-        let lines = ["x", "y"].map(|text| store.queue(text));
-        store.flush(&lines[1]).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "x\ny\n");
-        std::fs::remove_file(&path).unwrap();
-        store.flush(&lines[0]).unwrap();
-        assert!(!path.exists(), "a line is written once");
-    }
-
-    #[test]
-    fn appends_to_a_device_and_fails_on_a_directory() {
-        let store = Store::new("/dev/null".into());
-        store.flush(&store.queue("x")).unwrap();
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::new(root.path().into());
-        store.flush(&store.queue("x")).unwrap_err();
-    }
-}
+mod tests;

@@ -6,6 +6,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use openssl::error::ErrorStack;
+use openssl::rand::rand_bytes;
 use sha1::compress;
 
 type Block = [u8; BLOCK_BYTES];
@@ -29,6 +31,14 @@ impl HashedName {
         let decode = |text: &[u8]| <[u8; 20]>::try_from(STANDARD.decode(text).ok()?).ok();
         let salt = decode(&field[..divider])?;
         let hash = decode(&field[divider + 1..])?;
+        let mut words = [0; 5];
+        for (word, bytes) in words.iter_mut().zip(hash.as_chunks().0) {
+            *word = u32::from_be_bytes(*bytes);
+        }
+        Some(Self::keyed(&salt, words))
+    }
+
+    fn keyed(salt: &[u8; HASH_BYTES], hash: State) -> Self {
         let keyed = |pad: u8| {
             let mut block = [pad; BLOCK_BYTES];
             block
@@ -37,28 +47,49 @@ impl HashedName {
                 .for_each(|(byte, salt)| *byte ^= salt);
             digest(INITIAL, [block])
         };
-        let mut words = [0; 5];
-        for (word, bytes) in words.iter_mut().zip(hash.as_chunks().0) {
-            *word = u32::from_be_bytes(*bytes);
-        }
-        Some(Self {
+        Self {
             inner: keyed(0x36),
             outer: keyed(0x5c),
-            hash: words,
-        })
+            hash,
+        }
     }
 
     /// Returns whether this is the hash of the name. Not in constant time: the names are no
     /// secret from whoever can measure this process.
     pub(super) fn matches(&self, lookup: &Lookup) -> bool {
+        self.of(lookup) == self.hash
+    }
+
+    /// Returns a name's hash under this salt.
+    fn of(&self, lookup: &Lookup) -> State {
         let inner = digest(self.inner, lookup.blocks.iter().copied());
         let mut block = [0; BLOCK_BYTES];
         for (bytes, word) in block.as_chunks_mut().0.iter_mut().zip(inner) {
             *bytes = word.to_be_bytes();
         }
         pad(&mut block, HASH_BYTES, BLOCK_BYTES + HASH_BYTES);
-        digest(self.outer, [block]) == self.hash
+        digest(self.outer, [block])
     }
+}
+
+/// Hides a name, given as looked up, under a salt of its own: the names field that ssh writes.
+pub(super) fn hidden(name: &str) -> Result<String, ErrorStack> {
+    let mut salt = [0; HASH_BYTES];
+    rand_bytes(&mut salt)?;
+    let lookup = Lookup::new(name);
+    let mut bytes = [0; HASH_BYTES];
+    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(hash(&salt, &lookup)) {
+        *bytes = word.to_be_bytes();
+    }
+    Ok(format!(
+        "|1|{}|{}",
+        STANDARD.encode(salt),
+        STANDARD.encode(bytes)
+    ))
+}
+
+fn hash(salt: &[u8; HASH_BYTES], lookup: &Lookup) -> State {
+    HashedName::keyed(salt, [0; 5]).of(lookup)
 }
 
 impl std::fmt::Debug for HashedName {
@@ -140,6 +171,15 @@ mod tests {
                 "{length} bytes and one"
             );
         }
+    }
+
+    #[test]
+    fn a_hidden_name_is_found_by_itself_and_hidden_otherwise_each_time() {
+        let [one, other] = [(); 2].map(|()| hidden("[web1]:2222").unwrap());
+        assert_ne!(one, other);
+        let hashed = HashedName::parse(one.as_bytes()).unwrap();
+        assert!(hashed.matches(&Lookup::new("[web1]:2222")));
+        assert!(!hashed.matches(&Lookup::new("web1")));
     }
 
     #[test]

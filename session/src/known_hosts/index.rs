@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::hash::{HashedName, Lookup};
-use super::parse::Entry;
+use super::parse::{Entry, Marker};
 use super::pattern::Names;
 
 /// The ways to the entries, which are meant by their place in the list.
@@ -20,6 +20,8 @@ pub(super) struct Index {
     by_name: HashMap<Box<[u8]>, Vec<usize>>,
     /// Entries whose patterns must be tried one by one.
     patterns: Vec<usize>,
+    /// Entries of certificate authorities, whatever their names: there are few.
+    authorities: Vec<usize>,
     /// Hashes that must be tried one by one, with their entries; side by side, because all of
     /// them are read for one lookup.
     hashed: Vec<(HashedName, usize)>,
@@ -33,6 +35,9 @@ impl Index {
         if !matches!(entry.names, Names::Plain(_)) {
             let with_key = self.by_key.entry(entry.key.blob().into()).or_default();
             with_key.push(at);
+        }
+        if entry.marker == Marker::CertAuthority {
+            self.authorities.push(at);
         }
         match &entry.names {
             Names::Plain(names) => {
@@ -62,6 +67,11 @@ impl Index {
         let plain = self.by_name.get(lookup.as_bytes()).into_iter().flatten();
         let others = self.by_key.get(blob).into_iter().flatten();
         plain.chain(others).copied()
+    }
+
+    /// Returns the entries of certificate authorities, in order.
+    pub(super) fn authorities(&self) -> &[usize] {
+        &self.authorities
     }
 
     /// Returns the entries whose names match, in order; `lookup` is lowercase.

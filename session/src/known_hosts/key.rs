@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ssh_key::PublicKey;
 
+use crate::certificate::Certificate;
+
 /// A plain host key (no certificate) in its wire form (RFC 4253 §6.6).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -28,6 +30,15 @@ impl Key {
             blob: blob.into(),
             algorithm,
         })
+    }
+
+    /// Takes a plain key, or the key out of a certificate, whose signature is not checked.
+    pub(crate) fn certified_or_plain(blob: &[u8]) -> Option<Self> {
+        let certificate = Certificate::parse(blob).ok();
+        certificate.map_or_else(
+            || Self::from_blob(blob),
+            |certificate| Some(certificate.key),
+        )
     }
 
     /// Reads the two key fields of a known_hosts line, which must agree with each other.

@@ -5,10 +5,11 @@ use super::*;
 
 #[test]
 fn names_are_looked_up_lowercase_and_with_a_port_off_22() {
-    assert_eq!(lookup_name("Web1", 22), "web1");
-    assert_eq!(lookup_name("Web1", 2222), "[web1]:2222");
-    assert_eq!(lookup_name("::1", 22), "::1");
-    assert_eq!(lookup_name("FE80::1", 23), "[fe80::1]:23");
+    let name = |name, port| LookupName::new(name, port).as_str().to_owned();
+    assert_eq!(name("Web1", 22), "web1");
+    assert_eq!(name("Web1", 2222), "[web1]:2222");
+    assert_eq!(name("::1", 22), "::1");
+    assert_eq!(name("FE80::1", 23), "[fe80::1]:23");
 }
 
 /// The key and its fingerprint as `ssh-keygen -l` prints it.

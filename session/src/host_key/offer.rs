@@ -1,0 +1,84 @@
+//! Which host key algorithms are offered to a host, and in which order (law S10).
+
+use super::HostKeys;
+use crate::algorithms::HOST_KEYS;
+use crate::known_hosts::LookupName;
+
+impl HostKeys {
+    /// Returns the host key algorithms to offer to a host, as the text of a name list.
+    ///
+    /// Of the default list (`given` is `None`), those come first that the known keys and CAs of
+    /// the host can answer, so that a host shows the key that is known. A list of the user's
+    /// (`HostKeyAlgorithms`) is kept in its order. In both, certificates are left out where no
+    /// `@cert-authority` line names the host, unless nothing else is in the user's list.
+    ///
+    /// May take milliseconds of CPU time where
+    /// [`KnownHosts::has_hashed`](crate::known_hosts::KnownHosts::has_hashed) says so.
+    pub fn algorithms_to_offer(&self, name: &LookupName, given: Option<&str>) -> String {
+        match given {
+            None => self.offer(name, HOST_KEYS, true),
+            Some(given) => self.offer(name, given, false),
+        }
+    }
+
+    /// As [`HostKeys::algorithms_to_offer`], of any list; `known_first` says whether it is to be
+    /// ordered by what is known.
+    pub(crate) fn offer(&self, name: &LookupName, list: &str, known_first: bool) -> String {
+        let all: Vec<&str> = list
+            .split(',')
+            .map(str::trim)
+            .filter(|n| !n.is_empty())
+            .collect();
+        let kept = if known_first {
+            self.order(name, &all).join(",")
+        } else {
+            let has_authority = self.known.has_authority(name);
+            let kept = all
+                .into_iter()
+                .filter(|name| has_authority || !is_certificate(name));
+            kept.collect::<Vec<_>>().join(",")
+        };
+        if kept.is_empty() {
+            list.to_owned()
+        } else {
+            kept
+        }
+    }
+
+    /// Orders host key algorithms for a host's key exchange: those of the keys known for it
+    /// first, otherwise as given.
+    ///
+    /// Certificate algorithms come first of all if an `@cert-authority` line names the host, and
+    /// are left out otherwise.
+    pub fn algorithm_order(&self, name: &str, port: u16, all: &[&str]) -> Vec<String> {
+        self.order(&LookupName::new(name, port), all)
+    }
+
+    fn order(&self, name: &LookupName, all: &[&str]) -> Vec<String> {
+        let mut known = self.known.algorithms_known_for(name);
+        if let Some(accepted) = self.accepted.lock().get(name) {
+            known.push(accepted.key.algorithm());
+        }
+        let has_authority = self.known.has_authority(name);
+        let offered = all
+            .iter()
+            .copied()
+            .filter(|a| has_authority || !is_certificate(a));
+        let (first, rest): (Vec<&str>, Vec<&str>) = offered
+            .partition(|algorithm| is_certificate(algorithm) || is_answered(algorithm, &known));
+        first.into_iter().chain(rest).map(str::to_owned).collect()
+    }
+}
+
+fn is_certificate(algorithm: &str) -> bool {
+    algorithm.contains("-cert-v")
+}
+
+/// Returns whether a key of one of these types signs by an algorithm; an RSA key signs by three
+/// (RFC 8332).
+fn is_answered(algorithm: &str, known: &[&str]) -> bool {
+    match algorithm {
+        "rsa-sha2-512" | "rsa-sha2-256" => known.contains(&"ssh-rsa"),
+        other => known.contains(&other),
+    }
+}
