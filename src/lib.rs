@@ -60,6 +60,7 @@ pub use sshoal_session::{
     IdentityError, Kind, Libssh2Error, Output, OutputStream, Phase, Secret, Session, Timings,
     known_hosts, parse_hosts_file, versions,
 };
+pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
 

@@ -1,24 +1,30 @@
 //! The calls into libssh2: all of the crate's unsafe code.
 //!
 //! [`Library`] owns one libssh2 session. Invariants, cited by the `SAFETY` comments:
-//! - **F1**: `pointer` is the live session that `session` (of the `ssh2` crate) owns; it is freed
-//!   only when `Library` is dropped.
+//! - **F1**: `pointer` is the live session that `session` owns; it is freed only when `Library` is
+//!   dropped.
 //! - **F2**: every call is made through `&mut Library`, so there is one at a time per session (law
-//!   S4); the `ssh2` crate's own lock is therefore never contended, and not needed for raw calls.
+//!   S4).
 //! - **F3**: a channel pointer is in `channels` from its opening to its freeing, and nowhere else.
 //! - **F4**: callbacks run only within a call made by [`Library::enter`], which sets the thread's
 //!   context to this session's; outside it (in a drop) they find none and fail at once (law S7).
 //! - **F5**: slices given to a call live until it returns; libssh2 keeps none of them, and after
 //!   "would block" the same bytes are given again (law S6).
+//! - **F7**: the session's "abstract" points to its [`memory::Memory`], which lives longer than the
+//!   session; all blocks that libssh2 frees were made by `memory::allocate`; a reference to the
+//!   memory lives neither over a call into libssh2 nor, in a callback, over another's.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::sync::Arc;
 
 use libssh2_sys as sys;
 
-use self::callback::{Context, receive, send, set_context};
+use self::callback::{Context, farewell, receive, send, set_context};
 pub(crate) use self::channel::ChannelId;
 pub use self::channel::OutputStream;
+pub(crate) use self::conversation::Conversation;
+pub(crate) use self::memory::{Farewell, Refusal};
+use self::raw::Raw;
 pub(crate) use self::sftp::FileId;
 use self::table::Table;
 use crate::error::Libssh2Error;
@@ -27,6 +33,9 @@ use crate::wire::Wire;
 mod auth;
 mod callback;
 mod channel;
+mod conversation;
+mod memory;
+mod raw;
 mod sftp;
 mod table;
 
@@ -41,6 +50,7 @@ impl Code {
 pub(crate) type Called<T> = Result<T, Code>;
 
 type Callback = unsafe extern "C" fn();
+const CALLBACK_DISCONNECT: c_int = 2;
 const CALLBACK_SEND: c_int = 5;
 const CALLBACK_RECV: c_int = 6;
 
@@ -55,18 +65,9 @@ unsafe extern "C" {
     fn libssh2_version(required: c_int) -> *const c_char;
 }
 
-/// A number that libssh2 takes for a descriptor and that never is one (law S2).
-struct NoDescriptor;
-
-impl std::os::fd::AsRawFd for NoDescriptor {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        i32::MAX
-    }
-}
-
 /// One libssh2 session on a [`Wire`].
 pub(crate) struct Library {
-    session: ssh2::Session,
+    session: Raw,
     pointer: *mut sys::LIBSSH2_SESSION,
     wire: Arc<Wire>,
     channels: Table<channel::Open>,
@@ -87,18 +88,18 @@ impl std::fmt::Debug for Library {
 impl Library {
     /// Makes a libssh2 session whose transport is `wire`.
     pub(crate) fn new(wire: Arc<Wire>) -> Result<Self, Libssh2Error> {
-        let mut session = ssh2::Session::new()
-            .map_err(|error| Libssh2Error::new(sys::LIBSSH2_ERROR_ALLOC, error.message()))?;
-        session.set_blocking(false);
-        session.set_tcp_stream(NoDescriptor);
-        let pointer: *mut sys::LIBSSH2_SESSION = {
-            let mut guard = session.raw();
-            &raw mut *guard
-        };
+        let session = Raw::new().ok_or_else(|| {
+            Libssh2Error::new(sys::LIBSSH2_ERROR_ALLOC, "no memory for a session")
+        })?;
+        let pointer = session.pointer();
         // SAFETY: libssh2 casts it back to the type it has (libssh2.h, LIBSSH2_RECV_FUNC).
         let receive = unsafe { std::mem::transmute::<*const (), Callback>(receive as *const ()) };
         // SAFETY: as above (LIBSSH2_SEND_FUNC).
         let send = unsafe { std::mem::transmute::<*const (), Callback>(send as *const ()) };
+        // SAFETY: as above (LIBSSH2_DISCONNECT_FUNC).
+        let farewell = unsafe { std::mem::transmute::<*const (), Callback>(farewell as *const ()) };
+        // SAFETY: F1.
+        unsafe { libssh2_session_callback_set2(pointer, CALLBACK_DISCONNECT, farewell) };
         // SAFETY: F1.
         unsafe { libssh2_session_callback_set2(pointer, CALLBACK_RECV, receive) };
         // SAFETY: F1.
@@ -125,31 +126,17 @@ impl Library {
         result
     }
 
-    /// Runs a call of the `ssh2` crate on this session.
-    pub(crate) fn with_ssh2<T>(
-        &mut self,
-        call: impl FnOnce(&ssh2::Session) -> Result<T, ssh2::Error>,
-    ) -> Called<T> {
-        self.enter(|library| call(&library.session))
-            .map_err(|error| match error.code() {
-                ssh2::ErrorCode::Session(code) => Code(code),
-                ssh2::ErrorCode::SFTP(_) => Code(sys::LIBSSH2_ERROR_SFTP_PROTOCOL),
-            })
-    }
-
     /// Returns libssh2's last error, with its text.
     pub(crate) fn error(&self, code: Code) -> Libssh2Error {
-        let last = ssh2::Error::last_session_error(&self.session);
-        let message = last.filter(|last| last.code() == ssh2::ErrorCode::Session(code.0));
-        Libssh2Error::new(
-            code.0,
-            message.as_ref().map_or("no message", |last| last.message()),
-        )
+        match self.session.last_error() {
+            (last, text) if last == code => Libssh2Error::new(code.0, text),
+            _ => Libssh2Error::new(code.0, "no message"),
+        }
     }
 
     /// Sets which algorithms are offered for a method, best first; unknown ones are left out.
     pub(crate) fn prefer(&mut self, method: ssh2::MethodType, names: &str) -> Called<()> {
-        self.with_ssh2(|session| session.method_pref(method, names))
+        self.enter(|library| library.session.method_pref(method, names))
     }
 
     /// Returns the negotiated algorithm.
@@ -158,13 +145,17 @@ impl Library {
     }
 
     pub(crate) fn handshake(&mut self) -> Called<()> {
-        let mut session = self.session.clone();
-        self.with_ssh2(|_| session.handshake())
+        self.enter(|library| library.session.handshake())
     }
 
     /// Returns the host key's blob.
     pub(crate) fn host_key(&self) -> Option<Vec<u8>> {
-        self.session.host_key().map(|(blob, _)| blob.to_vec())
+        self.session.host_key().map(<[u8]>::to_vec)
+    }
+
+    /// Returns the host's SSH_MSG_DISCONNECT, if one came.
+    pub(crate) fn farewell(&mut self) -> Option<Farewell> {
+        self.session.memory().farewell().cloned()
     }
 
     /// Asks the host for a sign of life; its reply counts as bytes received.
@@ -180,7 +171,7 @@ impl Library {
 
     /// Tells the host that we leave (RFC 4253 §11.1).
     pub(crate) fn disconnect(&mut self) -> Called<()> {
-        self.with_ssh2(|session| session.disconnect(None, "bye", None))
+        self.enter(|library| library.session.disconnect(c"bye"))
     }
 }
 

@@ -34,7 +34,7 @@ mod sign;
 mod timings;
 mod wire;
 
-pub use auth::AuthError;
+pub use auth::{Answers, AuthError, Challenge, Method, Prompt};
 pub use command::{Child, Command, Output};
 pub use config::{AgentKeys, Config, ConfigBuilder, ConfigError};
 pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
@@ -42,7 +42,7 @@ pub use exit::Exit;
 pub use ffi::OutputStream;
 pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, UserCertificate};
 pub use secret::Secret;
 pub use session::Session;
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
