@@ -63,6 +63,7 @@ pub use sshoal_session::{
     RemoteListener, Secret, Session, TcpKeepalive, Timings, Tunnel, forward_local, forward_remote,
     known_hosts, parse_hosts_file, versions,
 };
+pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, host_key};
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;

@@ -1,260 +1,377 @@
 //! Authentication (RFC 4252): which methods are tried, in which order, and what their end means.
+//!
+//! A method is tried only where the server lists it, and nothing that it refused is tried again. A
+//! request that was right and not enough ("partial success") goes on with what the server then
+//! lists. Keys come from `keys`, answers from `keyboard`.
 
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sshoal_reactor::{Scope, offload};
+use zeroize::Zeroizing;
 
-use crate::agent::Agent;
-use crate::config::{AgentKeys, Config};
+pub(crate) use self::keyboard::Answerer;
+pub use self::keyboard::{Answers, Challenge, Prompt};
+use self::keys::{Candidate, Keys, Signer};
+pub use self::method::Method;
+use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
-use crate::error::{Error, Kind, Libssh2Error, Phase};
-use crate::ffi::c_string;
+use crate::error::{Error, Libssh2Error, Phase};
+use crate::ffi::{Refusal, c_string};
+use crate::host::Host;
 use crate::host_key::VerifiedHost;
 use crate::identity::Identity;
-use crate::secret::Secret;
 use crate::session::internal;
 use crate::sign::Signing;
 
-/// Why the user was not let in.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuthError {
-    /// The server refused every method that was tried.
-    #[error("Permission denied ({methods}).")]
-    Denied {
-        /// The methods the server says can continue, as it lists them (RFC 4252 §5.1).
-        methods: String,
-    },
-    /// The exchange itself failed.
-    #[error("authentication failed")]
-    Failed {
-        /// What libssh2 said.
-        source: Libssh2Error,
-    },
-    /// An identity could not sign.
-    #[error("identity {identity} could not sign")]
-    Sign {
-        /// The identity's file or comment.
-        identity: String,
-        /// Why.
-        source: crate::IdentityError,
-    },
-    /// The agent could not be asked.
-    #[error("the authentication agent at {path}")]
-    Agent {
-        /// Its socket.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
+mod error;
+mod keyboard;
+mod keys;
+mod method;
 
-impl AuthError {
-    /// Returns what went wrong, in one word.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Denied { .. } => Kind::Denied,
-            Self::Failed { .. } => Kind::Protocol,
-            Self::Sign { .. } | Self::Agent { .. } => Kind::Io,
-        }
-    }
-}
+pub use self::error::AuthError;
 
-/// Authenticates the user: the identities in their order, the agent's keys, the password.
+/// Authenticates the user of this name.
 ///
 /// Takes the proof that the host was verified, so that nothing secret leaves without it (S10).
 pub(crate) fn authenticate(
     engine: &Arc<Engine>,
-    user: &str,
+    (user, host): (&str, &Host),
     config: &Config,
     _verified: &VerifiedHost,
     scope: &Scope,
 ) -> Result<(), Error> {
-    let user = c_string(user.as_bytes())?;
-    for identity in &config.identities {
-        let signer = Signer::Identity(identity.clone());
-        if public_key(engine, &user, identity.public_blob(), &signer, scope)? {
-            return Ok(());
-        }
-    }
-    if let Some(agent) = &config.agent
-        && by_agent(engine, &user, agent, config, scope)?
-    {
-        return Ok(());
-    }
-    if let Some(password) = &config.password
-        && by_password(engine, &user, password, scope)?
-    {
-        return Ok(());
-    }
-    // What can continue is only told in answer to a request (RFC 4252 §5.1).
-    let methods = engine.request(Phase::Auth, scope, |library| library.auth_methods(&user));
-    match methods {
-        Ok(None) => Ok(()),
-        Ok(Some(methods)) => Err(AuthError::Denied {
-            methods: printable(&methods),
-        }
-        .into()),
-        Err(Error::Disconnected { .. } | Error::Auth(_)) => Err(AuthError::Denied {
-            methods: "unknown".into(),
-        }
-        .into()),
-        Err(error) => Err(error),
-    }
+    let mut attempts = Attempts {
+        engine,
+        user: c_string(user.as_bytes())?,
+        host,
+        config,
+        scope,
+        keys: Keys::new(config),
+        listed: None,
+        refused: false,
+        answered: false,
+        password_used: Arc::default(),
+    };
+    engine.with(|library| library.watch_memory(true))?;
+    let result = attempts.run();
+    // A session that is closed by now has nothing left to watch.
+    let _ = engine.with(|library| library.watch_memory(false));
+    result
 }
 
-/// Who makes a signature.
-enum Signer {
-    Identity(Arc<Identity>),
-    Agent(Arc<Agent>),
+/// One user's authentication at one host.
+struct Attempts<'a> {
+    engine: &'a Arc<Engine>,
+    user: CString,
+    host: &'a Host,
+    config: &'a Config,
+    scope: &'a Scope,
+    keys: Keys<'a>,
+    /// What the server says can continue; `None` before its first refusal.
+    listed: Option<String>,
+    /// Whether the server refused anything.
+    refused: bool,
+    /// Whether keyboard-interactive was refused since the last partial success.
+    answered: bool,
+    /// The password is given away once, by whichever method.
+    password_used: Arc<AtomicBool>,
 }
 
-fn by_agent(
-    engine: &Arc<Engine>,
-    user: &CStr,
-    agent: &Arc<Agent>,
-    config: &Config,
-    scope: &Scope,
-) -> Result<bool, Error> {
-    let keys = agent
-        .identities(scope)
-        .map_err(|source| agent_error(agent, source, scope))?;
-    for key in keys.iter() {
-        let same = |identity: &Arc<Identity>| identity.public_blob() == key.blob();
-        let is_identity = config.identities.iter().any(same);
-        // Identities were tried by their files; the agent's other keys only where wanted.
-        if is_identity || config.agent_keys == AgentKeys::IdentitiesOnly {
-            continue;
+/// What is done next.
+enum Step {
+    /// Ask what can continue.
+    Ask,
+    Key(Candidate),
+    Keyboard,
+    Password,
+}
+
+/// What came of a request.
+enum Verdict {
+    Accepted,
+    Refused(Refusal),
+    /// It was given up on this side, without harm to the session.
+    Declined,
+}
+
+impl Attempts<'_> {
+    fn run(&mut self) -> Result<(), Error> {
+        while let Some(step) = self.next()? {
+            let is_keyboard = matches!(step, Step::Keyboard);
+            match self.take(step)? {
+                Verdict::Accepted => return Ok(()),
+                Verdict::Declined => {}
+                Verdict::Refused(refusal) => {
+                    if refusal.partial {
+                        tracing::debug!(host = %self.host, next = refusal.methods, "partial success");
+                        self.answered = false;
+                    } else {
+                        self.refused = true;
+                        self.answered |= is_keyboard;
+                    }
+                    self.listed = Some(refusal.methods);
+                }
+            }
         }
-        if public_key(
-            engine,
-            user,
-            key.blob(),
-            &Signer::Agent(agent.clone()),
-            scope,
-        )? {
-            return Ok(true);
+        // What failed on this side tells more, where the server had nothing to refuse.
+        match self.keys.take_failure() {
+            Some(failure) if !self.refused => Err(failure.into()),
+            _ => Err(self.denied()),
         }
     }
-    Ok(false)
-}
 
-/// Tries one public key; `false` if the server does not take it.
-fn public_key(
-    engine: &Arc<Engine>,
-    user: &CStr,
-    blob: &[u8],
-    signer: &Signer,
-    scope: &Scope,
-) -> Result<bool, Error> {
-    let _turn = engine.reply_turn(Phase::Auth, scope)?;
-    let mut signing = Signing::default();
-    loop {
-        let attempt = engine.attempt(true, &mut |library| {
-            library.auth_public_key(user, blob, &mut signing)
-        });
-        let stopped = |stop| {
-            engine.give_up();
-            stopped(stop, Phase::Auth, scope)
+    /// Chooses what is done next: the first method that is listed and has something left.
+    fn next(&mut self) -> Result<Option<Step>, Error> {
+        for method in &self.config.methods {
+            let listed = self.listed.as_ref().map(|listed| {
+                let mut names = listed.split(',');
+                names.any(|name| name == method.as_str())
+            });
+            if listed == Some(false) {
+                continue;
+            }
+            let step = match method {
+                // The first key asks as well as the method `none`, and saves a round trip.
+                Method::PublicKey => match self.keys.next(self.scope)? {
+                    Some(candidate) => return Ok(Some(Step::Key(candidate))),
+                    None => continue,
+                },
+                Method::KeyboardInteractive if self.can_answer() => Step::Keyboard,
+                Method::Password if self.has_password() => Step::Password,
+                _ => continue,
+            };
+            return Ok(Some(if listed.is_none() { Step::Ask } else { step }));
+        }
+        // What can continue is only told in answer to a request (RFC 4252 §5.1).
+        let unknown = self.listed.is_none() && !self.keys.has_failed();
+        Ok(unknown.then_some(Step::Ask))
+    }
+
+    fn has_password(&self) -> bool {
+        self.config.password.is_some() && !self.password_used.load(Ordering::Relaxed)
+    }
+
+    fn can_answer(&self) -> bool {
+        !self.answered && (self.config.answers.is_some() || self.has_password())
+    }
+
+    fn take(&mut self, step: Step) -> Result<Verdict, Error> {
+        match step {
+            Step::Ask => self.ask(),
+            Step::Key(candidate) => self.public_key(&candidate),
+            Step::Keyboard => self.keyboard(),
+            Step::Password => self.password(),
+        }
+    }
+
+    /// Asks by the method `none`, which servers do not count as a failure if it comes first.
+    fn ask(&mut self) -> Result<Verdict, Error> {
+        let (engine, user) = (self.engine, &self.user);
+        let _turn = engine.reply_turn(Phase::Auth, self.scope)?;
+        match engine.request(Phase::Auth, self.scope, |library| {
+            library.auth_methods(user)
+        }) {
+            Ok(None) => Ok(Verdict::Accepted),
+            Ok(Some(methods)) => {
+                self.listed = Some(methods);
+                Ok(Verdict::Declined)
+            }
+            Err(Error::Auth(AuthError::Failed { source })) => self.judge(source),
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    fn password(&mut self) -> Result<Verdict, Error> {
+        let (engine, user) = (self.engine, &self.user);
+        let Some(password) = &self.config.password else {
+            return Ok(Verdict::Declined);
         };
-        match attempt {
-            Attempt::Done(()) => return Ok(true),
-            Attempt::Failed(error) => return denied(engine, error),
-            attempt => {
-                if let Some(data) = signing.take_wanted() {
-                    drop(attempt);
-                    let signature = sign(signer, blob, data, scope);
-                    signing.set(Some(signature.inspect_err(|_| engine.give_up())?));
-                } else if let Attempt::Wait(ticket) = attempt {
-                    ticket.wait(scope).map_err(stopped)?;
-                } else {
-                    scope.check().map_err(stopped)?;
-                    sshoal_reactor::yield_now();
+        self.password_used.store(true, Ordering::Relaxed);
+        let _turn = engine.reply_turn(Phase::Auth, self.scope)?;
+        let sent = engine.request(Phase::Auth, self.scope, |library| {
+            library.auth_password(user, password.expose())
+        });
+        match sent {
+            Ok(()) => Ok(Verdict::Accepted),
+            Err(Error::Auth(AuthError::Failed { source })) => {
+                if source.code() == libssh2_sys::LIBSSH2_ERROR_PASSWORD_EXPIRED {
+                    return Err(AuthError::PasswordExpired.into());
+                }
+                self.judge(source)
+            }
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    fn keyboard(&mut self) -> Result<Verdict, Error> {
+        let ended = keyboard::converse(
+            self.engine,
+            (&self.user, self.host),
+            self.config,
+            &self.password_used,
+            self.scope,
+        )?;
+        match ended {
+            keyboard::Ended::Accepted => Ok(Verdict::Accepted),
+            keyboard::Ended::Declined => {
+                self.answered = true;
+                Ok(Verdict::Declined)
+            }
+            keyboard::Ended::Failed(error) => self.judge(error),
+        }
+    }
+
+    /// Tries one public key.
+    fn public_key(&mut self, candidate: &Candidate) -> Result<Verdict, Error> {
+        let (engine, scope) = (self.engine, self.scope);
+        let _turn = engine.reply_turn(Phase::Auth, scope)?;
+        if let Some(algorithms) = &candidate.rsa_algorithms {
+            // That libssh2 takes a list of names was seen by every test; the names are ours.
+            let _ =
+                engine.with(|library| library.prefer(ssh2::MethodType::SignAlgo, algorithms))?;
+        }
+        let mut signing = Signing::default();
+        let mut declined = false;
+        loop {
+            let (user, blob) = (&self.user, &candidate.blob);
+            let attempt = engine.attempt(true, &mut |library| {
+                library.auth_public_key(user, blob, &mut signing)
+            });
+            let stopped = |stop| {
+                engine.give_up();
+                stopped(stop, Phase::Auth, scope)
+            };
+            match attempt {
+                Attempt::Done(()) => return Ok(Verdict::Accepted),
+                Attempt::Failed(_) if declined => return Ok(Verdict::Declined),
+                Attempt::Failed(error) => return self.judge(error),
+                attempt => {
+                    if let Some(data) = signing.take_wanted() {
+                        drop(attempt);
+                        let signature = self.sign(candidate, data)?;
+                        declined = signature.is_none();
+                        signing.set(signature);
+                    } else if let Attempt::Wait(ticket) = attempt {
+                        ticket.wait(scope).map_err(stopped)?;
+                    } else {
+                        scope.check().map_err(stopped)?;
+                        sshoal_reactor::yield_now();
+                    }
                 }
             }
         }
     }
-}
 
-/// Makes the signature that libssh2 asked for (law S9).
-fn sign(signer: &Signer, blob: &[u8], data: Vec<u8>, scope: &Scope) -> Result<Vec<u8>, Error> {
-    let algorithm = Identity::signature_algorithm(&data)
-        .map(str::to_owned)
-        .unwrap_or_default();
-    match signer {
-        Signer::Identity(identity) => {
-            let name = identity.name().to_owned();
-            let signature = if signs_at_once(&algorithm) {
-                identity.sign(&algorithm, &data)
-            } else {
-                let identity = identity.clone();
-                offload(move || identity.sign(&algorithm, &data)).map_err(internal(Phase::Auth))?
-            };
-            Ok(signature.map_err(|source| AuthError::Sign {
-                identity: name,
-                source,
-            })?)
+    /// Makes the signature that libssh2 asked for (law S9); `None` if whoever holds the key does
+    /// not, which is no reason to leave out the next one.
+    fn sign(
+        &mut self,
+        candidate: &Candidate,
+        data: Zeroizing<Vec<u8>>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let algorithm = Identity::signature_algorithm(&data).unwrap_or_default();
+        let failure = match &candidate.signer {
+            Signer::Identity(identity) => {
+                let made = if signs_at_once(algorithm) {
+                    identity.sign(algorithm, &data)
+                } else {
+                    let (identity, algorithm) = (identity.clone(), algorithm.to_owned());
+                    offload(move || identity.sign(&algorithm, &data))
+                        .map_err(internal(Phase::Auth))?
+                };
+                match made {
+                    Ok(signature) => return Ok(Some(signature.into())),
+                    Err(source) => AuthError::Sign {
+                        identity: identity.name().to_owned(),
+                        source,
+                    },
+                }
+            }
+            Signer::Agent { agent, blob } => match agent.sign(blob, algorithm, &data, self.scope) {
+                Ok(signature) => return Ok(Some(signature.into())),
+                Err(source) => {
+                    if let Err(stop) = self.scope.check() {
+                        self.engine.give_up();
+                        return Err(stopped(stop, Phase::Auth, self.scope));
+                    }
+                    AuthError::Agent {
+                        path: agent.path().display().to_string(),
+                        source,
+                    }
+                }
+            },
+        };
+        self.keys.note_failure(failure);
+        Ok(None)
+    }
+
+    /// Tells a server's "no" from a failure of the exchange, by whether its refusal came.
+    fn judge(&mut self, error: Libssh2Error) -> Result<Verdict, Error> {
+        let refusal = self.engine.with(|library| library.take_refusal());
+        match refusal {
+            Ok(Some(refusal)) => {
+                self.engine.wire().replied();
+                Ok(Verdict::Refused(refusal))
+            }
+            // No algorithm of this key is one that both sides take.
+            _ if error.code() == libssh2_sys::LIBSSH2_ERROR_METHOD_NONE => Ok(Verdict::Declined),
+            _ => {
+                let error = self.engine.error(Phase::Auth, error);
+                Err(self.lost(error))
+            }
         }
-        Signer::Agent(agent) => agent
-            .sign(blob, &algorithm, &data, scope)
-            .map_err(|source| agent_error(agent, source, scope)),
+    }
+
+    /// The error of a connection that ended. A server that has had enough of a user says so in its
+    /// farewell and does not refuse the last request: that is a refusal all the same.
+    fn lost(&self, error: Error) -> Error {
+        let over = matches!(
+            error,
+            Error::Disconnected { .. } | Error::Auth(AuthError::Failed { .. })
+        );
+        let farewell = self
+            .engine
+            .with(|library| library.farewell())
+            .ok()
+            .flatten();
+        match farewell.filter(|_| over) {
+            Some(farewell) if farewell.is_refusal() => self.denied(),
+            Some(farewell) => Error::Disconnected {
+                phase: Phase::Auth,
+                source: std::io::Error::new(
+                    std::io::ErrorKind::UnexpectedEof,
+                    format!("the host said: {}", printable(&farewell.text)),
+                ),
+            },
+            None => error,
+        }
+    }
+
+    fn denied(&self) -> Error {
+        let methods = self.listed.as_deref().unwrap_or("unknown");
+        AuthError::Denied {
+            methods: printable(methods),
+        }
+        .into()
     }
 }
 
 /// Whether a signature takes less CPU time (10 to 60 µs) than handing it to the offload pool and
 /// back costs the machine; an RSA signature takes 0.5 to 6 ms.
 fn signs_at_once(algorithm: &str) -> bool {
-    matches!(algorithm, "ssh-ed25519" | "ecdsa-sha2-nistp256")
+    let plain = crate::identity::certificate::plain_algorithm(algorithm);
+    matches!(
+        plain.as_deref().unwrap_or(algorithm),
+        "ssh-ed25519" | "ecdsa-sha2-nistp256"
+    )
 }
 
-fn by_password(
-    engine: &Arc<Engine>,
-    user: &CStr,
-    password: &Secret,
-    scope: &Scope,
-) -> Result<bool, Error> {
-    let _turn = engine.reply_turn(Phase::Auth, scope)?;
-    let sent = engine.request(Phase::Auth, scope, |library| {
-        library.auth_password(user, password.expose())
-    });
-    match sent {
-        Ok(()) => Ok(true),
-        Err(Error::Auth(AuthError::Failed { source })) => denied(engine, source),
-        Err(error) => Err(error),
-    }
-}
-
-/// Tells a server's "no" from a failure of the exchange.
-fn denied(engine: &Arc<Engine>, error: Libssh2Error) -> Result<bool, Error> {
-    let no = matches!(
-        error.code(),
-        libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
-            | libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED
-            | libssh2_sys::LIBSSH2_ERROR_PASSWORD_EXPIRED
-    );
-    if no && engine.wire().broken().is_none() {
-        return Ok(false);
-    }
-    Err(engine.error(Phase::Auth, error))
-}
-
-fn agent_error(agent: &Agent, source: std::io::Error, scope: &Scope) -> Error {
-    match scope.check() {
-        Err(stop) => stopped(stop, Phase::Auth, scope),
-        Ok(()) => AuthError::Agent {
-            path: agent.path().display().to_string(),
-            source,
-        }
-        .into(),
-    }
-}
-
-/// A server's list of methods, as it may stand in a report.
-fn printable(methods: &str) -> String {
-    methods
-        .chars()
-        .filter(char::is_ascii_graphic)
+/// A server's words, as they may stand in a report.
+fn printable(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
         .take(256)
         .collect()
 }

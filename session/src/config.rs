@@ -9,11 +9,12 @@ use std::time::Duration;
 use crate::address::{AddressFamily, Reach};
 use crate::agent::Agent;
 use crate::algorithms::{AlgorithmList, Lists, Offer};
+use crate::auth::{Answerer, Answers, Method};
 use crate::environment::Environment;
 use crate::error::ApiMisuse;
 use crate::host::Host;
 use crate::host_key::{HostKeyPolicy, HostKeys};
-use crate::identity::Identity;
+use crate::identity::{Identity, UserCertificate};
 use crate::jump::Jump;
 use crate::known_hosts::LookupName;
 use crate::proxy_command::ProxyCommand;
@@ -71,6 +72,10 @@ pub struct Config {
     pub(crate) agent: Option<Arc<Agent>>,
     pub(crate) agent_keys: AgentKeys,
     pub(crate) password: Option<Arc<Secret>>,
+    pub(crate) certificates: Vec<Arc<UserCertificate>>,
+    pub(crate) answers: Option<Answerer>,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) public_key_algorithms: Option<String>,
     pub(crate) host_keys: Arc<HostKeys>,
     pub(crate) host_key_alias: Option<String>,
     pub(crate) connect_timeout: Option<Duration>,
@@ -132,6 +137,15 @@ pub enum ConfigError {
     /// Signs of life are asked for more than once in a second.
     #[error("a keepalive interval of less than a second")]
     KeepaliveTooShort,
+    /// An authentication method that is not there, such as `gssapi-with-mic` or `hostbased`.
+    #[error("authentication method {method:?} is not supported")]
+    UnsupportedMethod {
+        /// The name that was asked for.
+        method: String,
+    },
+    /// No authentication method at all.
+    #[error("no authentication method is allowed")]
+    NoMethod,
     /// A password together with host keys that are not checked.
     #[error("a password must not go to hosts whose keys are not checked")]
     PasswordToAnyHost,
@@ -155,6 +169,10 @@ impl Config {
             agent: None,
             agent_keys: AgentKeys::All,
             password: None,
+            certificates: Vec::new(),
+            answers: None,
+            methods: Method::DEFAULT_ORDER.to_vec(),
+            public_key_algorithms: None,
             host_keys,
             host_key_alias: None,
             connect_timeout: Some(CONNECT_TIMEOUT),
@@ -238,9 +256,40 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets a password, tried once and last; default: none.
+    /// Sets a password, given away once and never again after a refusal; default: none. It is also
+    /// the answer to keyboard-interactive's one hidden prompt, where [`ConfigBuilder::answers`] sets
+    /// nobody to give it.
     pub fn password(mut self, password: Secret) -> Self {
         self.config.password = Some(Arc::new(password));
+        self
+    }
+
+    /// Adds a user certificate for a key that an identity or the agent holds (`CertificateFile`);
+    /// certificates are offered first, those of the identities after these.
+    pub fn certificate(mut self, certificate: Arc<UserCertificate>) -> Self {
+        self.config.certificates.push(certificate);
+        self
+    }
+
+    /// Sets who answers keyboard-interactive challenges, for example for one-time codes; default:
+    /// none, and then the method is used for the password only.
+    pub fn answers(mut self, answers: Arc<dyn Answers>) -> Self {
+        self.config.answers = Some(Answerer(answers));
+        self
+    }
+
+    /// Sets the authentication methods that are allowed, in the order in which they are tried
+    /// (`PreferredAuthentications`; `PubkeyAuthentication no` and the like leave one out). Default:
+    /// [`Method::DEFAULT_ORDER`].
+    pub fn methods(mut self, methods: impl Into<Vec<Method>>) -> Self {
+        self.config.methods = methods.into();
+        self
+    }
+
+    /// Sets which keys and signature algorithms may be used, by their names separated by commas,
+    /// with `*` and `?` (`PubkeyAcceptedAlgorithms`). Default: all but SHA-1, which is never used.
+    pub fn public_key_algorithms(mut self, names: impl Into<String>) -> Self {
+        self.config.public_key_algorithms = Some(names.into());
         self
     }
 
@@ -440,8 +489,11 @@ impl ConfigBuilder {
         }
         let compression = config.compression == Compression::Yes;
         config.offer = Offer::read(&config.lists, compression)?;
+        if config.methods.is_empty() {
+            return Err(ConfigError::NoMethod);
+        }
         let unchecked = config.host_keys.policy() == HostKeyPolicy::DangerousAcceptAny;
-        if unchecked && config.password.is_some() {
+        if unchecked && (config.password.is_some() || config.answers.is_some()) {
             return Err(ConfigError::PasswordToAnyHost);
         }
         Ok(config)

@@ -60,6 +60,14 @@ pub(crate) enum Turn<'a> {
     Over,
 }
 
+/// As [`Attempt`], without a place in the list of who waits.
+pub(crate) enum Tried<T> {
+    Done(T),
+    Failed(Libssh2Error),
+    Again { costly: bool },
+    Later { sequence: u64 },
+}
+
 /// A call into libssh2 that takes longer is logged: it keeps other sessions waiting. Measured by
 /// the wall clock, which costs no system call.
 const SLOW_CALL: Duration = Duration::from_millis(100);
@@ -120,38 +128,58 @@ impl Engine {
         costly: bool,
         call: &mut dyn FnMut(&mut Library) -> Called<T>,
     ) -> Attempt<'_, T> {
-        let mut library = self.library.lock();
-        let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
-            let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
-            return Attempt::Failed(Libssh2Error::new(code, "the session is closed"));
-        };
-        let sequence = self.wire.waiters().sequence();
-        self.wire.begin_call(costly);
         let began = Instant::now();
-        let result = call(library);
+        let tried = self.try_once(costly, call);
         let took = began.elapsed();
-        let report = self.wire.end_call();
         if took > SLOW_CALL {
             tracing::warn!(?took, costly, "a call into libssh2 held a scheduler thread");
         }
+        match tried {
+            Tried::Done(value) => Attempt::Done(value),
+            Tried::Failed(error) => Attempt::Failed(error),
+            Tried::Again { costly } => Attempt::Again { costly },
+            Tried::Later { sequence } => match self.register(sequence) {
+                Some(ticket) => Attempt::Wait(ticket),
+                None => Attempt::Again { costly: false },
+            },
+        }
+    }
+
+    /// Registers to be woken by what came after this moment; `None` if something has.
+    pub(crate) fn register(&self, sequence: u64) -> Option<Ticket<'_>> {
+        self.wire.waiters().register(sequence, Interest::READ)
+    }
+
+    /// As [`Engine::attempt`], with a result that another thread can go on with.
+    pub(crate) fn try_once<T>(
+        &self,
+        costly: bool,
+        call: &mut dyn FnMut(&mut Library) -> Called<T>,
+    ) -> Tried<T> {
+        let mut library = self.library.lock();
+        let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
+            let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
+            return Tried::Failed(Libssh2Error::new(code, "the session is closed"));
+        };
+        let sequence = self.wire.waiters().sequence();
+        self.wire.begin_call(costly);
+        let result = call(library);
+        let report = self.wire.end_call();
         if report.moved {
             // They may have been served from the buffer, and no event will tell them (S4).
             self.wire.waiters().wake_registered();
         }
         match result {
-            Ok(value) => Attempt::Done(value),
-            Err(Code::AGAIN) if report.more => Attempt::Again {
+            Ok(value) => Tried::Done(value),
+            Err(Code::AGAIN) if report.more => Tried::Again {
                 costly: report.costly,
             },
             Err(Code::AGAIN) if report.ended => {
                 let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
-                Attempt::Failed(Libssh2Error::new(code, "connection closed by host"))
+                Tried::Failed(Libssh2Error::new(code, "connection closed by host"))
             }
-            Err(Code::AGAIN) => match self.wire.waiters().register(sequence, Interest::READ) {
-                Some(ticket) => Attempt::Wait(ticket),
-                None => Attempt::Again { costly: false },
-            },
-            Err(code) => Attempt::Failed(library.error(code)),
+            Err(Code::AGAIN) => Tried::Later { sequence },
+            Err(code) => Tried::Failed(library.error(code)),
         }
     }
 

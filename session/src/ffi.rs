@@ -10,17 +10,23 @@
 //!   context to this session's; outside it (in a drop) they find none and fail at once (law S7).
 //! - **F5**: slices given to a call live until it returns; libssh2 keeps none of them, and after
 //!   "would block" the same bytes are given again (law S6).
+//! - **F7**: the session's "abstract" points to its [`memory::Memory`], which lives longer than the
+//!   session; all blocks that libssh2 frees were made by malloc; a reference to the
+//!   memory lives neither over a call into libssh2 nor, in a callback, over another's.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::sync::Arc;
 
 use libssh2_sys as sys;
 
-use self::callback::{Context, receive, send, set_context};
+use self::callback::{Context, farewell, receive, send, set_context};
 pub(crate) use self::channel::ChannelId;
 pub use self::channel::OutputStream;
+pub(crate) use self::conversation::Conversation;
 pub(crate) use self::forward::ListenerId;
+pub(crate) use self::memory::{Farewell, Refusal};
 pub(crate) use self::options::supported_algorithms;
+use self::raw::Raw;
 pub(crate) use self::sftp::FileId;
 use self::table::Table;
 use crate::error::Libssh2Error;
@@ -29,8 +35,11 @@ use crate::wire::Wire;
 mod auth;
 mod callback;
 mod channel;
+mod conversation;
 mod forward;
+mod memory;
 mod options;
+mod raw;
 mod sftp;
 mod table;
 
@@ -47,6 +56,7 @@ impl Code {
 pub(crate) type Called<T> = Result<T, Code>;
 
 type Callback = unsafe extern "C" fn();
+const CALLBACK_DISCONNECT: c_int = 2;
 const CALLBACK_SEND: c_int = 5;
 const CALLBACK_RECV: c_int = 6;
 
@@ -61,18 +71,9 @@ unsafe extern "C" {
     fn libssh2_version(required: c_int) -> *const c_char;
 }
 
-/// A number that libssh2 takes for a descriptor and that never is one (law S2).
-struct NoDescriptor;
-
-impl std::os::fd::AsRawFd for NoDescriptor {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        i32::MAX
-    }
-}
-
 /// One libssh2 session on a [`Wire`].
 pub(crate) struct Library {
-    session: ssh2::Session,
+    session: Raw,
     pointer: *mut sys::LIBSSH2_SESSION,
     wire: Arc<Wire>,
     channels: Table<channel::Open>,
@@ -97,18 +98,18 @@ impl std::fmt::Debug for Library {
 impl Library {
     /// Makes a libssh2 session whose transport is `wire`.
     pub(crate) fn new(wire: Arc<Wire>) -> Result<Self, Libssh2Error> {
-        let mut session = ssh2::Session::new()
-            .map_err(|error| Libssh2Error::new(sys::LIBSSH2_ERROR_ALLOC, error.message()))?;
-        session.set_blocking(false);
-        session.set_tcp_stream(NoDescriptor);
-        let pointer: *mut sys::LIBSSH2_SESSION = {
-            let mut guard = session.raw();
-            &raw mut *guard
-        };
+        let session = Raw::new().ok_or_else(|| {
+            Libssh2Error::new(sys::LIBSSH2_ERROR_ALLOC, "no memory for a session")
+        })?;
+        let pointer = session.pointer();
         // SAFETY: libssh2 casts it back to the type it has (libssh2.h, LIBSSH2_RECV_FUNC).
         let receive = unsafe { std::mem::transmute::<*const (), Callback>(receive as *const ()) };
         // SAFETY: as above (LIBSSH2_SEND_FUNC).
         let send = unsafe { std::mem::transmute::<*const (), Callback>(send as *const ()) };
+        // SAFETY: as above (LIBSSH2_DISCONNECT_FUNC).
+        let farewell = unsafe { std::mem::transmute::<*const (), Callback>(farewell as *const ()) };
+        // SAFETY: F1.
+        unsafe { libssh2_session_callback_set2(pointer, CALLBACK_DISCONNECT, farewell) };
         // SAFETY: F1.
         unsafe { libssh2_session_callback_set2(pointer, CALLBACK_RECV, receive) };
         // SAFETY: F1.
@@ -138,31 +139,17 @@ impl Library {
         result
     }
 
-    /// Runs a call of the `ssh2` crate on this session.
-    pub(crate) fn with_ssh2<T>(
-        &mut self,
-        call: impl FnOnce(&ssh2::Session) -> Result<T, ssh2::Error>,
-    ) -> Called<T> {
-        self.enter(|library| call(&library.session))
-            .map_err(|error| match error.code() {
-                ssh2::ErrorCode::Session(code) => Code(code),
-                ssh2::ErrorCode::SFTP(_) => Code(sys::LIBSSH2_ERROR_SFTP_PROTOCOL),
-            })
-    }
-
     /// Returns libssh2's last error, with its text.
     pub(crate) fn error(&self, code: Code) -> Libssh2Error {
-        let last = ssh2::Error::last_session_error(&self.session);
-        let message = last.filter(|last| last.code() == ssh2::ErrorCode::Session(code.0));
-        Libssh2Error::new(
-            code.0,
-            message.as_ref().map_or("no message", |last| last.message()),
-        )
+        match self.session.last_error() {
+            (last, text) if last == code => Libssh2Error::new(code.0, text),
+            _ => Libssh2Error::new(code.0, "no message"),
+        }
     }
 
     /// Sets which algorithms are offered for a method, best first; unknown ones are left out.
     pub(crate) fn prefer(&mut self, method: ssh2::MethodType, names: &str) -> Called<()> {
-        self.with_ssh2(|session| session.method_pref(method, names))
+        self.enter(|library| library.session.method_pref(method, names))
     }
 
     /// Returns the negotiated algorithm.
@@ -171,13 +158,17 @@ impl Library {
     }
 
     pub(crate) fn handshake(&mut self) -> Called<()> {
-        let mut session = self.session.clone();
-        self.with_ssh2(|_| session.handshake())
+        self.enter(|library| library.session.handshake())
     }
 
     /// Returns the host key's blob.
     pub(crate) fn host_key(&self) -> Option<Vec<u8>> {
-        self.session.host_key().map(|(blob, _)| blob.to_vec())
+        self.session.host_key().map(<[u8]>::to_vec)
+    }
+
+    /// Returns the host's SSH_MSG_DISCONNECT, if one came.
+    pub(crate) fn farewell(&mut self) -> Option<Farewell> {
+        self.session.memory().farewell().cloned()
     }
 
     /// Asks the host for a sign of life; its reply counts as bytes received.
@@ -193,7 +184,7 @@ impl Library {
 
     /// Tells the host that we leave (RFC 4253 §11.1).
     pub(crate) fn disconnect(&mut self) -> Called<()> {
-        self.with_ssh2(|session| session.disconnect(None, "bye", None))
+        self.enter(|library| library.session.disconnect("bye"))
     }
 }
 

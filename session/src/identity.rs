@@ -7,14 +7,17 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use openssl::sha::sha256;
+use sshoal_reactor::offload;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+pub use certificate::UserCertificate;
 use key::PrivateKey;
 
+pub(crate) mod certificate;
 mod key;
 mod load;
 mod openssh;
@@ -28,11 +31,17 @@ pub(crate) mod wire;
 /// library that libssh2 is linked with, which erases it when the identity is dropped.
 pub struct Identity {
     name: String,
-    key: PrivateKey,
-    /// What the server is offered (RFC 4253 §6.6); a certificate can stand here instead.
+    /// `None` where an agent holds the private key.
+    key: Option<PrivateKey>,
+    /// The public key (RFC 4253 §6.6).
     public_blob: Vec<u8>,
+    /// Offered before the key itself.
+    certificates: Vec<Arc<UserCertificate>>,
     comment: String,
 }
+
+/// Decryptions that derived a key from a passphrase.
+static DERIVATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Why an identity could not be loaded or could not sign.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +106,18 @@ pub enum IdentityError {
         /// What its header asks for.
         rounds: u64,
     },
+    /// The certificate certifies another key.
+    #[error("the certificate is not for identity {name}")]
+    OtherCertificate {
+        /// The identity's name.
+        name: String,
+    },
+    /// The identity is a public key; only an agent can sign for it.
+    #[error("identity {name} has no private key here")]
+    PublicOnly {
+        /// The identity's name.
+        name: String,
+    },
     /// The signature algorithm is too weak, or not one of this key's.
     ///
     /// `ssh-rsa` (SHA-1) is what libssh2 asks for when the server does not say that it takes
@@ -123,19 +144,66 @@ impl Identity {
     ///
     /// Reads OpenSSH's own format, PEM (PKCS#1, SEC1) and PKCS#8, encrypted or not, with keys of
     /// type Ed25519, ECDSA (P-256, P-384, P-521) and RSA (2,048 to 16,384 bits). A passphrase
-    /// given for a key that is not encrypted is left unused. Decrypting takes tens of milliseconds
-    /// or more of CPU time and the file is read in blocking manner, so it belongs on a thread of
-    /// its own.
+    /// given for a key that is not encrypted is left unused. A user certificate beside the file,
+    /// named as it with `-cert.pub` behind, is taken along; one that is damaged or of another key
+    /// is left out. The file is read in blocking manner; decrypting, which takes tens of
+    /// milliseconds or more of CPU time, is done on the pool for that. Parks.
     ///
     /// # Errors
     ///
-    /// Every [`IdentityError`] but the two about signing.
+    /// Every [`IdentityError`] but those about signing and certificates.
     pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<Self, IdentityError> {
         let bytes = load::read_file(path)?;
-        Self::parse(&bytes, path, passphrase)
+        let mut identity = Self::decrypt(bytes, path, passphrase)?;
+        identity.take_certificate_beside(path);
+        Ok(identity)
     }
 
-    /// Reads a private key out of bytes, as [`Identity::load`] does out of a file.
+    /// Loads a public key file (`id_ed25519.pub`) whose private key an agent holds.
+    ///
+    /// A path without `.pub` is understood as that of the private key, and the public key is read
+    /// from the file beside it. A certificate beside is taken along as [`Identity::load`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]: unreadable, too large, or no public key.
+    pub fn load_public(path: &Path) -> Result<Self, IdentityError> {
+        let (private, public) = match path.extension() {
+            Some(extension) if extension == "pub" => (path.with_extension(""), path.to_owned()),
+            _ => {
+                let mut public = path.as_os_str().to_owned();
+                public.push(".pub");
+                (path.to_owned(), PathBuf::from(public))
+            }
+        };
+        let text = certificate::read_small(&public)?;
+        let mut identity = Self::public(&text, &public.display().to_string())?;
+        identity.take_certificate_beside(&private);
+        Ok(identity)
+    }
+
+    /// Reads a public key out of the line that its file has, as [`Identity::load_public`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Malformed`] if it is none.
+    pub fn public(text: &[u8], name: &str) -> Result<Self, IdentityError> {
+        let malformed = || Fault::Malformed.at(Path::new(name));
+        let (blob, comment) = certificate::public_line(text).ok_or_else(malformed)?;
+        let (public_blob, certificates) = match UserCertificate::from_blob(blob.clone()) {
+            Ok(certificate) => (certificate.key_blob().to_vec(), vec![Arc::new(certificate)]),
+            Err(_) => (blob, Vec::new()),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            key: None,
+            public_blob,
+            certificates,
+            comment,
+        })
+    }
+
+    /// Reads a private key out of bytes, as [`Identity::load`] does out of a file. Parks.
     ///
     /// The name stands for the path in messages. Erasing `bytes` is the caller's matter.
     ///
@@ -147,7 +215,45 @@ impl Identity {
         name: &str,
         passphrase: Option<&Secret>,
     ) -> Result<Self, IdentityError> {
-        Self::parse(bytes, Path::new(name), passphrase)
+        Self::decrypt(Zeroizing::new(bytes.to_vec()), Path::new(name), passphrase)
+    }
+
+    /// As [`Identity::from_bytes`], for a key that never was in a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::from_bytes`].
+    pub fn parse(bytes: &[u8], passphrase: Option<&Secret>) -> Result<Self, IdentityError> {
+        Self::from_bytes(bytes, "(memory)", passphrase)
+    }
+
+    /// Adds a certificate of this key (`CertificateFile`), offered before the key itself.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::OtherCertificate`] if it certifies another key.
+    pub fn with_certificate(mut self, certificate: UserCertificate) -> Result<Self, IdentityError> {
+        if certificate.key_blob() != self.public_blob {
+            return Err(IdentityError::OtherCertificate { name: self.name });
+        }
+        self.certificates.push(Arc::new(certificate));
+        Ok(self)
+    }
+
+    /// Returns the certificates that are offered before the key itself.
+    pub fn certificates(&self) -> &[Arc<UserCertificate>] {
+        &self.certificates
+    }
+
+    /// Returns whether it can sign by itself; otherwise an agent has to.
+    pub fn has_private_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Returns how many keys this process has derived from passphrases: for tests.
+    #[doc(hidden)]
+    pub fn derivations() -> u64 {
+        DERIVATIONS.load(Ordering::Relaxed)
     }
 
     /// Returns the algorithm name out of the data that a server wants signed (RFC 4252 §7).
@@ -164,14 +270,22 @@ impl Identity {
     /// libssh2 itself puts the algorithm's name and a length before it. So this is 64 bytes for
     /// `ssh-ed25519` (RFC 8709 §6), the PKCS#1 v1.5 signature for `rsa-sha2-256` and
     /// `rsa-sha2-512` (RFC 8332 §3), and `mpint r`, `mpint s` for ECDSA (RFC 5656 §3.1.2).
-    /// It costs CPU time (RSA most: a millisecond), so offload it.
+    /// For a certificate's algorithm it is that of the key. It costs CPU time (RSA most: a
+    /// millisecond), so offload it.
     ///
     /// # Errors
     ///
     /// [`IdentityError::AlgorithmRefused`] for `ssh-rsa` and for algorithms of other key types;
-    /// [`IdentityError::Sign`] if the crypto library fails.
+    /// [`IdentityError::PublicOnly`] without a private key; [`IdentityError::Sign`] if the crypto
+    /// library fails.
     pub fn sign(&self, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, IdentityError> {
-        sign::sign(&self.key, &self.name, algorithm, data)
+        let plain = certificate::plain_algorithm(algorithm);
+        match &self.key {
+            Some(key) => sign::sign(key, &self.name, plain.as_deref().unwrap_or(algorithm), data),
+            None => Err(IdentityError::PublicOnly {
+                name: self.name.clone(),
+            }),
+        }
     }
 
     /// Returns the path or the name that the identity was loaded by.
@@ -181,7 +295,7 @@ impl Identity {
 
     /// Returns the key's type, for example `ssh-ed25519`; for RSA it is `ssh-rsa`.
     pub fn algorithm(&self) -> &str {
-        self.key.key_type.name()
+        wire::Reader::new(&self.public_blob).text().unwrap_or("")
     }
 
     /// Returns the public key in the form of RFC 4253 §6.6.
@@ -198,25 +312,48 @@ impl Identity {
 
     /// Returns the fingerprint as `ssh-keygen -l` prints it, `SHA256:…`.
     pub fn fingerprint(&self) -> String {
-        format!(
-            "SHA256:{}",
-            STANDARD_NO_PAD.encode(sha256(&self.public_blob))
-        )
+        certificate::fingerprint(&self.public_blob)
     }
 
-    fn parse(
-        bytes: &[u8],
+    fn decrypt(
+        bytes: Zeroizing<Vec<u8>>,
         path: &Path,
         passphrase: Option<&Secret>,
     ) -> Result<Self, IdentityError> {
-        let loaded = load::parse(bytes, passphrase).map_err(|fault| fault.at(path))?;
+        let loaded = match passphrase {
+            None => load::parse(&bytes, None),
+            Some(passphrase) => {
+                let passphrase = Secret::from(passphrase.expose().to_vec());
+                offload(move || load::parse(&bytes, Some(&passphrase)))
+                    .unwrap_or(Err(Fault::Malformed))
+            }
+        };
+        let loaded = loaded.map_err(|fault| fault.at(path))?;
         Ok(Self {
             name: path.display().to_string(),
             public_blob: loaded.key.public_blob.clone(),
-            key: loaded.key,
+            key: Some(loaded.key),
+            certificates: Vec::new(),
             comment: loaded.comment,
         })
     }
+
+    fn take_certificate_beside(&mut self, path: &Path) {
+        match UserCertificate::load(&certificate::beside(path)) {
+            Ok(certificate) if certificate.key_blob() == self.public_blob => {
+                self.certificates.push(Arc::new(certificate));
+            }
+            Ok(_) => tracing::debug!(identity = self.name, "the certificate is of another key"),
+            Err(IdentityError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::debug!(identity = self.name, %error, "no certificate"),
+        }
+    }
+}
+
+/// Takes note of a derivation.
+fn count_derivation() {
+    DERIVATIONS.fetch_add(1, Ordering::Relaxed);
 }
 
 impl fmt::Debug for Identity {
@@ -225,13 +362,14 @@ impl fmt::Debug for Identity {
             .field("name", &self.name)
             .field("algorithm", &self.algorithm())
             .field("fingerprint", &self.fingerprint())
+            .field("certificates", &self.certificates.len())
             .finish_non_exhaustive()
     }
 }
 
 /// What is wrong with a key's bytes, before the path is known.
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     TooLarge,
     Encrypted,
     WrongPassphrase,

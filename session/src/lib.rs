@@ -44,7 +44,7 @@ mod wire;
 
 pub use address::AddressFamily;
 pub use algorithms::{AlgorithmList, Algorithms};
-pub use auth::AuthError;
+pub use auth::{Answers, AuthError, Challenge, Method, Prompt};
 pub use certificate::CertificateError;
 pub use command::{Child, Command, Output};
 pub use config::{AgentKeys, Compression, Config, ConfigBuilder, ConfigError, TcpKeepalive};
@@ -54,7 +54,7 @@ pub use ffi::OutputStream;
 pub use forward::{LocalDestination, forward_local, forward_remote};
 pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, UserCertificate};
 pub use jump::Jump;
 pub use proxy_command::{ProxyCommand, ProxyCommandError};
 pub use secret::Secret;

@@ -100,7 +100,7 @@ impl Session {
         let user = host.user().unwrap_or(&config.user);
         let authenticated = verified.and_then(|verified| {
             timed(timings, Phase::Auth, || {
-                authenticate(&engine, user, config, &verified, scope)
+                authenticate(&engine, (user, host), config, &verified, scope)
             })
         });
         if let Err(error) = authenticated {

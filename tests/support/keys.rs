@@ -1,6 +1,9 @@
 //! Keys made by ssh-keygen.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Writes a key pair without passphrase to `path` and `path.pub`.
 pub(crate) fn generate_key(path: &Path, kind: &str) {
@@ -44,4 +47,54 @@ pub(crate) fn base64(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Runs `ssh-keygen` with these arguments.
+#[track_caller]
+pub(crate) fn run_keygen(args: &[&str]) {
+    let output = Command::new("ssh-keygen")
+        .args(args)
+        .output()
+        .expect("ssh-keygen runs: it comes with the package `openssh-client`");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ssh-keygen {args:?}: {error}");
+}
+
+/// An authority for user certificates.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    path: PathBuf,
+}
+
+impl Authority {
+    /// Makes the authority's key in a directory.
+    pub(crate) fn new(dir: &Path) -> Self {
+        let path = dir.join("authority");
+        generate_key(&path, "ed25519");
+        Self { path }
+    }
+
+    /// The authority's public key, for `TrustedUserCAKeys`.
+    pub(crate) fn public_key(&self) -> PathBuf {
+        self.path.with_extension("pub")
+    }
+
+    /// Certifies a key for a principal and a time as `ssh-keygen -V` takes it; the certificate is put beside the key.
+    pub(crate) fn certify(&self, key: &Path, principal: &str, validity: &str) -> PathBuf {
+        let (authority, public) = (self.path.display(), key.with_extension("pub"));
+        run_keygen(&[
+            "-q",
+            "-s",
+            &authority.to_string(),
+            "-I",
+            "sshoal test",
+            "-n",
+            principal,
+            "-V",
+            validity,
+            &public.display().to_string(),
+        ]);
+        let name = key.file_name().expect("a key has a name").to_string_lossy();
+        key.with_file_name(format!("{name}-cert.pub"))
+    }
 }

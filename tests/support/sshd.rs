@@ -41,6 +41,7 @@ impl Sshd {
             log_level: "DEBUG3".to_owned(),
             low_priority: false,
             config: Vec::new(),
+            account: None,
         }
     }
 
@@ -194,6 +195,14 @@ pub(crate) struct SshdBuilder {
     log_level: String,
     low_priority: bool,
     config: Vec<String>,
+    account: Option<Account>,
+}
+
+/// An account that one server has to itself, with its own rules of PAM.
+#[derive(Clone, Debug)]
+struct Account {
+    password: String,
+    pam: String,
 }
 
 impl SshdBuilder {
@@ -233,6 +242,18 @@ impl SshdBuilder {
         self
     }
 
+    /// An account with a password beside those of the machine, [`ACCOUNT`], and the lines of PAM's file for sshd.
+    ///
+    /// The server sees files of its own in place of the machine's, in a mount namespace of its own: that takes root,
+    /// and where it is not allowed [`SshdBuilder::start`] gives `None`, as for tests that are switched off.
+    pub(crate) fn account(mut self, password: &str, pam: &[&str]) -> Self {
+        self.account = Some(Account {
+            password: password.to_owned(),
+            pam: pam.iter().map(|line| format!("{line}\n")).collect(),
+        });
+        self
+    }
+
     /// One line of sshd_config, put before ours: sshd takes the first value of a keyword.
     pub(crate) fn config(mut self, line: &str) -> Self {
         self.config.push(line.to_owned());
@@ -243,6 +264,10 @@ impl SshdBuilder {
     #[track_caller]
     pub(crate) fn start(self) -> Option<Sshd> {
         let program = program()?;
+        if self.account.is_some() && !may_mount() {
+            skip("accounts for tests take root and a mount namespace");
+            return None;
+        }
         make_privilege_separation_dir();
         let dir = tempfile::Builder::new()
             .prefix("sshoal-sshd-")
@@ -255,6 +280,9 @@ impl SshdBuilder {
         )
         .expect("copies the user key");
         fs::create_dir(dir.path().join("scratch")).expect("makes a directory");
+        if let Some(account) = &self.account {
+            account.write(dir.path());
+        }
         let host_keys = self.key_types.iter().map(|kind| {
             let path = dir.path().join(format!("host_{kind}"));
             generate_key(&path, kind);
@@ -310,7 +338,11 @@ impl SshdBuilder {
             let path = dir.join(format!("sshd_config.{number}"));
             fs::write(&path, self.config_text(dir, addresses, port)).expect("writes the config");
             let args = [Path::new("-D"), "-e".as_ref(), "-f".as_ref(), &path];
-            let daemon = if self.low_priority {
+            let daemon = if self.account.is_some() {
+                let mounts = MOUNTS.replace("DIR", &dir.display().to_string());
+                let mounted = ["--mount", "sh", "-c", &mounts, program].map(Path::new);
+                Guarded::start("unshare", &[mounted.as_slice(), &args].concat(), log)
+            } else if self.low_priority {
                 let nice = ["-n", "10", program].map(Path::new);
                 Guarded::start("nice", &[nice.as_slice(), &args].concat(), log)
             } else {
@@ -355,6 +387,42 @@ impl SshdBuilder {
     }
 }
 
+/// The account of [`SshdBuilder::account`].
+pub(crate) const ACCOUNT: &str = "sshoal-test";
+
+/// Puts the server's own files in place of the machine's, for this process and its children alone.
+const MOUNTS: &str = "\
+mount --bind DIR/passwd /etc/passwd && mount --bind DIR/shadow /etc/shadow && \
+mount --bind DIR/pam /etc/pam.d/sshd && exec \"$0\" \"$@\"";
+
+impl Account {
+    /// Writes the machine's accounts with ours, which is another name of the user who runs the tests.
+    fn write(&self, dir: &Path) {
+        let hashed = Command::new("openssl")
+            .args(["passwd", "-6", &self.password])
+            .output()
+            .expect("openssl runs: it comes with the package `openssl`");
+        let hash = String::from_utf8_lossy(&hashed.stdout).trim().to_owned();
+        let passwd = format!("{ACCOUNT}:x:0:0::/root:/bin/sh\n");
+        let shadow = format!("{ACCOUNT}:{hash}:19000:0:99999:7:::\n");
+        for (name, line) in [("passwd", passwd), ("shadow", shadow)] {
+            let machine = read(&Path::new("/etc").join(name));
+            fs::write(dir.join(name), format!("{machine}{line}")).expect("writes accounts");
+        }
+        fs::write(dir.join("pam"), &self.pam).expect("writes PAM's rules");
+    }
+}
+
+/// Whether this process may make a mount namespace and mount in it.
+fn may_mount() -> bool {
+    let script = "mount --bind /etc/passwd /etc/passwd";
+    let status = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script])
+        .stderr(std::process::Stdio::null())
+        .status();
+    rustix::process::geteuid().is_root() && status.is_ok_and(|status| status.success())
+}
+
 /// What every server of ours has in common.
 ///
 /// SHLVL: Debian's bash reads `.bashrc` for commands that sshd runs unless this says that it is a nested shell.
@@ -384,16 +452,22 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How many ports are tried.
 const PORT_TRIES: usize = 10;
 
+/// Tells that a test is left out.
+#[track_caller]
+fn skip(why: &str) {
+    static SKIPPED: AtomicUsize = AtomicUsize::new(0);
+    let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    // Written past the test harness, which shows captured output of failed tests only.
+    let caller = std::panic::Location::caller();
+    let text = format!("skipped by {why}: {caller}, {count} in this process\n");
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// Where sshd is; `None` where `SSHOAL_TEST_SSHD=off` skips the tests against it.
 #[track_caller]
 pub(crate) fn program() -> Option<String> {
     if std::env::var_os("SSHOAL_TEST_SSHD").is_some_and(|value| value == "off") {
-        static SKIPPED: AtomicUsize = AtomicUsize::new(0);
-        let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-        // Written past the test harness, which shows captured output of failed tests only.
-        let caller = std::panic::Location::caller();
-        let text = format!("skipped by SSHOAL_TEST_SSHD=off: {caller}, {count} in this process\n");
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        skip("SSHOAL_TEST_SSHD=off");
         return None;
     }
     let places = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
+use zeroize::Zeroizing;
+
 use super::message::{self, AgentError, AgentKey};
 
 /// A client of one agent, over a stream that is connected to its socket.
@@ -56,7 +58,12 @@ impl<S: Read + Write> AgentClient<S> {
         &mut self.stream
     }
 
-    fn exchange(&mut self, request: &[u8]) -> io::Result<Vec<u8>> {
+    /// Returns whether the stream can carry another exchange.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
         if !self.in_step {
             return Err(AgentError::OutOfStep.into());
         }
@@ -65,7 +72,7 @@ impl<S: Read + Write> AgentClient<S> {
         self.stream.flush()?;
         let mut head = [0; 4];
         self.stream.read_exact(&mut head)?;
-        let mut reply = vec![0; message::reply_bytes(head)?];
+        let mut reply = Zeroizing::new(vec![0; message::reply_bytes(head)?]);
         self.stream.read_exact(&mut reply)?;
         self.in_step = true;
         Ok(reply)

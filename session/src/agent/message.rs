@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use zeroize::Zeroizing;
+
+use crate::identity::certificate::plain_algorithm;
 use crate::identity::wire::{Reader, put_string};
 
 const FAILURE: u8 = 5;
@@ -182,18 +185,18 @@ pub fn inner_signature(algorithm: &str, signature: &[u8]) -> Result<Vec<u8>, Age
 
 /// The algorithm that signs for a certificate's; any other as it is.
 fn plain(algorithm: &str) -> Cow<'_, str> {
-    match algorithm.strip_suffix("-cert-v01@openssh.com") {
-        Some(name) if name.starts_with("sk-") => Cow::Owned(format!("{name}@openssh.com")),
-        Some(name) => Cow::Borrowed(name),
-        None => Cow::Borrowed(algorithm),
-    }
+    plain_algorithm(algorithm).map_or(Cow::Borrowed(algorithm), Cow::Owned)
 }
 
 pub(super) fn request_identities() -> Vec<u8> {
     vec![0, 0, 0, 1, REQUEST_IDENTITIES]
 }
 
-pub(super) fn sign_request(blob: &[u8], data: &[u8], flags: u32) -> Result<Vec<u8>, AgentError> {
+pub(super) fn sign_request(
+    blob: &[u8],
+    data: &[u8],
+    flags: u32,
+) -> Result<Zeroizing<Vec<u8>>, AgentError> {
     let bytes = (1 + 4 + 4 + 4_usize)
         .saturating_add(blob.len())
         .saturating_add(data.len());
@@ -201,7 +204,8 @@ pub(super) fn sign_request(blob: &[u8], data: &[u8], flags: u32) -> Result<Vec<u
         .ok()
         .filter(|_| bytes <= MESSAGE_BYTES_MAX)
         .ok_or(AgentError::RequestTooLong { bytes })?;
-    let mut request = Vec::with_capacity(4 + bytes);
+    // As long as it gets, because growing would leave a copy behind.
+    let mut request = Zeroizing::new(Vec::with_capacity(4 + bytes));
     request.extend_from_slice(&announced.to_be_bytes());
     request.push(SIGN_REQUEST);
     put_string(&mut request, blob);

@@ -6,7 +6,8 @@ use std::ptr;
 use libssh2_sys as sys;
 
 use super::callback::sign;
-use super::{Called, Code, Library, done, length};
+use super::conversation::respond;
+use super::{Called, Code, Conversation, Library, Refusal, done, length};
 use crate::sign::Signing;
 
 type SignCallback = unsafe extern "C" fn(
@@ -31,6 +32,16 @@ unsafe extern "C" {
 }
 
 impl Library {
+    /// Erases what libssh2 frees from here on, and looks for refusals, or no longer does.
+    pub(crate) fn watch_memory(&mut self, on: bool) {
+        self.session.memory().watch(on);
+    }
+
+    /// Takes the server's last refusal since the last call of this or of `watch_memory`.
+    pub(crate) fn take_refusal(&mut self) -> Option<Refusal> {
+        self.session.memory().take_refusal()
+    }
+
     /// Asks for authentication by a public key; signs through `signing` (law S9).
     pub(crate) fn auth_public_key(
         &mut self,
@@ -73,6 +84,32 @@ impl Library {
             };
             done(code)
         })
+    }
+
+    /// Asks for authentication by keyboard-interactive; whatever the conversation waits for is
+    /// waited for here. It is given back with the result.
+    pub(crate) fn auth_keyboard_interactive(
+        &mut self,
+        user: &CStr,
+        conversation: &mut Option<Box<Conversation>>,
+    ) -> Called<()> {
+        let user = user.to_bytes();
+        let user_length = length(user)?;
+        self.session.memory().conversation = conversation.take();
+        let result = self.enter(|library| {
+            // SAFETY: F1, F2, F5, F7.
+            let code = unsafe {
+                sys::libssh2_userauth_keyboard_interactive_ex(
+                    library.pointer,
+                    user.as_ptr().cast(),
+                    user_length,
+                    Some(respond),
+                )
+            };
+            done(code)
+        });
+        *conversation = self.session.memory().conversation.take();
+        result
     }
 
     /// Asks which methods can continue, by the method `none` (RFC 4252 §5.2); `None` if the server

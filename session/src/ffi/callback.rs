@@ -1,11 +1,12 @@
-//! What libssh2 calls: receive, send, sign.
+//! What libssh2 calls: receive, send, sign, and the host's farewell.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use libssh2_sys as sys;
 
+use super::memory;
 use crate::sign::Signing;
 use crate::wire::{Broken, Received, Wire};
 
@@ -58,6 +59,15 @@ pub(super) unsafe extern "C" fn receive(
                 }
             }
         }
+    }
+}
+
+/// Ends the connection that the running call is of.
+pub(super) fn break_off(what: &'static str) {
+    if let Some(context) = context() {
+        // SAFETY: F4.
+        let wire = unsafe { &*context.wire };
+        wire.break_off(Broken::Overstepped(what, false));
     }
 }
 
@@ -117,7 +127,7 @@ pub(super) unsafe extern "C" fn send(
 
 /// libssh2's signing callback (law S9): "would block" until the signature is there.
 pub(super) unsafe extern "C" fn sign(
-    _session: *mut sys::LIBSSH2_SESSION,
+    session: *mut sys::LIBSSH2_SESSION,
     signature: *mut *mut u8,
     signature_length: *mut usize,
     data: *const u8,
@@ -134,8 +144,9 @@ pub(super) unsafe extern "C" fn sign(
         Ok(None) => sys::LIBSSH2_ERROR_EAGAIN,
         Err(()) => sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED,
         Ok(Some(made)) => {
-            // SAFETY: libssh2 frees it with `free`, its default allocator being libc's.
-            let copy = unsafe { libc::malloc(made.len().max(1)) }.cast::<u8>();
+            // SAFETY: the session's abstract, of which libssh2 frees what it gets here.
+            let place = unsafe { sys::libssh2_session_abstract(session) };
+            let copy = memory::allocate(made.len().max(1), place).cast::<u8>();
             if copy.is_null() {
                 return sys::LIBSSH2_ERROR_ALLOC;
             }
@@ -148,4 +159,34 @@ pub(super) unsafe extern "C" fn sign(
             0
         }
     }
+}
+
+/// libssh2's callback for SSH_MSG_DISCONNECT; the reason is kept, as libssh2 keeps none.
+pub(super) unsafe extern "C" fn farewell(
+    _session: *mut sys::LIBSSH2_SESSION,
+    reason: c_int,
+    text: *const c_char,
+    text_length: c_int,
+    _language: *const c_char,
+    _language_length: c_int,
+    context: *mut *mut c_void,
+) {
+    // SAFETY: F7.
+    let memory = unsafe { memory::memory(context) };
+    // SAFETY: libssh2 gives the text with this length, or none.
+    let text = unsafe { bytes(text, usize::try_from(text_length).unwrap_or(0)) };
+    memory.note_farewell(reason, text);
+}
+
+/// Bytes that libssh2 gave with their length; none at all may have no place either.
+///
+/// # Safety
+///
+/// The pointer is null or that of so many bytes, which live as long as they are used.
+pub(super) unsafe fn bytes<'a>(pointer: *const c_char, length: usize) -> &'a [u8] {
+    if pointer.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts(pointer.cast(), length) }
 }

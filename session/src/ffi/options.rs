@@ -7,7 +7,7 @@ use super::{Called, ChannelId, Library, done, length};
 impl Library {
     /// Lets the two sides agree on compression; before the preferences are set.
     pub(crate) fn allow_compression(&mut self) {
-        self.session.set_compress(true);
+        self.session.allow_compression();
     }
 
     /// Sets a variable for what the channel will run (RFC 4254 §6.4).

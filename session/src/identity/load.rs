@@ -152,6 +152,7 @@ impl<'a> Block<'a> {
 fn encrypted_pkcs8(der: &[u8], passphrase: Option<&Secret>) -> Result<PrivateKey, Fault> {
     pkcs8::check_rounds(der)?;
     let passphrase = passphrase.ok_or(Fault::Encrypted)?;
+    super::count_derivation();
     let pkey =
         PKey::private_key_from_pkcs8_callback(der, |room| Ok(copy_passphrase(passphrase, room)))
             .map_err(|stack| decryption_fault(&stack))?;
@@ -181,6 +182,7 @@ fn pem(block: &Block<'_>, passphrase: Option<&Secret>) -> Result<PrivateKey, Fau
     let mut asked = false;
     let parsed = PKey::private_key_from_pem_callback(block.whole.as_bytes(), |room| {
         asked = true;
+        super::count_derivation();
         // An empty passphrase cannot be right: no tool encrypts with one.
         Ok::<_, ErrorStack>(passphrase.map_or(0, |passphrase| copy_passphrase(passphrase, room)))
     });

@@ -99,6 +99,7 @@ impl<'a> Container<'a> {
             salt: salt.to_vec(),
             rounds,
         };
+        super::count_derivation();
         // With these parameters the derivation can only object to an empty passphrase.
         let (key, iv) = kdf
             .derive_key_and_iv(cipher, passphrase.expose())

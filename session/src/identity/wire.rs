@@ -27,6 +27,10 @@ impl<'a> Reader<'a> {
         Some(u32::from_be_bytes(self.bytes(4)?.try_into().ok()?))
     }
 
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+
     pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
         let mut ahead = *self;
         let count = usize::try_from(ahead.u32()?).ok()?;
