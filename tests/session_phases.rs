@@ -3,7 +3,7 @@
 mod support;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
 };
