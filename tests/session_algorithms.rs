@@ -8,6 +8,9 @@ use support::{
     sshd::Sshd,
 };
 
+/// Something that a configuration is told.
+type Set = fn(ConfigBuilder) -> ConfigBuilder;
+
 /// What was agreed on is what was asked for, per direction, and reads as one line.
 #[test]
 fn each_list_can_be_set_and_is_agreed_on() {
@@ -16,7 +19,7 @@ fn each_list_can_be_set_and_is_agreed_on() {
         .config("Ciphers +aes128-cbc")
         .config("MACs +hmac-sha1");
     let Some(sshd) = builder.start() else { return };
-    let cases: [(fn(ConfigBuilder) -> ConfigBuilder, &str); 8] = [
+    let cases: [(Set, &str); 8] = [
         (
             |c| c,
             "kex curve25519-sha256, host key ssh-ed25519, cipher aes128-gcm@openssh.com, mac implicit, compression none",

@@ -63,7 +63,8 @@ fn check(ciphers: &str, short_io: Option<u64>) {
     assert!(fs::read(&there).expect("reads what was written") == bytes);
     let out = proxy.passed(Direction::ToServer) as usize;
     let back = proxy.passed(Direction::ToClient) as usize;
-    assert!(out < BYTES * 2 * 3 / 4, "{out} bytes out");
+    // libssh2 compresses by Huffman codes alone.
+    assert!(out < BYTES * 2 * 7 / 8, "{out} bytes out");
     assert!(back < BYTES * 3 / 4, "{back} bytes back");
     let rekeyed = sshd.log().matches("SSH2_MSG_NEWKEYS received").count();
     assert!(rekeyed > 3, "{rekeyed} key exchanges");

@@ -140,18 +140,20 @@ impl Algorithms {
     pub(crate) fn of(negotiated: impl Fn(ssh2::MethodType) -> Option<String>) -> Self {
         use ssh2::MethodType::{CompCs, CompSc, CryptCs, CryptSc, HostKey, Kex, MacCs, MacSc};
         let name = |method| negotiated(method).unwrap_or_default();
-        // libssh2 makes a name up for the MAC of a cipher that needs none.
-        let mac = |method| {
-            let own = |mac: &String| !mac.is_empty() && !mac.starts_with("INTEGRATED");
-            negotiated(method).filter(own)
+        // libssh2 makes a name up for the MAC of AES-GCM, and has one agreed on for ChaCha20 that it
+        // does not use.
+        let mac = |method, cipher: &str| {
+            let own = cipher.contains("-gcm@") || cipher.starts_with("chacha20-poly1305");
+            negotiated(method).filter(|mac| !own && !mac.is_empty())
         };
+        let (cipher_in, cipher_out) = (name(CryptSc), name(CryptCs));
         Self {
             kex: name(Kex),
             host_key: name(HostKey),
-            cipher_in: name(CryptSc),
-            cipher_out: name(CryptCs),
-            mac_in: mac(MacSc),
-            mac_out: mac(MacCs),
+            mac_in: mac(MacSc, &cipher_in),
+            mac_out: mac(MacCs, &cipher_out),
+            cipher_in,
+            cipher_out,
             compression_in: name(CompSc),
             compression_out: name(CompCs),
         }

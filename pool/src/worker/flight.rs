@@ -266,7 +266,10 @@ impl<'a> Flight<'a> {
 /// A session that dies while it is idle shows at the next thing asked of it, and in no other way
 /// than by the connection's end.
 fn is_dead(error: &Error) -> bool {
-    matches!(error, Error::Disconnected { .. } | Error::ApiMisuse(_))
+    matches!(
+        error,
+        Error::Disconnected { .. } | Error::Stalled { .. } | Error::ApiMisuse(_)
+    )
 }
 
 /// Names the pool's limit in a timeout that came from a scope of the pool.

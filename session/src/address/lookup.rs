@@ -10,8 +10,34 @@ use parking_lot::Mutex;
 use sshoal_reactor::sync::Event;
 use sshoal_reactor::{Scope, Stop, blocking_within};
 
-/// What a look-up gave; an error by kind and text, because several may ask for it.
-type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+/// What a look-up gave.
+type Found = Result<Vec<SocketAddr>, Failure>;
+
+/// An error of the resolver, for each of those who asked.
+#[derive(Debug, Clone)]
+enum Failure {
+    /// The system's, by its number: a want of descriptors is known by it.
+    System(i32),
+    Other(io::ErrorKind, String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Self::System(number),
+            None => Self::Other(error.kind(), error.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::System(number) => Self::from_raw_os_error(number),
+            Failure::Other(kind, text) => Self::new(kind, text),
+        }
+    }
+}
 
 /// A look-up under way.
 #[derive(Default)]
@@ -62,7 +88,7 @@ fn share(
             };
             let looked = blocking_within(scope, move || {
                 let found = resolve(&ending.key.0, ending.key.1);
-                let found = found.map_err(|error| (error.kind(), error.to_string()));
+                let found = found.map_err(Failure::from);
                 *ending.lookup.found.lock() = Some(found);
             })?;
             if let Err(panic) = looked {
@@ -73,7 +99,7 @@ fn share(
         }
         let found = lookup.found.lock().clone();
         if let Some(found) = found {
-            return Ok(found.map_err(|(kind, text)| io::Error::new(kind, text)));
+            return Ok(found.map_err(io::Error::from));
         }
     }
 }
