@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::{NonZeroU32, NonZeroUsize},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sshoal::{Config, Fleet, FleetBuilder, Host, HostKeyPolicy, KeepOpen, Kind, Phase, Report};
@@ -59,7 +59,8 @@ impl Crowded {
         let hosts: Vec<Host> = (0..HOSTS)
             .map(|n| client::host(SocketAddr::new(address(n % addresses), port)))
             .collect();
-        let config = config_knowing(&self.sshd, &known).build().unwrap();
+        let config = config_knowing(&self.sshd, &known).build();
+        let config = config.expect("a whole configuration");
         Fleet::builder(hosts, config.into()).connect_timeout(Some(CONNECT_TIMEOUT))
     }
 
@@ -69,20 +70,28 @@ impl Crowded {
     }
 }
 
-/// Runs a command and tells how often the hosts were tried.
-fn run(fleet: FleetBuilder, what: &str) -> Report {
-    let begin = Instant::now();
-    let fleet = fleet.keep_open(KeepOpen::No).build().unwrap();
-    let report = fleet.run("echo here").report();
-    let mut attempts: BTreeMap<u32, usize> = BTreeMap::new();
+/// Runs a command on all hosts; nobody else's output comes back.
+fn run(fleet: FleetBuilder) -> Report {
+    let fleet = fleet.keep_open(KeepOpen::No).build();
+    let report = fleet.expect("makes a fleet").run("echo here").report();
     for outcome in &report {
-        *attempts.entry(outcome.attempts()).or_default() += 1;
         let expected = if outcome.is_success() { "here\n" } else { "" };
-        assert_eq!(outcome.stdout().text().unwrap(), expected);
+        assert_eq!(outcome.stdout().text().expect("is text"), expected);
     }
-    let (took, counts) = (begin.elapsed(), report.counts());
-    println!("{what}: {counts:?} in {took:?}, hosts by attempts: {attempts:?}");
     report
+}
+
+/// How many hosts ended how, and after how many attempts.
+fn told(report: &Report) -> String {
+    let mut attempts: BTreeMap<u32, usize> = BTreeMap::new();
+    for outcome in report {
+        *attempts.entry(outcome.attempts()).or_default() += 1;
+    }
+    let counts = report.counts();
+    format!(
+        "{} answer, {} fail; hosts by attempts: {attempts:?}",
+        counts.succeeded, counts.failed
+    )
 }
 
 #[track_caller]
@@ -102,7 +111,8 @@ fn a_server_that_drops_connections_is_tried_again_until_all_answer() {
     let Some(server) = Crowded::start() else {
         return;
     };
-    let report = run(server.fleet(HOSTS), "no retries");
+    let report = run(server.fleet(HOSTS));
+    println!("no retries: {}", told(&report));
     let failures: Vec<_> = report
         .outcomes()
         .iter()
@@ -123,15 +133,14 @@ fn a_server_that_drops_connections_is_tried_again_until_all_answer() {
     }
     assert!(server.has_dropped());
 
-    let report = run(server.fleet(HOSTS).retries(30), "retries");
+    let report = run(server.fleet(HOSTS).retries(30));
+    println!("retries: {}", told(&report));
     assert_all_answer(&report);
     assert!(report.outcomes().iter().any(|o| o.attempts() > 1));
 
     let rate = NonZeroU32::new(40);
-    let report = run(
-        server.fleet(HOSTS).retries(30).rate(rate),
-        "retries and rate",
-    );
+    let report = run(server.fleet(HOSTS).retries(30).rate(rate));
+    println!("retries and rate: {}", told(&report));
     assert_all_answer(&report);
 }
 
@@ -143,7 +152,8 @@ fn many_hosts_at_one_address_are_not_dropped() {
     let Some(server) = Crowded::start() else {
         return;
     };
-    let report = run(server.fleet(1), "one address");
+    let report = run(server.fleet(1));
+    println!("one address: {}", told(&report));
     assert_all_answer(&report);
     assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
     assert!(!server.has_dropped(), "{}", server.sshd.log());
@@ -151,7 +161,8 @@ fn many_hosts_at_one_address_are_not_dropped() {
     let fleet = server
         .fleet(1)
         .pool(|pool| pool.destination_handshakes(unbounded));
-    let report = run(fleet, "one address without its limit");
+    let report = run(fleet);
+    println!("one address without its limit: {}", told(&report));
     assert!(!report.is_success() && server.has_dropped());
 }
 
@@ -160,7 +171,8 @@ fn many_hosts_at_one_address_are_not_dropped() {
 fn asked(sshd: &Sshd, config: Config, method: &str) -> (usize, usize) {
     let fleet = Fleet::builder(vec![client::host(sshd.socket()); 3], config.into());
     let fleet = fleet.connect_timeout(Some(CONNECT_TIMEOUT)).retries(20);
-    let report = fleet.build().unwrap().run("true").report();
+    let fleet = fleet.build().expect("makes a fleet");
+    let report = fleet.run("true").report();
     for outcome in &report {
         assert_eq!(
             outcome.end().phase(),
