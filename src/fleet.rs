@@ -2,12 +2,12 @@
 //!
 //! The principal type is [`Fleet`].
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sshoal_pool::{Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, Run, RunSpec};
+use sshoal_pool::{Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunSpec};
 use sshoal_session::{Config, Host};
 use sshoal_transfer::{Copied, Error};
 
@@ -107,8 +107,8 @@ impl FleetBuilder {
         self.pool(|pool| pool.size(size))
     }
 
-    /// Sets the limit for everything until a command is accepted; `None` is no limit. Default: the
-    /// configuration's, which is 10 s unless set.
+    /// Sets the limit for everything until a command is accepted, of each attempt; `None` is no
+    /// limit. Default: each host's configuration's, which is 10 s unless set.
     pub fn connect_timeout(self, timeout: Option<Duration>) -> Self {
         self.pool(|pool| pool.connect_timeout(timeout))
     }
@@ -121,6 +121,30 @@ impl FleetBuilder {
     /// Sets the limit for each run as a whole; `None` is no limit, which is the default.
     pub fn deadline(self, deadline: Option<Duration>) -> Self {
         self.pool(|pool| pool.deadline(deadline))
+    }
+
+    /// Sets a configuration for each host, in the order of the hosts, in place of the one for all;
+    /// hosts with the same options should share one `Arc`. See [`PoolBuilder::configs`].
+    pub fn configs(self, configs: impl Into<Vec<Arc<Config>>>) -> Self {
+        self.pool(|pool| pool.configs(configs))
+    }
+
+    /// Sets how often a host is tried again that could not be connected to. Default: 0. A refused
+    /// user and a command that may have been started are never tried again; see
+    /// [`PoolBuilder::retries`].
+    pub fn retries(self, retries: u32) -> Self {
+        self.pool(|pool| pool.retries(retries))
+    }
+
+    /// Sets in which phases a failure may be tried again. Default: all before the host key.
+    pub fn retry_on(self, phases: RetryOn) -> Self {
+        self.pool(|pool| pool.retry_on(phases))
+    }
+
+    /// Sets how many connections a second are begun at most; `None` is no limit, which is the
+    /// default. See [`PoolBuilder::rate`].
+    pub fn rate(self, per_second: Option<NonZeroU32>) -> Self {
+        self.pool(|pool| pool.rate(per_second))
     }
 
     /// Sets whether sessions stay open for what comes next. Default: [`KeepOpen::Yes`].

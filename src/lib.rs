@@ -48,8 +48,8 @@ mod fleet;
 pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Counts, Detail, Each, End, Event, Events, KeepOpen,
-    LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report, Run, RunHandle,
-    RunSpec, StopCause, Visited, raise_descriptor_limit,
+    LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report, RetryOn,
+    RetryOnError, Run, RunHandle, RunSpec, StopCause, Visited, raise_descriptor_limit,
 };
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,

@@ -3,7 +3,7 @@
 //! The principal type is [`RunArgs`]; `plan` resolves it.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use sshoal::RetryOn;
 
 /// Commands on thousands of hosts over plain SSH, from one process.
 #[derive(Debug, Parser)]
@@ -153,6 +154,18 @@ pub(crate) struct PaceArgs {
     #[arg(long, value_name = "S", env = "SSHOAL_DEADLINE", value_parser = parse_limit)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) deadline: Option<Limit>,
+    /// New connections per second, over the whole fleet [default: no limit]
+    #[arg(long, value_name = "N", env = "SSHOAL_RATE", value_parser = parse_rate)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Attempts after the first for a host that cannot be connected to; a refused login and a
+    /// command that may have started are never tried again [default: 0]
+    #[arg(long, value_name = "N", env = "SSHOAL_RETRIES", value_parser = parse_retries)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) retries: Option<u32>,
+    /// Phases in which --retries applies, separated by commas [default: resolve,connect,banner,kex]
+    #[arg(long, value_name = "PHASES", env = "SSHOAL_RETRY_ON")]
+    pub(crate) retry_on: Option<RetryOn>,
 }
 
 /// What to see.
@@ -181,7 +194,7 @@ pub(crate) struct ShowArgs {
     #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
     #[arg(conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Adds the time of each phase to the status lines and the summary
+    /// Adds the time of each phase to the status lines and the summary, and repeated attempts
     #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
     /// Ends with a summary, even with --quiet
@@ -270,7 +283,13 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Action::Run(run), Some((_, matches))) = (&mut cli.action, matches.subcommand()) {
-        let weak = ["user", "identities", "host_key", "connect_timeout"];
+        let weak = [
+            "user",
+            "identities",
+            "host_key",
+            "connect_timeout",
+            "retry_on",
+        ];
         let from_environment =
             |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         run.access.from_environment = weak.into_iter().filter(from_environment).collect();
@@ -294,6 +313,16 @@ fn version() -> &'static str {
 fn parse_count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .map_err(|_| "write a whole number, at least 1".to_owned())
+}
+
+fn parse_rate(text: &str) -> Result<NonZeroU32, String> {
+    let wrong = || "write a whole number of connections per second, at least 1".to_owned();
+    text.parse().map_err(|_| wrong())
+}
+
+fn parse_retries(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| "write a whole number, 0 or more".to_owned())
 }
 
 fn parse_limit(text: &str) -> Result<Limit, String> {

@@ -43,7 +43,10 @@ impl Running {
         let mut fleet = Fleet::builder(job.hosts, job.config)
             .connect_timeout(job.pace.connect_timeout)
             .command_timeout(job.pace.command_timeout)
-            .deadline(job.pace.deadline);
+            .deadline(job.pace.deadline)
+            .rate(job.pace.rate)
+            .retries(job.pace.retries)
+            .retry_on(job.pace.retry_on);
         if let Some(par) = job.pace.par {
             fleet = fleet.pool_size(par);
         }

@@ -5,13 +5,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sshoal::Host;
+use sshoal::{Host, RetryOn};
 
 use crate::args::{AccessArgs, HostKeyArg, Limit, PaceArgs, RunArgs, ShowArgs};
 use crate::options::{HostKeyChoice, SshOptions};
@@ -77,6 +77,11 @@ pub(crate) struct Pace {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) command_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
+    /// New connections per second.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Attempts after the first.
+    pub(crate) retries: u32,
+    pub(crate) retry_on: RetryOn,
 }
 
 /// What to see.
@@ -139,7 +144,7 @@ impl Plan {
             hosts,
             command,
             access: access(&args.access, &options, home.as_deref())?,
-            pace: pace(&args.pace, &args.access, &options),
+            pace: pace(&args.pace, &args.access, &options)?,
             show,
             colors: args.show.color.into(),
             raw: args.show.raw,
@@ -271,11 +276,15 @@ fn identities(args: &AccessArgs, options: &SshOptions, home: Option<&Path>) -> R
     Ok(Identities::Named(named))
 }
 
-fn pace(args: &PaceArgs, access: &AccessArgs, options: &SshOptions) -> Pace {
+fn pace(args: &PaceArgs, access: &AccessArgs, options: &SshOptions) -> Result<Pace> {
     let (typed, weak) = by_rank(access, "connect_timeout", args.connect_timeout);
     let limit = |limit: Option<Limit>| limit.map(|limit| limit.0);
     let default = Some(CONNECT_TIMEOUT);
-    Pace {
+    let (retry_on, _) = by_rank(access, "retry_on", args.retry_on);
+    if retry_on.is_some() && args.retries.is_none() {
+        bail!("--retry-on does nothing by itself; say how often with --retries N");
+    }
+    Ok(Pace {
         par: args.par,
         connect_timeout: limit(typed)
             .or(options.connect_timeout)
@@ -283,7 +292,10 @@ fn pace(args: &PaceArgs, access: &AccessArgs, options: &SshOptions) -> Pace {
             .unwrap_or(default),
         command_timeout: args.timeout.and_then(|limit| limit.0),
         deadline: args.deadline.and_then(|limit| limit.0),
-    }
+        rate: args.rate,
+        retries: args.retries.unwrap_or(0),
+        retry_on: args.retry_on.unwrap_or_default(),
+    })
 }
 
 fn show(args: &ShowArgs) -> Result<Show> {

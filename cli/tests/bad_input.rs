@@ -170,6 +170,40 @@ fn refuses_numbers_that_make_no_sense() {
 }
 
 #[test]
+fn refuses_rates_and_retries_that_make_no_sense() {
+    for wrong in ["0", "-1", "1.5", "fast"] {
+        check(
+            &["-H", "a", "--rate", wrong, "true"],
+            &["--rate", wrong, "per second"],
+        );
+    }
+    for wrong in ["-1", "0.5", "often"] {
+        check(
+            &["-H", "a", "--retries", wrong, "true"],
+            &["--retries", wrong, "0 or more"],
+        );
+    }
+    let on = |phases| ["-H", "a", "--retries", "1", "--retry-on", phases, "true"];
+    check(&on("connect,auth"), &["--retry-on", "auth", "never", "kex"]);
+    check(&on("run"), &["--retry-on", "run", "never"]);
+    check(
+        &on("conect"),
+        &["--retry-on", "conect", "resolve", "banner"],
+    );
+    check(
+        &["-H", "a", "--retry-on", "connect", "true"],
+        &["--retry-on", "--retries"],
+    );
+    let home = tempfile::tempdir().unwrap();
+    let mut program = sshoal(home.path());
+    program.env("SSHOAL_RATE", "none");
+    check_command(
+        program.args(["run", "-H", "a", "true"]),
+        &["--rate", "none"],
+    );
+}
+
+#[test]
 fn refuses_contradictions() {
     check(&["-H", "a", "-q", "-v", "true"], &["--quiet", "--verbose"]);
     check(&["-H", "a", "--jsonl", "-", "-P", "true"], &["--jsonl -"]);

@@ -345,3 +345,39 @@ fn colours_are_there_when_asked_for() {
     let always = stderr(&output(fleet.run_on(1).args(["--color", "always", "true"])));
     assert!(always.contains("\x1b[32mok\x1b[0m"), "{always:?}");
 }
+
+/// A port that refuses, tried three times in all: told in the JSON object and by `-v`. The second
+/// run takes the same from the environment; a phase that is not asked for is not tried again.
+#[test]
+fn a_host_that_refuses_is_tried_again_as_often_as_asked() {
+    let fleet = Fleet::start(1);
+    // Bound and without a listener, so that nobody else gets the port.
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    );
+    let socket = socket.unwrap();
+    rustix::net::bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = rustix::net::getsockname(&socket).unwrap();
+    let address = std::net::SocketAddr::try_from(address).unwrap().to_string();
+    let refused = |command: &mut Command| {
+        command.args(["-H", &address, "-v", "--jsonl", "-", "true"]);
+        let output = output(command);
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        let object: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(object["kind"], "refused");
+        (object["attempts"].as_u64().unwrap(), stderr(&output))
+    };
+    let (attempts, text) = refused(fleet.run().args(["--retries", "2", "--rate", "100"]));
+    assert_eq!(attempts, 3);
+    assert!(text.contains("3 attempts)"), "{text}");
+    let mut run = fleet.run();
+    run.env("SSHOAL_RETRIES", "1")
+        .env("SSHOAL_RETRY_ON", "connect,banner");
+    assert_eq!(refused(&mut run).0, 2);
+    let (attempts, text) = refused(fleet.run().args(["--retries", "2", "--retry-on", "banner"]));
+    assert_eq!(attempts, 1);
+    assert!(!text.contains("attempts"), "{text}");
+}

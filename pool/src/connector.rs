@@ -4,14 +4,14 @@
 //! beside half a millisecond of cryptography.
 
 use sshoal_reactor::Scope;
-use sshoal_session::{Error, Exit, Host, OutputStream, Session, Timings};
+use sshoal_session::{Config, Error, Exit, Host, OutputStream, Session, Timings};
 
 /// Opens sessions.
 pub(crate) trait Connector: Send + Sync + 'static {
     /// Opens a session to a host, authenticated. Parks until it is open or the scope ends.
     fn connect(
         &self,
-        host: &Host,
+        to: (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
     ) -> Result<Box<dyn Connected>, Error>;

@@ -12,17 +12,22 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Queue;
-use sshoal_session::{Host, Phase};
+use sshoal_session::{Host, Phase, Timings};
 
+use crate::configs::Configs;
 use crate::connector::{Connected, Connector};
 use crate::outcome::{End, Outcome, StopCause};
-use crate::run::{Flights, RunState};
+use crate::retry::RetryOn;
+use crate::run::{Earlier, Flights, RunState};
 use crate::schedule::{Bounds, Counts, Origin, RunId, Schedule};
-use crate::worker;
+use crate::{destinations, worker};
+
+mod alarm;
 
 /// What a pool and all of its runs and workers share.
 pub(crate) struct Engine {
     pub(crate) hosts: Arc<[Host]>,
+    pub(crate) configs: Configs,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) settings: Settings,
     pub(crate) bounds: Bounds,
@@ -33,7 +38,10 @@ pub(crate) struct Engine {
 /// What the builder set.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) connect_timeout: Option<Duration>,
+    /// In place of each configuration's own.
+    pub(crate) connect_timeout: Option<Option<Duration>>,
+    pub(crate) retries: u32,
+    pub(crate) retry_on: RetryOn,
     pub(crate) command_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) keep_open: bool,
@@ -58,6 +66,8 @@ struct State {
     workers: usize,
     /// The pool size, which is what the queue has to hold at most.
     size: usize,
+    /// When the schedule is asked again, whatever happens until then.
+    alarm: Option<Instant>,
 }
 
 /// One host to begin, with the sessions that the schedule gave it.
@@ -72,13 +82,14 @@ pub(crate) struct Task {
 
 impl Engine {
     pub(crate) fn new(
-        hosts: Arc<[Host]>,
+        (hosts, configs): (Arc<[Host]>, Configs),
         connector: Arc<dyn Connector>,
         settings: Settings,
         bounds: Bounds,
     ) -> Self {
+        let destinations = destinations::number(&hosts, &configs);
         let state = State {
-            schedule: Schedule::new(bounds),
+            schedule: Schedule::new(bounds, destinations),
             sessions: HashMap::new(),
             runs: HashMap::new(),
             tasks: Arc::new(Queue::bounded(bounds.size)),
@@ -86,9 +97,11 @@ impl Engine {
             parked: 0,
             workers: 0,
             size: bounds.size,
+            alarm: None,
         };
         Self {
             hosts,
+            configs,
             connector,
             settings,
             bounds,
@@ -150,15 +163,16 @@ impl Engine {
         self.state.lock().schedule.release();
     }
 
-    /// Puts a host back that met a limit of this machine, and returns how long to wait before
-    /// handing out again.
-    pub(crate) fn local_limit(&self, run: RunId, host: usize) -> Duration {
+    /// Puts a host back that met a limit of this machine.
+    pub(crate) fn local_limit(&self, run: RunId, host: usize) {
         let now = Instant::now();
-        self.state
-            .lock()
-            .schedule
-            .local_limit(run, host, now)
-            .saturating_duration_since(now)
+        self.state.lock().schedule.local_limit(run, host, now);
+    }
+
+    /// Puts a host back that could not be connected to, to be tried again after a pause.
+    pub(crate) fn retry(&self, run: RunId, host: usize, pause: Duration) {
+        let at = Instant::now() + pause;
+        self.state.lock().schedule.retry(run, host, at);
     }
 
     /// Puts a host back whose kept session was dead.
@@ -181,21 +195,17 @@ impl Engine {
             hosts
         };
         for host in hosts {
-            // It may have been begun before, and put back by a local limit or a dead session.
-            let visit = run.visit_so_far(host);
-            let end = End::Cancelled {
-                phase: Phase::Local,
-                cause,
+            // It may have been begun before, and put back.
+            let Earlier { visit, failed, .. } = run.so_far(host);
+            let (end, timings) = match failed {
+                Some((error, timings)) => (End::Failed(error), timings),
+                None => {
+                    let phase = Phase::Local;
+                    (End::Cancelled { phase, cause }, Timings::default())
+                }
             };
-            let output = run.output();
-            let who = (host, &self.hosts);
-            run.deliver(Outcome::new(
-                who,
-                (end, Some(cause)),
-                output,
-                <_>::default(),
-                visit,
-            ));
+            let (who, end) = ((host, &self.hosts), (end, Some(cause)));
+            run.deliver(Outcome::new(who, end, run.output(), timings, visit));
         }
     }
 
@@ -213,11 +223,20 @@ impl Engine {
             .collect()
     }
 
-    /// Begins all that can be begun, on waiting workers first.
+    /// Begins all that can be begun, and sees to it that what only waits for its time is begun
+    /// then.
     pub(crate) fn hand_out(self: &Arc<Self>) {
+        if let Some(at) = self.begin_all() {
+            alarm::set(self, at);
+        }
+    }
+
+    /// Begins all that can be begun, on waiting workers first; returns when to ask again, if no
+    /// alarm is set for then.
+    fn begin_all(self: &Arc<Self>) -> Option<Instant> {
         self.end_overdue();
         let now = Instant::now();
-        let (tasks, missing, mut workers) = {
+        let (tasks, missing, mut workers, alarm) = {
             let mut state = self.state.lock();
             while let Some(task) = state.next(now) {
                 state.put(task);
@@ -225,7 +244,8 @@ impl Engine {
             let missing = state.queued.saturating_sub(state.parked);
             state.parked += missing;
             state.workers += missing;
-            (Arc::clone(&state.tasks), missing, state.workers - missing)
+            let workers = state.workers - missing;
+            (Arc::clone(&state.tasks), missing, workers, state.alarm(now))
         };
         for n in 0..missing {
             if let Err(error) = self.spawn_worker(&tasks, workers == 0) {
@@ -234,6 +254,16 @@ impl Engine {
             }
             workers += 1;
         }
+        alarm
+    }
+
+    /// Notes that an alarm rang; returns whether it was still wanted.
+    fn rang(&self, at: Instant) -> bool {
+        self.state
+            .lock()
+            .alarm
+            .take_if(|alarm| *alarm == at)
+            .is_some()
     }
 
     /// Takes back workers that could not be started: others come for their tasks when they are
@@ -342,6 +372,16 @@ impl State {
         })
     }
 
+    /// Returns the time of an alarm that is to be set, and counts it as set.
+    fn alarm(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.schedule.wake_at(now)?;
+        if self.alarm.is_some_and(|set| set <= at) {
+            return None;
+        }
+        self.alarm = Some(at);
+        Some(at)
+    }
+
     fn put(&mut self, task: Task) {
         // As many places as the pool has, and each task holds one: there is always room.
         if self.tasks.push(task, &Scope::root()).is_err() {
@@ -356,6 +396,7 @@ impl State {
             self.tasks.close();
             self.tasks = Arc::new(Queue::bounded(self.size));
             (self.queued, self.parked, self.workers) = (0, 0, 0);
+            self.alarm = None;
         }
     }
 }

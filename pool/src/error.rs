@@ -13,6 +13,14 @@ pub enum PoolError {
         /// The setter's name.
         name: &'static str,
     },
+    /// There is not one configuration for each host.
+    #[error("{configs} configurations for {hosts} hosts; there has to be one for each")]
+    ConfigCount {
+        /// How many configurations were given.
+        configs: usize,
+        /// How many hosts there are.
+        hosts: usize,
+    },
     /// The folder for spilled output is none.
     #[error("the folder for temporary files, {path}, is not a folder")]
     SpillFolder {

@@ -9,7 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+mod configs;
 mod connector;
+mod destinations;
 mod each;
 mod engine;
 mod error;
@@ -19,6 +21,7 @@ mod outcome;
 mod output;
 mod pool;
 mod report;
+mod retry;
 mod run;
 mod schedule;
 mod ssh;
@@ -35,4 +38,5 @@ pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
 pub use pool::{KeepOpen, Pool, PoolBuilder};
 pub use report::{Counts, Report};
+pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};

@@ -26,6 +26,8 @@ pub(crate) struct Visit {
     pub(crate) started: Option<SystemTime>,
     pub(crate) duration: Duration,
     pub(crate) attempts: u32,
+    /// Attempts that were made because the one before failed to connect.
+    pub(crate) retries: u32,
 }
 
 /// How a host ended.
@@ -124,19 +126,21 @@ impl Outcome {
         self.visit.started
     }
 
-    /// Returns how long the host took from its begin to its end.
+    /// Returns how long the host took from its begin to its end, pauses between attempts included.
     pub fn duration(&self) -> Duration {
         self.visit.duration
     }
 
-    /// Returns how often the host was tried; 0 if it was never begun. Two, if a kept session
-    /// turned out to be dead before the command was started on it.
+    /// Returns how often the host was tried; 0 if it was never begun. More than one by
+    /// [`PoolBuilder::retries`](crate::PoolBuilder::retries), or if a kept session turned out to be
+    /// dead before the command was started on it. The command itself was started once at most.
     pub fn attempts(&self) -> u32 {
         self.visit.attempts
     }
 
     /// Returns what stopped the run, if that is what ended this host: it is then
-    /// [`End::Cancelled`], or timed out with the run's deadline as the limit.
+    /// [`End::Cancelled`], or timed out with the run's deadline as the limit, or failed as its last
+    /// attempt did before another could be made.
     pub fn stopped_by(&self) -> Option<StopCause> {
         self.stopped_by
     }

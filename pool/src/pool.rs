@@ -2,19 +2,21 @@
 //!
 //! The principal type is [`Pool`].
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sshoal_session::{Config, Host};
 
+use crate::configs::Configs;
 use crate::connector::Connector;
 use crate::each::{Each, Reached, Values};
 use crate::engine::{Engine, Settings};
 use crate::error::PoolError;
 use crate::event::{Collect, Detail};
 use crate::limits::LocalLimits;
+use crate::retry::RetryOn;
 use crate::run::{Job, Run, RunSpec, RunState};
 use crate::schedule::Bounds;
 use crate::ssh::Ssh;
@@ -47,17 +49,28 @@ pub enum KeepOpen {
 #[must_use]
 pub struct PoolBuilder {
     hosts: Vec<Host>,
-    config: Arc<Config>,
+    configs: Configs,
     size: Option<NonZeroUsize>,
-    handshakes: Option<NonZeroUsize>,
+    pace: Pace,
     settings: Settings,
+}
+
+/// How fast sessions are opened.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    handshakes: Option<NonZeroUsize>,
+    destination_handshakes: Option<NonZeroUsize>,
+    rate: Option<NonZeroU32>,
+    destination_rate: Option<NonZeroU32>,
 }
 
 impl Pool {
     /// Returns a builder of a pool of these hosts; a host that is listed twice runs twice.
     pub fn builder(hosts: impl Into<Vec<Host>>, config: Arc<Config>) -> PoolBuilder {
         let settings = Settings {
-            connect_timeout: config.connect_timeout(),
+            connect_timeout: None,
+            retries: 0,
+            retry_on: RetryOn::default(),
             command_timeout: None,
             deadline: None,
             keep_open: false,
@@ -68,9 +81,9 @@ impl Pool {
         };
         PoolBuilder {
             hosts: hosts.into(),
-            config,
+            configs: Configs::One(config),
             size: None,
-            handshakes: None,
+            pace: Pace::default(),
             settings,
         }
     }
@@ -110,6 +123,15 @@ impl Pool {
     /// Returns the hosts in input order.
     pub fn hosts(&self) -> &[Host] {
         &self.engine.hosts
+    }
+
+    /// Returns the configuration of a host by its index.
+    ///
+    /// # Panics
+    /// The pool has no host with this index.
+    pub fn config(&self, index: usize) -> &Arc<Config> {
+        assert!(index < self.hosts().len(), "there is no host {index}");
+        self.engine.configs.of(index)
     }
 
     /// Returns how many sessions may be live at once: what was asked for, at most one per host,
@@ -168,14 +190,72 @@ impl PoolBuilder {
     /// a second, far within any connect timeout; yet they are enough to keep a core busy over a
     /// network with round trips of 15 ms, of which a handshake takes about eight.
     pub fn handshakes(mut self, handshakes: NonZeroUsize) -> Self {
-        self.handshakes = Some(handshakes);
+        self.pace.handshakes = Some(handshakes);
+        self
+    }
+
+    /// Sets how many sessions to one destination, which is a name or address and a port, may be in
+    /// the making at once. Default: 8.
+    ///
+    /// An OpenSSH server drops connections at random from ten that are not yet authenticated
+    /// (`MaxStartups 10:30:100`); two are left to others, and to those of ours that the server has
+    /// not yet counted as authenticated. Hosts of other destinations are not held up.
+    pub fn destination_handshakes(mut self, handshakes: NonZeroUsize) -> Self {
+        self.pace.destination_handshakes = Some(handshakes);
+        self
+    }
+
+    /// Sets how many connections a second are begun at most, retries included, evenly spread;
+    /// `None` is no limit, which is the default.
+    ///
+    /// For fleets whose hosts share something that cannot take all of them at once: one server
+    /// under many names, a firewall that counts, a directory that every login asks.
+    pub fn rate(mut self, per_second: Option<NonZeroU32>) -> Self {
+        self.pace.rate = per_second;
+        self
+    }
+
+    /// Sets how many connections a second are begun at most to one destination, which is a name or
+    /// address and a port; `None` is no limit, which is the default.
+    pub fn destination_rate(mut self, per_second: Option<NonZeroU32>) -> Self {
+        self.pace.destination_rate = per_second;
+        self
+    }
+
+    /// Sets a configuration for each host, in the order of the hosts, in place of the one for all;
+    /// every option may differ. Hosts with the same options should share one `Arc`: each host then
+    /// costs a pointer.
+    ///
+    /// What is set on this builder goes before what a configuration says.
+    pub fn configs(mut self, configs: impl Into<Vec<Arc<Config>>>) -> Self {
+        self.configs = Configs::Each(configs.into());
+        self
+    }
+
+    /// Sets how often a host is tried again that could not be connected to. Default: 0.
+    ///
+    /// Between two attempts the host waits for a random time of at most half a second, which
+    /// doubles with each attempt up to 30 seconds; it has no session and no place in the pool
+    /// meanwhile. Each attempt has the connect timeout for itself, all of them together the run's
+    /// deadline. [`PoolBuilder::retry_on`] says which failures count; a refused authentication, a
+    /// host key that is not accepted and whatever comes after are never tried again.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
+        self
+    }
+
+    /// Sets in which phases a failure may be tried again. Default: all those before the host key is
+    /// checked, see [`RetryOn`].
+    pub fn retry_on(mut self, phases: RetryOn) -> Self {
+        self.settings.retry_on = phases;
         self
     }
 
     /// Sets the limit for everything until the command is accepted, from resolve to open; `None`
-    /// is no limit. Default: the configuration's, which is 10 s unless set (`ConnectTimeout`).
+    /// is no limit. Default: each host's configuration's, which is 10 s unless set
+    /// (`ConnectTimeout`).
     pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.settings.connect_timeout = timeout;
+        self.settings.connect_timeout = Some(timeout);
         self
     }
 
@@ -230,53 +310,71 @@ impl PoolBuilder {
     /// Makes the pool. Nothing is connected to.
     ///
     /// # Errors
-    /// The host list is empty, a limit is zero, or the folder for the temporary file is none.
+    /// The host list is empty, there is not one configuration for each host, a limit is zero, or
+    /// the folder for the temporary file is none.
     pub fn build(self) -> Result<Pool, PoolError> {
-        let connector = Arc::new(Ssh::new(Arc::clone(&self.config)));
-        self.build_on(connector)
+        self.build_on(Arc::new(Ssh))
     }
 
     /// Makes the pool over whatever opens its sessions.
     pub(crate) fn build_on(self, connector: Arc<dyn Connector>) -> Result<Pool, PoolError> {
+        self.check()?;
         let Self {
             hosts,
+            configs,
             size,
-            handshakes,
+            pace,
             settings,
-            ..
         } = self;
-        if hosts.is_empty() {
-            return Err(PoolError::NoHosts);
-        }
-        let limits = [
-            ("connect_timeout", settings.connect_timeout),
-            ("command_timeout", settings.command_timeout),
-            ("deadline", settings.deadline),
-        ];
-        if let Some((name, _)) = limits.into_iter().find(|(_, t)| *t == Some(Duration::ZERO)) {
-            return Err(PoolError::ZeroTimeout { name });
-        }
-        if let Some(folder) = settings
-            .spill_folder
-            .as_deref()
-            .filter(|folder| !folder.is_dir())
-        {
-            return Err(PoolError::SpillFolder {
-                path: folder.display().to_string(),
-            });
-        }
         let asked = size.map_or(SIZE_DEFAULT, NonZeroUsize::get);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let destination_handshakes = pace.destination_handshakes;
         let bounds = Bounds {
             size: asked
                 .min(hosts.len())
                 .min(LocalLimits::find().sessions_max()),
-            handshakes: handshakes.map_or(cores * HANDSHAKES_PER_CORE, NonZeroUsize::get),
+            handshakes: pace
+                .handshakes
+                .map_or(cores * HANDSHAKES_PER_CORE, NonZeroUsize::get),
+            destination_handshakes: destination_handshakes
+                .map_or(HANDSHAKES_PER_DESTINATION, NonZeroUsize::get),
+            rate: pace.rate,
+            destination_rate: pace.destination_rate,
         };
-        let engine = Engine::new(hosts.into(), connector, settings, bounds);
+        let engine = Engine::new((hosts.into(), configs), connector, settings, bounds);
         Ok(Pool {
             engine: Arc::new(engine),
         })
+    }
+
+    fn check(&self) -> Result<(), PoolError> {
+        let (hosts, settings) = (self.hosts.len(), &self.settings);
+        if hosts == 0 {
+            return Err(PoolError::NoHosts);
+        }
+        if let Some(configs) = self.configs.count().filter(|count| *count != hosts) {
+            return Err(PoolError::ConfigCount { configs, hosts });
+        }
+        let zero = Some(Duration::ZERO);
+        let connect_timeout_is_zero = match settings.connect_timeout {
+            Some(limit) => limit == zero,
+            None => (self.configs.iter()).any(|config| config.connect_timeout() == zero),
+        };
+        let limits = [
+            ("connect_timeout", connect_timeout_is_zero),
+            ("command_timeout", settings.command_timeout == zero),
+            ("deadline", settings.deadline == zero),
+        ];
+        if let Some((name, _)) = limits.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(PoolError::ZeroTimeout { name });
+        }
+        let folder = settings.spill_folder.as_deref();
+        match folder.filter(|folder| !folder.is_dir()) {
+            Some(folder) => Err(PoolError::SpillFolder {
+                path: folder.display().to_string(),
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -284,6 +382,8 @@ impl PoolBuilder {
 const SIZE_DEFAULT: usize = 512;
 /// The default of handshakes in flight, for each core.
 const HANDSHAKES_PER_CORE: usize = 256;
+/// The default of handshakes in flight at one destination: below sshd's ten, with room for others.
+const HANDSHAKES_PER_DESTINATION: usize = 8;
 /// The default bound of memory for the collected output of a run.
 const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The default bound of output that waits as events.

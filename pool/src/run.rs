@@ -14,7 +14,7 @@ use crate::report::Report;
 
 mod state;
 
-pub(crate) use state::{Flights, Job, RunState};
+pub(crate) use state::{Earlier, Flights, Job, RunState};
 
 /// What a run does on each host.
 ///
@@ -60,7 +60,7 @@ pub struct RunHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Not begun, or waiting for this machine to have room.
+    /// Not begun, or waiting for this machine to have room or for another try.
     pub waiting: usize,
     /// A session is being opened.
     pub connecting: usize,

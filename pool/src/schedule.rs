@@ -1,16 +1,27 @@
 //! Which host is next: the pool's bookkeeping as a pure state machine that is told the time.
 //!
 //! It knows hosts by number only and does nothing itself: [`Schedule::next`] says what to begin,
-//! and the caller reports what became of it. The laws it keeps, whatever the order of calls: live
-//! sessions never exceed the pool size and handshakes their own bound (P1), and every host of a
-//! run ends exactly once (P2). A host that meets a limit of this machine goes back to the end of
-//! its queue, and fewer sessions are begun from then on (P6).
+//! [`Schedule::wake_at`] when to ask again, and the caller reports what became of it. The laws it
+//! keeps, whatever the order of calls: live sessions never exceed the pool size and handshakes
+//! their own bounds (P1), and every host of a run ends exactly once (P2). A host that meets a
+//! limit of this machine goes back to the end of its queue, and fewer sessions are begun from then
+//! on (P6). A host that waits, for its next try or for its destination, has no place in the pool
+//! and holds up no other host.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod bucket;
+mod destinations;
+mod hosts;
 mod kept;
 
+use bucket::{Bucket, Rate};
+use destinations::Destinations;
+use hosts::{RunHosts, State};
 use kept::Kept;
 
 /// The bounds of a pool.
@@ -20,6 +31,12 @@ pub(crate) struct Bounds {
     pub(crate) size: usize,
     /// Handshakes in flight at once.
     pub(crate) handshakes: usize,
+    /// Handshakes in flight at once at one destination.
+    pub(crate) destination_handshakes: usize,
+    /// Connections begun a second.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Connections begun a second at one destination.
+    pub(crate) destination_rate: Option<NonZeroU32>,
 }
 
 /// One run's number, never used twice in a pool.
@@ -69,6 +86,9 @@ pub(crate) struct Schedule {
     /// Places taken: hosts in flight, sessions being closed, and kept sessions.
     live: usize,
     connecting: usize,
+    /// What the pool's rate leaves.
+    bucket: Bucket,
+    destinations: Destinations,
     kept: Kept,
     runs: BTreeMap<RunId, RunHosts>,
     /// The run served last; the next one in order is served first.
@@ -79,35 +99,16 @@ pub(crate) struct Schedule {
     closed: bool,
 }
 
-/// The hosts of one run.
-#[derive(Debug)]
-struct RunHosts {
-    /// Hosts to begin, next one first.
-    waiting: VecDeque<usize>,
-    states: Vec<State>,
-    counts: Counts,
-    deadline: Option<Instant>,
-    /// Set by `stop`: no host of it is begun any more, not even one that is put back.
-    stopped: bool,
-}
-
-/// Where a host is in its run.
-/// Waiting → Connecting | Running; Connecting → Running | Waiting | Ended;
-/// Running → Waiting (its kept session had died) | Ended; Waiting → Ended (the run was stopped).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Connecting,
-    Running,
-    Ended,
-}
-
 impl Schedule {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    /// A pool of as many hosts as there are destinations given, which are counted from 0.
+    pub(crate) fn new(bounds: Bounds, destinations: Arc<[u32]>) -> Self {
+        let lowest = bounds.size.min(bounds.handshakes);
         assert!(
-            bounds.size > 0 && bounds.handshakes > 0,
+            lowest.min(bounds.destination_handshakes) > 0,
             "a bound of 0 would never end"
         );
+        let rate = bounds.destination_rate.map(Rate::new);
+        let destinations = Destinations::new(destinations, bounds.destination_handshakes, rate);
         Self {
             bounds,
             ceiling: bounds.size,
@@ -116,6 +117,8 @@ impl Schedule {
             strikes: 0,
             live: 0,
             connecting: 0,
+            bucket: Bucket::default(),
+            destinations,
             kept: Kept::default(),
             runs: BTreeMap::new(),
             turn: RunId(0),
@@ -131,63 +134,41 @@ impl Schedule {
         let id = RunId(self.submitted);
         let (kept, fresh): (Vec<usize>, Vec<usize>) =
             (0..hosts).partition(|host| self.kept.contains(*host));
-        let run = RunHosts {
-            waiting: kept.into_iter().chain(fresh).collect(),
-            states: vec![State::Waiting; hosts],
-            counts: Counts {
-                waiting: hosts,
-                ..Counts::default()
-            },
-            deadline,
-            stopped: false,
-        };
+        let waiting = kept.into_iter().chain(fresh).collect();
+        let run = RunHosts::new(waiting, deadline);
         self.runs.insert(id, run);
         id
     }
 
     /// Returns what can be begun at `now`, if anything; runs take turns.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Start> {
-        let after = (
-            std::ops::Bound::Excluded(self.turn),
-            std::ops::Bound::Unbounded,
-        );
-        let ids = self.runs.range(after).chain(self.runs.range(..=self.turn));
+        self.bring_back(now);
         let fresh = self.fresh_allowed(now);
-        let (id, host, kept) = ids
-            .filter(|(_, run)| !run.is_over(now))
-            .filter_map(|(id, run)| Some((*id, *run.waiting.front()?)))
-            .map(|(id, host)| (id, host, self.kept.contains(host)))
-            .find(|(_, _, kept)| *kept || fresh)?;
-        self.turn = id;
-        let session = if kept {
-            self.kept.take(host);
-            Origin::Kept
-        } else {
-            self.connecting += 1;
-            // A place is given to one host at a time: with all taken, the oldest kept one's.
-            let evicted = if self.live < self.bounds.size.min(self.ceiling) {
-                self.live += 1;
-                None
-            } else {
-                self.kept.take_oldest()
-            };
-            Origin::Fresh { evicted }
-        };
-        let run = self.runs.get_mut(&id).expect("the run was found above");
-        run.waiting.pop_front();
-        run.enter(
-            host,
-            if kept {
-                State::Running
-            } else {
-                State::Connecting
-            },
-        );
-        Some(Start {
-            run: id,
-            host,
-            session,
-        })
+        let mut run = self.turn;
+        for _ in 0..self.runs.len() {
+            run = self.run_after(run)?;
+            if let Some((host, kept)) = self.candidate(run, fresh, now) {
+                self.turn = run;
+                return Some(self.begin(run, (host, kept), now));
+            }
+        }
+        None
+    }
+
+    /// Returns the moment to call [`Schedule::next`] again, if time alone can change its answer;
+    /// to be asked when that has nothing to begin.
+    pub(crate) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let runs = self.runs.values().filter(|run| !run.is_over(now));
+        let (mut waits, mut at) = (false, self.destinations.wake_at());
+        for run in runs {
+            waits |= !(run.ready.is_empty() && run.waiting.is_empty());
+            at = earlier(at, run.resumes_at());
+        }
+        if waits && self.has_room() {
+            let opens = self.hold.max(self.bucket.opens());
+            at = earlier(at, opens.filter(|at| *at > now));
+        }
+        at
     }
 
     /// Notes that a host's session is open: its handshake is over.
@@ -207,11 +188,7 @@ impl Schedule {
         if self.state(run, host) == Some(State::Connecting) {
             self.leave_handshake(run, host);
         }
-        let hosts = self
-            .runs
-            .get_mut(&run)
-            .expect("a run lasts until its last host has ended");
-        hosts.enter(host, State::Ended);
+        self.hosts(run).enter(host, State::Ended);
         self.forget_if_over(run)
     }
 
@@ -235,7 +212,7 @@ impl Schedule {
     /// Puts a host that met a limit of this machine back to the end of its queue and gives its
     /// place back; returns the moment to call [`Schedule::next`] again at the latest.
     pub(crate) fn local_limit(&mut self, run: RunId, host: usize, now: Instant) -> Instant {
-        self.requeue(run, host);
+        self.put_back(run, host);
         self.live -= 1;
         self.ceiling = self.live.clamp(1, self.ceiling);
         self.opened = 0;
@@ -248,8 +225,16 @@ impl Schedule {
     /// Puts a host whose kept session had died back, to begin with a fresh one; its place is
     /// given back.
     pub(crate) fn kept_died(&mut self, run: RunId, host: usize) {
-        self.requeue(run, host);
+        self.put_back(run, host);
         self.live -= 1;
+    }
+
+    /// Puts a host whose connection failed back, to be tried again at that time; its place is
+    /// given back.
+    pub(crate) fn retry(&mut self, run: RunId, host: usize, at: Instant) {
+        self.leave_handshake(run, host);
+        self.hosts(run).pause(host, at);
+        self.release();
     }
 
     /// Ends all hosts of a run that wait; returns them, and whether these were its last.
@@ -257,11 +242,8 @@ impl Schedule {
         let Some(hosts) = self.runs.get_mut(&run) else {
             return (Vec::new(), false);
         };
-        hosts.stopped = true;
-        let stopped: Vec<usize> = std::mem::take(&mut hosts.waiting).into();
-        for host in &stopped {
-            hosts.enter(*host, State::Ended);
-        }
+        let stopped = hosts.stop();
+        self.destinations.forget(run);
         // An empty list means that the run is ended by a host in flight, not here.
         let over = !stopped.is_empty() && self.forget_if_over(run);
         (stopped, over)
@@ -273,7 +255,7 @@ impl Schedule {
         let found = self
             .runs
             .iter()
-            .find(|(_, run)| run.is_over(now) && !run.waiting.is_empty());
+            .find(|(_, run)| run.is_over(now) && run.counts.waiting > 0);
         found.map(|(id, _)| *id)
     }
 
@@ -292,10 +274,92 @@ impl Schedule {
         self.runs.is_empty()
     }
 
+    /// Makes hosts candidates again whose pause is over or whose destination has room.
+    fn bring_back(&mut self, now: Instant) {
+        for run in self.runs.values_mut() {
+            run.resume(now);
+        }
+        while let Some((run, host)) = self.destinations.released(now) {
+            self.hosts(run).ready.push_back(host);
+        }
+    }
+
+    /// Takes a run's next host out of its queues, and whether it has a kept session; hosts whose
+    /// destination has no room step aside.
+    fn candidate(&mut self, id: RunId, fresh: bool, now: Instant) -> Option<(usize, bool)> {
+        let run = self.runs.get_mut(&id).filter(|run| !run.is_over(now))?;
+        for queue in [&mut run.ready, &mut run.waiting] {
+            let kept = queue.front().filter(|host| self.kept.contains(**host));
+            if let Some(host) = kept.copied() {
+                queue.pop_front();
+                return Some((host, true));
+            }
+        }
+        if !fresh {
+            return None;
+        }
+        loop {
+            let again = !run.ready.is_empty();
+            let queue = if again {
+                &mut run.ready
+            } else {
+                &mut run.waiting
+            };
+            let host = queue.pop_front()?;
+            if self.kept.contains(host) {
+                return Some((host, true));
+            }
+            if self.destinations.admits(host, now) {
+                return Some((host, false));
+            }
+            self.destinations.hold((id, host), again);
+        }
+    }
+
+    fn begin(&mut self, run: RunId, (host, kept): (usize, bool), now: Instant) -> Start {
+        let (session, state) = if kept {
+            self.kept.take(host);
+            (Origin::Kept, State::Running)
+        } else {
+            self.connecting += 1;
+            self.destinations.enter(host, now);
+            if let Some(rate) = self.bounds.rate {
+                self.bucket.take(Rate::new(rate), now);
+            }
+            // A place is given to one host at a time: with all taken, the oldest kept one's.
+            let evicted = if self.live < self.bounds.size.min(self.ceiling) {
+                self.live += 1;
+                None
+            } else {
+                self.kept.take_oldest()
+            };
+            (Origin::Fresh { evicted }, State::Connecting)
+        };
+        self.hosts(run).enter(host, state);
+        Start { run, host, session }
+    }
+
+    /// Returns the run whose turn is after that one's.
+    fn run_after(&self, run: RunId) -> Option<RunId> {
+        let mut after = self.runs.range((Excluded(run), Unbounded));
+        let next = after.next().or_else(|| self.runs.first_key_value());
+        next.map(|(id, _)| *id)
+    }
+
     fn fresh_allowed(&self, now: Instant) -> bool {
+        self.has_room() && self.hold.is_none_or(|until| until <= now) && self.bucket.is_open(now)
+    }
+
+    /// Returns whether a handshake has room, whatever the time.
+    fn has_room(&self) -> bool {
         self.connecting < self.bounds.handshakes
-            && self.hold.is_none_or(|until| until <= now)
             && (self.live < self.bounds.size.min(self.ceiling) || self.kept.len() > 0)
+    }
+
+    fn hosts(&mut self, run: RunId) -> &mut RunHosts {
+        self.runs
+            .get_mut(&run)
+            .expect("a run lasts until its last host has ended")
     }
 
     fn state(&self, run: RunId, host: usize) -> Option<State> {
@@ -303,23 +367,19 @@ impl Schedule {
     }
 
     fn leave_handshake(&mut self, run: RunId, host: usize) {
-        let run = self
-            .runs
-            .get_mut(&run)
-            .expect("a run lasts until its last host has ended");
+        let run = self.hosts(run);
         assert_eq!(run.states[host], State::Connecting, "a handshake ends once");
         run.enter(host, State::Running);
         self.connecting -= 1;
+        self.destinations.leave(host);
     }
 
-    fn requeue(&mut self, run: RunId, host: usize) {
+    /// Puts a host back to the end of its queue.
+    fn put_back(&mut self, run: RunId, host: usize) {
         if self.state(run, host) == Some(State::Connecting) {
             self.leave_handshake(run, host);
         }
-        let run = self
-            .runs
-            .get_mut(&run)
-            .expect("a run lasts until its last host has ended");
+        let run = self.hosts(run);
         run.enter(host, State::Waiting);
         run.waiting.push_back(host);
     }
@@ -336,19 +396,6 @@ impl Schedule {
     }
 }
 
-impl RunHosts {
-    fn is_over(&self, now: Instant) -> bool {
-        self.stopped || self.deadline.is_some_and(|deadline| deadline <= now)
-    }
-
-    fn enter(&mut self, host: usize, state: State) {
-        let before = std::mem::replace(&mut self.states[host], state);
-        assert_ne!(before, State::Ended, "a host ends once");
-        *self.counts.of(before) -= 1;
-        *self.counts.of(state) += 1;
-    }
-}
-
 impl Counts {
     fn of(&mut self, state: State) -> &mut usize {
         match state {
@@ -358,6 +405,10 @@ impl Counts {
             State::Ended => &mut self.ended,
         }
     }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    [a, b].into_iter().flatten().min()
 }
 
 /// The first wait after a local limit; short, since one of our own sessions often ends soon.

@@ -1,31 +1,21 @@
 //! The pool's sessions, as `sshoal-session` makes them.
 
-use std::sync::Arc;
-
 use sshoal_reactor::Scope;
 use sshoal_session::{ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Session, Timings};
 
 use crate::connector::{Connected, Connector, NotStarted, Running};
 
-/// Opens SSH sessions, all by one configuration.
-pub(crate) struct Ssh {
-    config: Arc<Config>,
-}
-
-impl Ssh {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config }
-    }
-}
+/// Opens SSH sessions.
+pub(crate) struct Ssh;
 
 impl Connector for Ssh {
     fn connect(
         &self,
-        host: &Host,
+        (host, config): (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
     ) -> Result<Box<dyn Connected>, Error> {
-        let session = Session::connect_in(host, &self.config, scope, timings)?;
+        let session = Session::connect_in(host, config, scope, timings)?;
         Ok(Box::new(session))
     }
 }

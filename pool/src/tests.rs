@@ -6,5 +6,6 @@ mod kept;
 mod limits;
 mod order;
 mod output;
+mod pace;
 mod stop;
 mod threads;

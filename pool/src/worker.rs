@@ -14,6 +14,7 @@ use sshoal_session::{Error, Phase, Timings};
 use crate::connector::Connected;
 use crate::engine::{Engine, Task};
 use crate::outcome::{End, Outcome};
+use crate::run::Earlier;
 
 mod flight;
 
@@ -49,7 +50,7 @@ pub(crate) fn refuse(engine: &Engine, task: Task, error: &io::Error) {
         phase: Phase::Local,
         source,
     });
-    let (visit, timings) = (run.visit_so_far(task.host), Timings::default());
+    let (visit, timings) = (run.so_far(task.host).visit, Timings::default());
     let who = (task.host, &engine.hosts);
     run.deliver(Outcome::new(who, (end, None), run.output(), timings, visit));
     engine.ended(run.id, task.host);
@@ -76,19 +77,27 @@ fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
     let (end, stopped_by) = match flown {
         Ok(Ok(exit)) => (exit.into(), None),
         Ok(Err(Fault::Failed(error))) => flight.judge(error),
+        Ok(Err(Fault::NotConnected(error))) => match flight.pause(&error, visit) {
+            Some(pause) => {
+                visit.attempts += 1;
+                visit.retries += 1;
+                let earlier = Earlier::failed((visit, began), (error, flight.timings()));
+                run.put_back(index, earlier);
+                engine.retry(run.id, index, pause);
+                return;
+            }
+            None => flight.judge(error),
+        },
         Ok(Err(Fault::LocalLimit)) => {
             drop(session);
-            run.put_back(index, visit, began);
-            let wait = engine.local_limit(run.id, index);
-            // The run may be stopped, and the host is then not to wait.
-            engine.hand_out();
-            sshoal_reactor::sleep(wait);
+            run.put_back(index, Earlier::new(visit, began));
+            engine.local_limit(run.id, index);
             return;
         }
         Ok(Err(Fault::KeptDied)) => {
             drop(session);
             visit.attempts += 1;
-            run.put_back(index, visit, began);
+            run.put_back(index, Earlier::new(visit, began));
             engine.kept_died(run.id, index);
             return;
         }

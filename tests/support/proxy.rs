@@ -57,7 +57,7 @@ pub(crate) enum Ending {
 #[must_use]
 pub(crate) struct Script {
     upstream: SocketAddr,
-    listen: IpAddr,
+    listen: SocketAddr,
     one_way: Duration,
     dribble: Option<RangeInclusive<u64>>,
     small_buffers: bool,
@@ -77,7 +77,7 @@ impl Proxy {
     pub(crate) fn to(upstream: SocketAddr) -> Script {
         Script {
             upstream,
-            listen: Ipv4Addr::LOCALHOST.into(),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
             one_way: Duration::ZERO,
             dribble: None,
             small_buffers: false,
@@ -114,7 +114,13 @@ impl Drop for Proxy {
 impl Script {
     /// The address to listen on (default 127.0.0.1); the port is a free one.
     pub(crate) fn listen_on(mut self, address: IpAddr) -> Self {
-        self.listen = address;
+        self.listen = (address, 0).into();
+        self
+    }
+
+    /// The address and port to listen on, which nobody may listen on.
+    pub(crate) fn listen_at(mut self, socket: SocketAddr) -> Self {
+        self.listen = socket;
         self
     }
 
@@ -152,7 +158,7 @@ impl Script {
 
     /// Starts to listen.
     pub(crate) fn start(self) -> Proxy {
-        let listener = TcpListener::bind((self.listen, 0)).expect("binds a loopback address");
+        let listener = TcpListener::bind(self.listen).expect("binds a loopback address");
         if self.small_buffers {
             // Set before accept, so that the first window is already the small one.
             sockopt::set_socket_recv_buffer_size(&listener, SMALL).expect("sets the buffer");

@@ -379,10 +379,17 @@ impl SshdBuilder {
         }
         let keys = dir.join("authorized_keys");
         text.push_str(&format!(
-            "AuthorizedKeysFile {}\nLogLevel {}\n{COMMON}",
+            "AuthorizedKeysFile {}\nLogLevel {}\n",
             keys.display(),
             self.log_level
         ));
+        // Of MaxStartups sshd takes the last value.
+        let keyword = |line: &str| line.split(' ').next().map(str::to_owned);
+        let own: Vec<_> = self.config.iter().map(|line| keyword(line)).collect();
+        for line in COMMON.lines().filter(|line| !own.contains(&keyword(line))) {
+            text.push_str(line);
+            text.push('\n');
+        }
         text
     }
 }

@@ -74,12 +74,14 @@ impl Status {
             seconds(record.duration),
         );
         if self.talk == Talk::Verbose {
-            let phases: Vec<String> = record
-                .phases
-                .iter()
+            let phases = record.phases.iter();
+            let mut facts: Vec<String> = phases
                 .map(|(name, took)| format!("{name} {}", fine(*took)))
                 .collect();
-            line.push_str(&format!("  ({})", phases.join(", ")));
+            if record.attempts > 1 {
+                facts.push(format!("{} attempts", record.attempts));
+            }
+            line.push_str(&format!("  ({})", facts.join(", ")));
         }
         line
     }
@@ -125,5 +127,14 @@ mod tests {
             line,
             "[0/1] web1:2222 \x1b[33mexit 3\x1b[0m  0.8s  (connect 2.0ms, run 50.0ms)"
         );
+    }
+
+    #[test]
+    fn verbose_says_how_often_a_host_was_tried_if_more_than_once() {
+        let mut record = sample(Ending::Failed(refused()));
+        record.attempts = 3;
+        let line = |talk| Status::new(1, talk, Colors::Off).line(&record);
+        assert!(line(Talk::Verbose).ends_with("run 50.0ms, 3 attempts)"));
+        assert!(!line(Talk::Normal).contains("attempts"));
     }
 }

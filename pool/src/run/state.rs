@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use parking_lot::Mutex;
 use sshoal_reactor::sync::{Event as Flag, Queue, Semaphore};
 use sshoal_reactor::{Scope, Stop};
-use sshoal_session::OutputStream;
+use sshoal_session::{Error, OutputStream, Timings};
 
 use crate::each::Reached;
 use crate::engine::Settings;
@@ -58,7 +58,33 @@ pub(crate) struct RunState {
     pub(super) hosts: usize,
     delivered: AtomicUsize,
     /// Hosts that were begun and put back. A leaf lock.
-    earlier: Mutex<HashMap<usize, (Visit, Instant)>>,
+    earlier: Mutex<HashMap<usize, Earlier>>,
+}
+
+/// What is known of a host that was begun and put back.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    pub(crate) visit: Visit,
+    began: Instant,
+    /// What went wrong with the last connection, if that is why.
+    pub(crate) failed: Option<(Error, Timings)>,
+}
+
+impl Earlier {
+    pub(crate) fn new(visit: Visit, began: Instant) -> Self {
+        Self {
+            visit,
+            began,
+            failed: None,
+        }
+    }
+
+    pub(crate) fn failed((visit, began): (Visit, Instant), failed: (Error, Timings)) -> Self {
+        Self {
+            failed: Some(failed),
+            ..Self::new(visit, began)
+        }
+    }
 }
 
 impl RunState {
@@ -97,7 +123,7 @@ impl RunState {
     /// Notes that a host is begun, again or for the first time; returns what is known of it.
     pub(crate) fn begin(&self, host: usize) -> (Visit, Instant) {
         if let Some(earlier) = self.earlier.lock().remove(&host) {
-            return earlier;
+            return (earlier.visit, earlier.began);
         }
         if self.detail != Detail::Outcomes {
             self.put(Item {
@@ -116,18 +142,18 @@ impl RunState {
     }
 
     /// Remembers a host that is put back.
-    pub(crate) fn put_back(&self, host: usize, visit: Visit, began: Instant) {
-        self.earlier.lock().insert(host, (visit, began));
+    pub(crate) fn put_back(&self, host: usize, earlier: Earlier) {
+        self.earlier.lock().insert(host, earlier);
     }
 
-    /// Returns what is known of a host that waits.
-    pub(crate) fn visit_so_far(&self, host: usize) -> Visit {
+    /// Takes what is known of a host that waits.
+    pub(crate) fn so_far(&self, host: usize) -> Earlier {
         match self.earlier.lock().remove(&host) {
-            Some((visit, began)) => Visit {
-                duration: began.elapsed(),
-                ..visit
-            },
-            None => Visit::default(),
+            Some(mut earlier) => {
+                earlier.visit.duration = earlier.began.elapsed();
+                earlier
+            }
+            None => Earlier::new(Visit::default(), Instant::now()),
         }
     }
 

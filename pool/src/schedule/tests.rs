@@ -1,13 +1,25 @@
-//! The scheduler under made-up time: single rules, then random operations against all of them.
-
-use std::collections::HashMap;
-
-use proptest::prelude::*;
+//! The scheduler under made-up time: single rules; `tests/pace.rs` has those of destinations, rates
+//! and retries, `tests/random.rs` random operations against all of them.
 
 use super::*;
 
+mod pace;
+mod random;
+
+/// Bounds of the whole pool alone.
+fn bounds(size: usize, handshakes: usize) -> Bounds {
+    Bounds {
+        size,
+        handshakes,
+        destination_handshakes: usize::MAX,
+        rate: None,
+        destination_rate: None,
+    }
+}
+
+/// Up to twenty hosts, each a destination of its own.
 fn schedule(size: usize, handshakes: usize) -> Schedule {
-    Schedule::new(Bounds { size, handshakes })
+    Schedule::new(bounds(size, handshakes), (0..20).collect())
 }
 
 /// Begins all that can be begun, and returns the hosts.
@@ -190,271 +202,4 @@ fn a_host_whose_kept_session_died_begins_with_a_fresh_one() {
             session
         })
     );
-}
-
-/// What the caller does next; numbers pick one of the hosts that are in the right place for it.
-#[derive(Debug, Clone)]
-enum Op {
-    Submit {
-        hosts: usize,
-        deadline_ms: Option<u16>,
-    },
-    Next,
-    Open(usize),
-    End(usize),
-    Release(usize),
-    Keep(usize),
-    KeepThenEnd(usize),
-    LocalLimit(usize),
-    KeptDied(usize),
-    Stop(usize),
-    Close,
-    Pass {
-        ms: u16,
-    },
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        2 => (1..12_usize, proptest::option::of(0..3000_u16))
-            .prop_map(|(hosts, deadline_ms)| Op::Submit { hosts, deadline_ms }),
-        8 => Just(Op::Next),
-        4 => any::<usize>().prop_map(Op::Open),
-        4 => any::<usize>().prop_map(Op::End),
-        3 => any::<usize>().prop_map(Op::Release),
-        2 => any::<usize>().prop_map(Op::Keep),
-        3 => any::<usize>().prop_map(Op::KeepThenEnd),
-        2 => any::<usize>().prop_map(Op::LocalLimit),
-        1 => any::<usize>().prop_map(Op::KeptDied),
-        1 => any::<usize>().prop_map(Op::Stop),
-        1 => Just(Op::Close),
-        4 => (0..2000_u16).prop_map(|ms| Op::Pass { ms }),
-    ]
-}
-
-/// What the caller knows by itself, against which the schedule is held.
-struct Model {
-    schedule: Schedule,
-    bounds: Bounds,
-    now: Instant,
-    /// In flight: (run, host, connecting, on a kept session).
-    flying: Vec<(RunId, usize, bool, bool)>,
-    /// Hosts that ended and hold their place.
-    closing: Vec<usize>,
-    kept: Vec<usize>,
-    runs: Vec<RunId>,
-    /// Outcomes per run and host.
-    outcomes: HashMap<RunId, Vec<u32>>,
-    over: HashMap<RunId, u32>,
-}
-
-fn pick<T>(from: &mut Vec<T>, n: usize) -> Option<T> {
-    (!from.is_empty()).then(|| from.swap_remove(n % from.len()))
-}
-
-impl Model {
-    fn new(bounds: Bounds) -> Self {
-        Self {
-            schedule: Schedule::new(bounds),
-            bounds,
-            now: Instant::now(),
-            flying: Vec::new(),
-            closing: Vec::new(),
-            kept: Vec::new(),
-            runs: Vec::new(),
-            outcomes: HashMap::new(),
-            over: HashMap::new(),
-        }
-    }
-
-    fn count(&mut self, run: RunId, hosts: &[usize], over: bool) {
-        for host in hosts {
-            let outcomes = &mut self.outcomes.get_mut(&run).unwrap()[*host];
-            *outcomes += 1;
-            assert_eq!(*outcomes, 1, "P2: two outcomes");
-        }
-        *self.over.entry(run).or_default() += u32::from(over);
-    }
-
-    fn next(&mut self) -> bool {
-        let Some(start) = self.schedule.next(self.now) else {
-            return false;
-        };
-        let kept = start.session == Origin::Kept;
-        let gone = match start.session {
-            Origin::Kept => Some(start.host),
-            Origin::Fresh { evicted } => evicted,
-        };
-        if let Some(gone) = gone {
-            let at = self
-                .kept
-                .iter()
-                .position(|host| *host == gone)
-                .expect("was kept");
-            self.kept.swap_remove(at);
-        }
-        assert!(
-            !self
-                .flying
-                .iter()
-                .any(|(r, h, ..)| (*r, *h) == (start.run, start.host))
-        );
-        assert_eq!(
-            self.outcomes[&start.run][start.host], 0,
-            "begun after its outcome"
-        );
-        self.flying.push((start.run, start.host, !kept, kept));
-        true
-    }
-
-    fn stop(&mut self, run: RunId) {
-        let (hosts, over) = self.schedule.stop(run);
-        self.count(run, &hosts, over);
-    }
-
-    fn end(&mut self, n: usize) {
-        if let Some((run, host, ..)) = pick(&mut self.flying, n) {
-            let over = self.schedule.ended(run, host);
-            self.count(run, &[host], over);
-            self.closing.push(host);
-        }
-    }
-
-    fn kept_died(&mut self, n: usize) {
-        let (mut on_kept, others): (Vec<_>, Vec<_>) =
-            self.flying.drain(..).partition(|flight| flight.3);
-        if let Some((run, host, ..)) = pick(&mut on_kept, n) {
-            self.schedule.kept_died(run, host);
-        }
-        self.flying.extend(on_kept.into_iter().chain(others));
-    }
-
-    fn apply(&mut self, op: Op) {
-        match op {
-            Op::Submit { hosts, deadline_ms } => {
-                let after = |ms: u16| self.now + Duration::from_millis(ms.into());
-                let run = self.schedule.submit(hosts, deadline_ms.map(after));
-                self.runs.push(run);
-                self.outcomes.insert(run, vec![0; hosts]);
-            }
-            Op::Next => drop(self.next()),
-            Op::Open(n) => {
-                let count = self.flying.iter().filter(|flight| flight.2).count();
-                if count > 0 {
-                    let mut connecting = self.flying.iter_mut().filter(|flight| flight.2);
-                    let flight = connecting.nth(n % count).unwrap();
-                    flight.2 = false;
-                    self.schedule.opened(flight.0, flight.1);
-                }
-            }
-            Op::End(n) => self.end(n),
-            Op::Release(n) => {
-                if pick(&mut self.closing, n).is_some() {
-                    self.schedule.release();
-                }
-            }
-            Op::KeepThenEnd(n) => {
-                let at = n % self.flying.len().max(1);
-                let opened = self.flying.get(at).is_some_and(|flight| !flight.2);
-                if opened && self.schedule.keep(self.flying[at].1) {
-                    let (run, host, ..) = self.flying.swap_remove(at);
-                    self.kept.push(host);
-                    let over = self.schedule.ended(run, host);
-                    self.count(run, &[host], over);
-                }
-            }
-            Op::Keep(n) => {
-                if let Some(host) = pick(&mut self.closing, n) {
-                    if self.schedule.keep(host) {
-                        self.kept.push(host);
-                    } else {
-                        self.schedule.release();
-                    }
-                }
-            }
-            Op::LocalLimit(n) => {
-                if let Some((run, host, ..)) = pick(&mut self.flying, n) {
-                    let until = self.schedule.local_limit(run, host, self.now);
-                    assert!(until > self.now);
-                }
-            }
-            Op::KeptDied(n) => self.kept_died(n),
-            Op::Stop(n) => {
-                if !self.runs.is_empty() {
-                    self.stop(self.runs[n % self.runs.len()]);
-                }
-            }
-            Op::Close => {
-                for host in self.schedule.close() {
-                    let at = self.kept.iter().position(|h| *h == host).expect("was kept");
-                    self.kept.swap_remove(at);
-                    self.closing.push(host);
-                }
-            }
-            Op::Pass { ms } => self.now += Duration::from_millis(ms.into()),
-        }
-        self.check();
-    }
-
-    fn check(&self) {
-        let live = self.flying.len() + self.closing.len() + self.kept.len();
-        assert!(live <= self.bounds.size, "P1: {live} live sessions");
-        assert_eq!(live, self.schedule.live);
-        let connecting = self.flying.iter().filter(|flight| flight.2).count();
-        assert!(
-            connecting <= self.bounds.handshakes,
-            "P1: {connecting} handshakes"
-        );
-        assert_eq!(connecting, self.schedule.connecting);
-        assert_eq!(self.kept.len(), self.schedule.kept.len());
-        assert!((1..=self.bounds.size).contains(&self.schedule.ceiling));
-    }
-
-    /// Lets everything in flight end, with time passing: all hosts must have ended then.
-    fn finish(mut self) {
-        for _ in 0..10_000 {
-            if self.schedule.is_idle() {
-                break;
-            }
-            while let Some(run) = self.schedule.overdue(self.now) {
-                self.stop(run);
-            }
-            self.end(0);
-            if pick(&mut self.closing, 0).is_some() {
-                self.schedule.release();
-            }
-            self.now += Duration::from_millis(100);
-            self.next();
-            self.check();
-        }
-        assert!(self.schedule.is_idle() && self.flying.is_empty());
-        assert!(
-            self.outcomes.values().flatten().all(|n| *n == 1),
-            "P2: {:?}",
-            self.outcomes
-        );
-        assert!(
-            self.runs.iter().all(|run| self.over[run] == 1),
-            "each run is over once"
-        );
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
-
-    /// P1, P2, P5, P6: whatever the caller reports in whatever order, the bounds hold, and once
-    /// it lets hosts end every host has ended exactly once.
-    #[test]
-    fn every_host_ends_once_within_the_bounds(
-        size in 1..10_usize,
-        handshakes in 1..10_usize,
-        ops in proptest::collection::vec(op(), 0..150),
-    ) {
-        let mut model = Model::new(Bounds { size, handshakes });
-        for op in ops {
-            model.apply(op);
-        }
-        model.finish();
-    }
 }

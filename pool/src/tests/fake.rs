@@ -12,7 +12,8 @@ use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Event;
 use sshoal_session::known_hosts::KnownHosts;
 use sshoal_session::{
-    Config, Error, Exit, Host, HostKeyPolicy, HostKeys, OutputStream, Phase, Session, Timings,
+    Config, ConfigBuilder, Error, Exit, Host, HostKeyPolicy, HostKeys, OutputStream, Phase,
+    Session, Timings,
 };
 
 use crate::connector::{Connected, Connector, NotStarted, Running};
@@ -40,6 +41,10 @@ pub(super) enum Step {
     Stalls,
     Panics,
     Fails(fn() -> Error),
+    /// Fails so often, over all sessions of a host.
+    FailsFirst(usize, fn() -> Error),
+    /// Stalls so often, over all sessions of a host.
+    StallsFirst(usize),
 }
 
 impl Step {
@@ -66,6 +71,7 @@ impl Step {
             Self::Stalls => scope_ended(&Event::new()),
             Self::Panics => panic!("made-up panic in {phase}"),
             Self::Fails(error) => Err(error()),
+            Self::FailsFirst(..) | Self::StallsFirst(_) => unreachable!("replaced by the fleet"),
         }
     }
 }
@@ -147,6 +153,8 @@ pub(super) struct Fake {
     /// Live sessions beyond which connecting meets a limit of this machine.
     room: Option<usize>,
     pub(super) gauges: Arc<Gauges>,
+    /// How often each host was connected to.
+    tries: Arc<Mutex<HashMap<String, usize>>>,
     /// Names of hosts whose idle sessions are dead.
     pub(super) dead: Arc<Mutex<Vec<String>>>,
 }
@@ -169,6 +177,14 @@ impl Fake {
         self
     }
 
+    /// Returns how often a host was connected to before.
+    fn count_try(&self, host: &Host) -> usize {
+        let mut tries = self.tries.lock();
+        let tries = tries.entry(host.name().to_owned()).or_default();
+        *tries += 1;
+        *tries - 1
+    }
+
     /// A pool over hosts `h0`, `h1`, … of this fleet.
     pub(super) fn pool(&self, hosts: usize) -> Pool {
         self.pool_of(builder(hosts))
@@ -187,12 +203,14 @@ pub(super) fn builder(hosts: usize) -> PoolBuilder {
     builder_of(hosts)
 }
 
-pub(super) fn builder_of(hosts: Vec<Host>) -> PoolBuilder {
+/// A configuration that no made-up session looks at.
+pub(super) fn config() -> ConfigBuilder {
     let keys = HostKeys::new(HostKeyPolicy::Strict, KnownHosts::new());
-    let config = Config::builder(Arc::new(keys))
-        .user("tester")
-        .build()
-        .unwrap();
+    Config::builder(Arc::new(keys)).user("tester")
+}
+
+pub(super) fn builder_of(hosts: Vec<Host>) -> PoolBuilder {
+    let config = config().build().unwrap();
     let size = NonZeroUsize::new(hosts.len().max(1)).unwrap();
     Pool::builder(hosts, Arc::new(config)).size(size)
 }
@@ -217,7 +235,7 @@ pub(super) fn number(host: &Host) -> usize {
 impl Connector for Fake {
     fn connect(
         &self,
-        host: &Host,
+        (host, _): (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
     ) -> Result<Box<dyn Connected>, Error> {
@@ -245,7 +263,14 @@ impl Connector for Fake {
                 source,
             });
         }
-        session.script.connect.go(scope, Phase::Connect)?;
+        let before = self.count_try(host);
+        let step = match session.script.connect.clone() {
+            Step::FailsFirst(times, error) if before < times => Step::Fails(error),
+            Step::StallsFirst(times) if before < times => Step::Stalls,
+            Step::FailsFirst(..) | Step::StallsFirst(_) => Step::Done,
+            other => other,
+        };
+        step.go(scope, Phase::Connect)?;
         timings.add(Phase::Connect, Duration::ZERO);
         Ok(Box::new(session))
     }

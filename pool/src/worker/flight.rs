@@ -14,6 +14,7 @@ use crate::event::{Collect, Detail};
 use crate::limits;
 use crate::outcome::{End, Outcome, StopCause, Visit};
 use crate::output::HostOutput;
+use crate::retry;
 use crate::run::{Job, RunState};
 
 /// One host under way.
@@ -39,6 +40,8 @@ enum Stage {
 /// Why a host did not get to the end of its command.
 pub(super) enum Fault {
     Failed(Error),
+    /// No session was opened, so that nothing can have been started (P7).
+    NotConnected(Error),
     /// This machine had no room; the host waits (P6).
     LocalLimit,
     /// The kept session was dead, and the command was not asked for on it (P7).
@@ -104,7 +107,7 @@ impl<'a> Flight<'a> {
         session: &mut Option<Box<dyn Connected>>,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
-        let opening = self.run.scope.child(self.engine.settings.connect_timeout);
+        let opening = self.run.scope.child(self.connect_timeout());
         if session.is_none() {
             *session = Some(self.connect(&opening)?);
         }
@@ -124,19 +127,25 @@ impl<'a> Flight<'a> {
     }
 
     fn connect(&mut self, opening: &Scope) -> Result<Box<dyn Connected>, Fault> {
-        let host = &self.engine.hosts[self.index];
-        let session = self
-            .engine
+        let (engine, index) = (self.engine, self.index);
+        let (host, config) = (&engine.hosts[index], engine.configs.of(index));
+        let session = engine
             .connector
-            .connect(host, opening, &mut self.timings);
+            .connect((host, config), opening, &mut self.timings);
         let session = session.map_err(|error| {
             if limits::is_local_limit(&error) {
                 return Fault::LocalLimit;
             }
-            Fault::Failed(with_limit(error, self.engine.settings.connect_timeout))
+            Fault::NotConnected(with_limit(error, self.connect_timeout()))
         })?;
-        self.engine.opened(self.run.id, self.index);
+        engine.opened(self.run.id, index);
         Ok(session)
+    }
+
+    /// Returns the limit until the command is accepted: the pool's, or else the host's own.
+    fn connect_timeout(&self) -> Option<Duration> {
+        let own = || self.engine.configs.of(self.index).connect_timeout();
+        self.engine.settings.connect_timeout.unwrap_or_else(own)
     }
 
     fn command(
@@ -165,8 +174,7 @@ impl<'a> Flight<'a> {
                 return Err(Fault::LocalLimit);
             }
             Err(NotStarted { error, .. }) => {
-                let limit = self.engine.settings.connect_timeout;
-                return Err(Fault::Failed(with_limit(error, limit)));
+                return Err(Fault::Failed(with_limit(error, self.connect_timeout())));
             }
         };
         self.stage = Stage::Run;
@@ -238,6 +246,24 @@ impl<'a> Flight<'a> {
                 (End::Cancelled { phase, cause }, Some(cause))
             }
         }
+    }
+
+    /// Returns how long the host is to wait before it is connected to again; `None` if the error
+    /// is its end.
+    pub(super) fn pause(&self, error: &Error, visit: Visit) -> Option<Duration> {
+        let settings = &self.engine.settings;
+        if visit.retries >= settings.retries || !settings.retry_on.covers(error) {
+            return None;
+        }
+        let pause = retry::backoff(visit.retries, retry::random());
+        // A host that the deadline would find waiting ends as what it is: not reached.
+        let left = self.run.scope.remaining();
+        left.is_none_or(|left| pause < left).then_some(pause)
+    }
+
+    /// Returns how long the phases took that were reached.
+    pub(super) fn timings(&self) -> Timings {
+        self.timings
     }
 
     /// Returns the phase in which a panic came.
