@@ -85,9 +85,18 @@ fn no_policy_takes_what_is_no_key_or_no_name() {
     for policy in [
         HostKeyPolicy::Strict,
         HostKeyPolicy::AcceptNew,
+        HostKeyPolicy::Ask,
         HostKeyPolicy::DangerousAcceptAny,
     ] {
         let keys = HostKeys::new(policy, KnownHosts::new());
+        for alias in [
+            "", "a b", "a,b", "*", "!h", "@revoked", "|1|", "#h", "a\tb", "a\nb",
+        ] {
+            let error = keys
+                .verify_name(&LookupName::alias(alias), &key(1))
+                .unwrap_err();
+            assert_eq!(error.kind(), Kind::HostKeyUnknown, "{alias:?}");
+        }
         for blob in [&b""[..], b"ssh-ed25519", &key(1)[..50], &[0; 100]] {
             let error = keys.verify("h", 22, blob).unwrap_err();
             assert_eq!(error.kind(), Kind::Protocol);
