@@ -162,7 +162,7 @@ fn the_key_exchange_asks_for_the_type_of_key_that_is_known() {
     }
 }
 
-/// A host certificate is no plain key: it is not asked for, so a host that has one is known by its plain key.
+/// Without a CA for the host no certificate is asked for, so a host that has one is known by its plain key.
 #[test]
 fn a_host_certificate_is_not_asked_for() {
     let Some(first) = Sshd::start() else { return };

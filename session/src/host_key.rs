@@ -27,7 +27,7 @@ pub use self::revoked::{RevokedKeys, RevokedKeysError};
 
 /// What happens to a host whose key is not known.
 ///
-/// A changed or revoked key is refused by all but the last.
+/// A changed key is refused by all but the last, a revoked one by all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum HostKeyPolicy {

@@ -154,112 +154,119 @@ fn another_cas_certificate_is_refused_under_every_policy_but_the_dangerous_one()
     }
 }
 
-/// Every fault of a certificate, of which a host with a new key has one; the dangerous policy takes any key, but no
-/// certificate that is damaged and none that is revoked.
+/// What a certificate can say that makes it none for the host; its plain key, which is new, is what is left of it, as
+/// with ssh.
 #[test]
-fn certificates_with_a_fault_are_refused() {
+fn certificates_that_are_not_for_the_host_are_refused() {
+    let [ca, key] = [(); 2].map(|()| KeyPair::new("ed25519"));
+    let [expired, early, other, user, critical] = [(); 5].map(|()| Draft::new(&key));
+    let expired = Draft {
+        valid: (0, 1_000_000_000),
+        ..expired
+    };
+    let early = Draft {
+        valid: (u64::MAX - 1, u64::MAX),
+        ..early
+    };
+    let other = Draft {
+        principals: vec!["other", "*", "HOST"],
+        ..other
+    };
+    let user = Draft { kind: 1, ..user };
+    let critical = Draft {
+        critical: vec!["x@y"],
+        ..critical
+    };
+    for (draft, words) in [
+        (expired, "expired"),
+        (early, "not yet valid"),
+        (other, "not a listed principal"),
+        (user, "not a host certificate"),
+        (critical, "critical option x@y"),
+    ] {
+        check_useless(&key, &draft, &ca, words);
+    }
+    let weak = Draft {
+        weak: true,
+        ..Draft::new(&key)
+    };
+    check_useless(
+        &key,
+        &weak,
+        &KeyPair::new("rsa"),
+        "disallowed algorithm ssh-rsa",
+    );
+}
+
+#[track_caller]
+fn check_useless(key: &KeyPair, draft: &Draft<'_>, ca: &KeyPair, words: &str) {
+    let known = format!("@cert-authority host {}\n", ca.fields());
+    let (algorithm, blob) = (key.certificate_algorithm(), draft.signed_by(ca));
+    for policy in [HostKeyPolicy::Strict, HostKeyPolicy::Ask] {
+        let error = refused(&config(policy, &known), algorithm, &blob, key);
+        assert_failed(&error, Phase::HostKey, Kind::HostKeyUnknown);
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    taken(
+        &config(HostKeyPolicy::AcceptNew, &known),
+        algorithm,
+        &blob,
+        key,
+    );
+}
+
+/// The dangerous policy takes any key, but no certificate that is damaged and none that is revoked.
+#[test]
+fn damaged_and_revoked_certificates_are_refused_under_every_policy() {
     let [ca, key] = [(); 2].map(|()| KeyPair::new("ed25519"));
     let known = format!("@cert-authority host {}\n", ca.fields());
-    let draft = || Draft::new(&key);
-    let unknown = [
-        (
-            "expired",
-            Draft {
-                valid: (0, 1_000_000_000),
-                ..draft()
-            },
-            "expired",
-        ),
-        (
-            "early",
-            Draft {
-                valid: (u64::MAX - 1, u64::MAX),
-                ..draft()
-            },
-            "not yet valid",
-        ),
-        (
-            "names",
-            Draft {
-                principals: vec!["other", "*", "HOST"],
-                ..draft()
-            },
-            "principal",
-        ),
-        (
-            "user",
-            Draft { kind: 1, ..draft() },
-            "not a host certificate",
-        ),
-        (
-            "critical",
-            Draft {
-                critical: vec!["x@y"],
-                ..draft()
-            },
-            "critical option x@y",
-        ),
-        (
-            "sha-1",
-            Draft {
-                weak: true,
-                ..Draft::new(&key)
-            },
-            "disallowed algorithm ssh-rsa",
-        ),
-    ];
-    let rsa = KeyPair::new("rsa");
-    let known_rsa = format!("@cert-authority host {}\n", rsa.fields());
-    for (name, draft, words) in unknown {
-        let (signer, known) = if draft.weak {
-            (&rsa, &known_rsa)
-        } else {
-            (&ca, &known)
-        };
-        let blob = draft.signed_by(signer);
-        for policy in [HostKeyPolicy::Strict, HostKeyPolicy::Ask] {
-            let error = refused(
-                &config(policy, known),
-                key.certificate_algorithm(),
-                &blob,
-                &key,
-            );
-            assert_failed(&error, Phase::HostKey, Kind::HostKeyUnknown);
-            assert!(error.to_string().contains(words), "{name}: {error}");
-        }
-        // As with ssh, such a certificate leaves a plain key that is new.
-        taken(
-            &config(HostKeyPolicy::AcceptNew, known),
-            key.certificate_algorithm(),
-            &blob,
-            &key,
-        );
-    }
-    let mut damaged = draft().signed_by(&ca);
+    let algorithm = key.certificate_algorithm();
+    let good = Draft::new(&key).signed_by(&ca);
+    let mut damaged = good.clone();
     *damaged.last_mut().unwrap() ^= 1;
-    let mut unknown_type = Draft { kind: 3, ..draft() }.signed_by(&ca);
-    for blob in [&mut damaged, &mut unknown_type] {
-        for policy in POLICIES {
-            let error = refused(
-                &config(policy, &known),
-                key.certificate_algorithm(),
-                blob,
-                &key,
-            );
+    let of_no_kind = Draft {
+        kind: 3,
+        ..Draft::new(&key)
+    }
+    .signed_by(&ca);
+    for policy in POLICIES {
+        for blob in [&damaged, &of_no_kind] {
+            let error = refused(&config(policy, &known), algorithm, blob, &key);
             assert_failed(&error, Phase::HostKey, Kind::Protocol);
         }
-    }
-    for revoked in [&ca, &key] {
-        let known = format!("{known}@revoked * {}\n", revoked.fields());
-        for policy in POLICIES {
-            let blob = draft().signed_by(&ca);
-            let error = refused(
-                &config(policy, &known),
-                key.certificate_algorithm(),
-                &blob,
-                &key,
-            );
+        for revoked in [&ca, &key] {
+            let known = format!("{known}@revoked * {}\n", revoked.fields());
+            let error = refused(&config(policy, &known), algorithm, &good, &key);
             assert_failed(&error, Phase::HostKey, Kind::HostKeyRevoked);
+        }
+    }
+}
+
+/// A certificate where a plain key was agreed on, and the other way round, and a key of another type.
+#[test]
+fn a_key_of_another_sort_than_agreed_is_refused_under_every_policy() {
+    let ca = KeyPair::new("ed25519");
+    for kind in TYPES {
+        let key = KeyPair::new(kind);
+        let other = KeyPair::new(if kind == "rsa" { "nistp256" } else { "rsa" });
+        let known = format!(
+            "host {}\n@cert-authority host {}\n",
+            key.fields(),
+            ca.fields()
+        );
+        let [plain, signed] = [key.blob(), Draft::new(&key).signed_by(&ca)];
+        let [others, others_signed] = [other.blob(), Draft::new(&other).signed_by(&ca)];
+        for policy in POLICIES {
+            let config = config(policy, &known);
+            for (algorithm, blob, signer) in [
+                (key.algorithm(), &signed, &key),
+                (key.algorithm(), &others, &other),
+                (key.certificate_algorithm(), &plain, &key),
+                (key.certificate_algorithm(), &others_signed, &other),
+            ] {
+                let error = refused(&config, algorithm, blob, signer);
+                assert_eq!(error.phase(), Phase::Kex, "{algorithm}: {error:?}");
+            }
         }
     }
 }

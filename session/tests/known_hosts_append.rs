@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use keys::{ed25519, fields};
 use sshoal_session::known_hosts::{KnownHosts, Verdict};
-use sshoal_session::{HostKeyPolicy, HostKeys};
+use sshoal_session::{HostKeyError, HostKeyPolicy, HostKeys};
 
 /// Set for a child process of this test binary: the file to append to and a prefix for names.
 const CHILD_FILE: &str = "SSHOAL_TEST_APPEND_FILE";
@@ -123,6 +123,133 @@ fn a_kill_loses_nothing_that_was_stored_and_leaves_no_foreign_line() {
     }
     let lines = holds_exactly_once(&path, stored.into_iter());
     assert!(lines >= rounds * 2);
+}
+
+/// Set for a child process: the number of the key that it accepts for every host.
+const CHILD_KEY: &str = "SSHOAL_TEST_APPEND_KEY";
+
+/// Not a test of its own: accepts one key for hosts that other children accept another one for.
+#[test]
+fn child_disputes_names() {
+    let Ok(number) = std::env::var(CHILD_KEY) else {
+        return;
+    };
+    let key = ed25519(number.parse().unwrap());
+    let keys = accepting(Path::new(&std::env::var(CHILD_FILE).unwrap()));
+    for i in 0..DISPUTED {
+        let result = keys.verify(&format!("h{i}"), 22, &key);
+        let word = match result {
+            Ok(_) => "won",
+            Err(HostKeyError::Changed { .. }) => "lost",
+            Err(error) => panic!("{error:?}"),
+        };
+        writeln!(std::io::stderr(), "{word} {i}").unwrap();
+    }
+}
+
+/// How many names the children below dispute.
+const DISPUTED: usize = 200;
+
+/// Method: four children accept keys for the same hosts at once, two of them one key and two
+/// another; one of each pair is killed in the middle. For every host one key is stored, once, and
+/// whoever showed the other one was refused.
+#[test]
+fn processes_that_dispute_a_name_store_one_key_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("known_hosts");
+    let start = |key: u8| {
+        Command::new(std::env::current_exe().expect("a test knows its file"))
+            .args(["--exact", "child_disputes_names", "--nocapture"])
+            .env(CHILD_FILE, &path)
+            .env(CHILD_KEY, key.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the test runs once more")
+    };
+    let children = [(1, false), (2, false), (1, true), (2, true)]
+        .map(|(key, is_killed)| (key, is_killed, start(key)));
+    let reports = children.map(|(key, is_killed, mut child)| {
+        let output = BufReader::new(child.stderr.take().unwrap());
+        let lines = output.lines().map_while(Result::ok);
+        let said = lines.filter(|line| line.starts_with("won ") || line.starts_with("lost "));
+        let count = if is_killed { DISPUTED / 4 } else { DISPUTED };
+        let said: Vec<String> = said.take(count).collect();
+        assert_eq!(said.len(), count);
+        if is_killed {
+            child.kill().unwrap();
+        }
+        child.wait().unwrap();
+        (key, said)
+    });
+    let known = KnownHosts::load([&path]).unwrap();
+    assert_eq!((known.bad_lines(), known.len()), (&[][..], DISPUTED));
+    for (key, said) in reports {
+        for line in said {
+            let (word, number) = line.split_once(' ').unwrap();
+            let verdict = known.check(&format!("h{number}"), 22, &ed25519(key));
+            assert_eq!(
+                verdict == Verdict::Match,
+                word == "won",
+                "{line}: {verdict:?}"
+            );
+        }
+    }
+}
+
+/// Method: ssh stores a host's key between our look at the file and our append.
+#[test]
+fn what_ssh_stored_meanwhile_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("known_hosts");
+    let keys = accepting(&path);
+    let foreign = format!(
+        "other {}\nsame {}\n",
+        fields(&ed25519(2)),
+        fields(&ed25519(1))
+    );
+    std::fs::write(&path, &foreign).unwrap();
+    let error = keys.verify("other", 22, &ed25519(1)).unwrap_err();
+    assert!(
+        matches!(error, HostKeyError::Changed { line: 1, .. }),
+        "{error:?}"
+    );
+    // What was refused is not remembered as accepted.
+    let error = keys.verify("other", 22, &ed25519(3)).unwrap_err();
+    assert!(
+        matches!(error, HostKeyError::Changed { line: 1, .. }),
+        "{error:?}"
+    );
+    let _ = keys.verify("same", 22, &ed25519(1)).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
+}
+
+/// Names can be stored as hashes, by threads and by a second run alike.
+#[test]
+fn hashed_names_are_stored_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("known_hosts");
+    for _ in 0..2 {
+        let keys = accepting(&path).hash_stored_names();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let keys = &keys;
+                scope.spawn(move || {
+                    for i in 0..20 {
+                        let _ = keys
+                            .verify(&format!("h{}-{i}", thread / 2), 2222, &ed25519(1))
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("|1|")).count(),
+            40
+        );
+        assert_eq!(text.lines().count(), 40);
+    }
 }
 
 /// A line that another program left without an end is ended, not continued.

@@ -46,8 +46,6 @@ pub(crate) fn asked(random: &mut Random) -> Asked {
     let alias = random
         .percent(8)
         .then(|| *random.pick(&["one", "web2", "ONE", "[web1]:2222"]));
-    // An alias with brackets is no name that we store, and so none that we look up.
-    let alias = alias.filter(|alias| !alias.starts_with('['));
     Asked { name, port, alias }
 }
 

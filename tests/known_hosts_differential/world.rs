@@ -133,9 +133,8 @@ impl World {
         let dir = tempfile::tempdir().expect("makes a directory");
         let path = |name: &str| dir.path().join(name);
         let keys = KEYS.iter().map(|(name, kind, bits, ..)| (name, kind, bits));
-        for (name, kind, bits) in
-            keys.chain(CAS.iter().map(|(name, kind, bits)| (name, kind, bits)))
-        {
+        let cas = CAS.iter().map(|(name, kind, bits)| (name, kind, bits));
+        for (name, kind, bits) in keys.chain(cas) {
             match *bits {
                 "" => generate_key(&path(name), kind),
                 bits => keygen(
@@ -144,62 +143,28 @@ impl World {
                 ),
             }
         }
-        let mut shown = Vec::new();
-        for (name, _, _, algorithm, _) in KEYS {
+        let plain = KEYS.iter().map(|(name, _, _, algorithm, _)| {
             let config = config(&path(&format!("{name}.conf")), &[path(name)], &[]);
             let blob = blob(&path(&format!("{name}.pub")));
-            let name = name.to_owned();
-            shown.push(Shown {
-                name,
+            Shown {
+                name: (*name).to_owned(),
                 algorithm,
                 plain: blob.clone(),
                 blob,
                 config,
-            });
-        }
-        for (name, key, ca, args) in CERTIFICATES {
-            let public = path(&format!("{name}.pub"));
-            std::fs::copy(path(&format!("{key}.pub")), &public).expect("copies the key");
-            keygen(
-                dir.path(),
-                &[
-                    &["-q", "-s", ca, "-I", name],
-                    args,
-                    &[&format!("{name}.pub")],
-                ]
-                .concat(),
-            );
-            let certificate = path(&format!("{name}-cert.pub"));
-            let config = config(
-                &path(&format!("{name}.conf")),
-                &[path(key)],
-                &[certificate.clone()],
-            );
-            let algorithm = KEYS
-                .iter()
-                .find(|(of, ..)| *of == key)
-                .expect("it is listed")
-                .4;
-            let (blob, plain, name) = (blob(&certificate), blob(&public), name.to_owned());
-            shown.push(Shown {
-                name,
-                algorithm,
-                blob,
-                plain,
-                config,
-            });
-        }
+            }
+        });
+        let certified = CERTIFICATES.iter().map(|one| certificate(dir.path(), one));
+        let shown: Vec<Shown> = plain.chain(certified).collect();
         let servers = SERVERS.iter().enumerate();
-        let servers = servers
-            .map(|(at, names)| server(dir.path(), at, names, &shown))
-            .collect();
+        let servers = servers.map(|(at, names)| server(dir.path(), at, names, &shown));
+        let servers = servers.collect();
         let names = KEYS
             .iter()
             .map(|key| key.0)
             .chain(CAS.iter().map(|ca| ca.0));
-        let fields = names
-            .map(|name| fields(&path(&format!("{name}.pub"))))
-            .collect();
+        let fields = names.map(|name| fields(&path(&format!("{name}.pub"))));
+        let fields = fields.collect();
         let hidden = hide(dir.path());
         Some(Self {
             dir,
@@ -213,6 +178,30 @@ impl World {
     /// A directory for the test's own files.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+}
+
+/// Makes one of [`CERTIFICATES`] and a server that shows it.
+fn certificate(dir: &Path, (name, key, ca, args): &(&str, &str, &str, &[&str])) -> Shown {
+    let public = dir.join(format!("{name}.pub"));
+    std::fs::copy(dir.join(format!("{key}.pub")), &public).expect("copies the key");
+    let file = format!("{name}.pub");
+    keygen(
+        dir,
+        &[&["-q", "-s", ca, "-I", name], *args, &[&file]].concat(),
+    );
+    let certificate = dir.join(format!("{name}-cert.pub"));
+    let of = KEYS.iter().find(|(of, ..)| of == key);
+    Shown {
+        name: (*name).to_owned(),
+        algorithm: of.expect("it is listed").4,
+        blob: blob(&certificate),
+        plain: blob(&public),
+        config: config(
+            &dir.join(format!("{name}.conf")),
+            &[dir.join(key)],
+            &[certificate],
+        ),
     }
 }
 

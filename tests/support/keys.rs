@@ -30,6 +30,21 @@ pub(crate) fn keygen(path: &Path, kind: &str, passphrase: &str) {
     assert!(output.status.success(), "ssh-keygen -t {kind}: {error}");
 }
 
+/// Has a CA sign a host key, with further arguments of ssh-keygen; returns the certificate's file.
+pub(crate) fn certify(ca: &Path, key: &Path, args: &[&str]) -> PathBuf {
+    let output = Command::new("ssh-keygen")
+        .args(["-q", "-h", "-I", "sshoal test", "-s"])
+        .arg(ca)
+        .args(args)
+        .arg(key.with_extension("pub"))
+        .output()
+        .expect("ssh-keygen runs: it comes with the package `openssh-client`");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ssh-keygen -s: {error}");
+    let name = key.file_name().expect("a key has a file").to_string_lossy();
+    key.with_file_name(format!("{name}-cert.pub"))
+}
+
 /// Decodes base64 with padding.
 pub(crate) fn base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -160,6 +160,21 @@ impl Sshd {
         );
     }
 
+    /// Waits until a connection that began behind `mark` ended before authentication; returns the log behind it.
+    #[track_caller]
+    pub(crate) fn wait_for_early_end(&self, mark: usize, limit: Duration) -> String {
+        let is_end = |line: &str| {
+            ENDS.iter().any(|end| line.starts_with(end)) && line.ends_with("[preauth]")
+        };
+        let ended = |log: &str| log[mark..].lines().any(is_end);
+        assert!(
+            self.log.wait_until(limit, ended),
+            "no connection ended:\n{}",
+            self.log()
+        );
+        self.log()[mark..].to_owned()
+    }
+
     /// The daemons, to stop or kill them in the middle of a test.
     pub(crate) fn daemons(&self) -> &[Guarded] {
         &self.daemons

@@ -1,6 +1,7 @@
 //! Keys that are taken though no file knows them: under accept-new one by one, or by the user's
 //! word for many at once.
 
+use super::check::Standing;
 use super::{Accepted, HostKeyError, HostKeyPolicy, HostKeys, SeenKey};
 use crate::known_hosts::append::{Line, Refusal};
 use crate::known_hosts::key::Key;
@@ -31,12 +32,11 @@ impl HostKeys {
         if self.policy == HostKeyPolicy::Strict {
             return Err(HostKeyError::unknown(seen.lookup_name(), seen.key()));
         }
-        // Between the look at the host and the user's word, files do not change: they were read
-        // once. A mark or another key is found here all the same, for other `HostKeys` than asked.
+        // Other `HostKeys` may have looked, which know less.
         match self.examine(seen.lookup_name(), seen.key().blob())? {
-            super::check::Standing::Known => Ok(None),
-            super::check::Standing::Changed(error) => Err(error),
-            super::check::Standing::Unknown(..) => self.note(seen.lookup_name(), seen.key()),
+            Standing::Known => Ok(None),
+            Standing::Changed(error) => Err(error),
+            Standing::Unknown(..) => self.note(seen.lookup_name(), seen.key()),
         }
     }
 

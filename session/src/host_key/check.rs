@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{HostKeyError, HostKeyPolicy, HostKeys, Trust, VerifiedHost};
 use crate::certificate::{Certificate, CertificateError};
-use crate::host::check_name;
+use crate::host::{HostError, check_name};
 use crate::known_hosts::key::Key;
 use crate::known_hosts::{Authority, LookupName, Verdict};
 
@@ -37,7 +37,7 @@ impl HostKeys {
         port: u16,
         key_blob: &[u8],
     ) -> Result<VerifiedHost, HostKeyError> {
-        check_as_name(name)?;
+        check_name(name).map_err(|source| bad_name(name, source))?;
         self.verify_name(&LookupName::new(name, port), key_blob)
     }
 
@@ -81,7 +81,7 @@ impl HostKeys {
     /// Fails where no policy takes the key: it is revoked, or no key, or a certificate whose
     /// signature is wrong.
     pub(super) fn examine(&self, name: &LookupName, blob: &[u8]) -> Result<Standing, HostKeyError> {
-        check_as_name(name.host())?;
+        check_as_field(name.as_str())?;
         if !Certificate::is_named_by(blob) {
             let key = Key::from_blob(blob).ok_or_else(|| HostKeyError::Malformed {
                 name: name.to_string(),
@@ -139,12 +139,26 @@ impl HostKeys {
     }
 }
 
-/// Refuses what could not be written to a known_hosts file, or would speak of other hosts there.
-fn check_as_name(name: &str) -> Result<(), HostKeyError> {
-    check_name(name).map_err(|source| HostKeyError::Name {
-        name: name.to_owned(),
-        source,
-    })
+/// Refuses what could not be written to a known_hosts file, or would speak of other hosts there. An
+/// alias may hold more than a host's name.
+fn check_as_field(name: &str) -> Result<(), HostKeyError> {
+    let is_bad = |c: &char| !c.is_ascii_graphic() && !c.is_alphanumeric() || "*?!,#@|".contains(*c);
+    if let Some(character) = name.chars().find(is_bad) {
+        let text = name.to_owned();
+        return Err(bad_name(
+            name,
+            HostError::BadNameCharacter { text, character },
+        ));
+    }
+    match name {
+        "" => Err(bad_name(name, HostError::EmptyName)),
+        _ => Ok(()),
+    }
+}
+
+fn bad_name(name: &str, source: HostError) -> HostKeyError {
+    let name = name.to_owned();
+    HostKeyError::Name { name, source }
 }
 
 /// The clock; a time before 1970 counts as 1970, where no certificate is valid yet that says when.

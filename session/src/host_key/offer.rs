@@ -48,8 +48,8 @@ impl HostKeys {
     /// Orders host key algorithms for a host's key exchange: those of the keys known for it
     /// first, otherwise as given.
     ///
-    /// Certificate algorithms come first of all if an `@cert-authority` line names the host, and
-    /// are left out otherwise.
+    /// Certificate algorithms come first of all if an `@cert-authority` line names the host, behind
+    /// the known keys if it names it without its port only, and are left out otherwise.
     pub fn algorithm_order(&self, name: &str, port: u16, all: &[&str]) -> Vec<String> {
         self.order(&LookupName::new(name, port), all)
     }
@@ -60,13 +60,19 @@ impl HostKeys {
             known.push(accepted.key.algorithm());
         }
         let has_authority = self.known.has_authority(name);
-        let offered = all
-            .iter()
-            .copied()
-            .filter(|a| has_authority || !is_certificate(a));
-        let (first, rest): (Vec<&str>, Vec<&str>) = offered
-            .partition(|algorithm| is_certificate(algorithm) || is_answered(algorithm, &known));
-        first.into_iter().chain(rest).map(str::to_owned).collect()
+        let certificate_rank = match self.known.has_authority_by_bare_name_only(name) {
+            true => 2,
+            false => 0,
+        };
+        let offered = all.iter().filter(|a| has_authority || !is_certificate(a));
+        let mut offered: Vec<String> = offered.map(|a| (*a).to_owned()).collect();
+        // Stable: what is of one rank stays in its order.
+        offered.sort_by_key(|algorithm| match algorithm {
+            algorithm if is_certificate(algorithm) => certificate_rank,
+            algorithm if is_answered(algorithm, &known) => 1,
+            _ => 3,
+        });
+        offered
     }
 }
 

@@ -85,9 +85,18 @@ fn no_policy_takes_what_is_no_key_or_no_name() {
     for policy in [
         HostKeyPolicy::Strict,
         HostKeyPolicy::AcceptNew,
+        HostKeyPolicy::Ask,
         HostKeyPolicy::DangerousAcceptAny,
     ] {
         let keys = HostKeys::new(policy, KnownHosts::new());
+        for alias in [
+            "", "a b", "a,b", "*", "!h", "@revoked", "|1|", "#h", "a\tb", "a\nb",
+        ] {
+            let error = keys
+                .verify_name(&LookupName::alias(alias), &key(1))
+                .unwrap_err();
+            assert_eq!(error.kind(), Kind::HostKeyUnknown, "{alias:?}");
+        }
         for blob in [&b""[..], b"ssh-ed25519", &key(1)[..50], &[0; 100]] {
             let error = keys.verify("h", 22, blob).unwrap_err();
             assert_eq!(error.kind(), Kind::Protocol);
@@ -178,4 +187,25 @@ fn algorithms_of_known_keys_come_first_and_certificates_never() {
     assert_eq!(order("rsa"), rsa);
     let _ = keys.verify("new", 22, &key(1)).unwrap();
     assert_eq!(order("new"), ed25519, "accepted in this run");
+}
+
+#[test]
+fn certificates_are_offered_where_a_ca_is_known_and_by_a_users_list_in_its_order() {
+    let mut known = KnownHosts::new();
+    let [one, two] = [fields(1), fields(2)];
+    let lines = format!("@cert-authority ca,port {one}\n[port]:2222 {two}\nplain {two}\n");
+    known.add_text(lines.as_bytes(), "kh");
+    let keys = HostKeys::new(HostKeyPolicy::Strict, known);
+    let [rsa, certificate] = ["rsa-sha2-512", "rsa-sha2-512-cert-v01@openssh.com"];
+    let all = [rsa, "ssh-ed25519", certificate];
+    let order = |name, port| keys.algorithm_order(name, port, &all);
+    assert_eq!(order("ca", 22), [certificate, rsa, "ssh-ed25519"]);
+    assert_eq!(order("ca", 2222), [certificate, rsa, "ssh-ed25519"]);
+    assert_eq!(order("port", 2222), ["ssh-ed25519", certificate, rsa]);
+    assert_eq!(order("plain", 22), ["ssh-ed25519", rsa]);
+    let offer = |name, given| keys.algorithms_to_offer(&LookupName::alias(name), Some(given));
+    let list = format!("{rsa}, {certificate},ssh-ed25519");
+    assert_eq!(offer("ca", &list), list.replace(' ', ""));
+    assert_eq!(offer("plain", &list), format!("{rsa},ssh-ed25519"));
+    assert_eq!(offer("plain", certificate), certificate);
 }

@@ -32,17 +32,21 @@ impl KnownHosts {
         }
     }
 
-    /// Returns whether certificates can count for a host: an `@cert-authority` line names it.
-    ///
-    /// For a port other than 22 a line with the plain name counts too, unless plain keys are
-    /// known for that port: then these are to be shown.
+    /// Returns whether certificates can count for a host: an `@cert-authority` line names it. For a
+    /// port other than 22 a line with the plain name counts too.
     pub(crate) fn has_authority(&self, name: &LookupName) -> bool {
-        let named = |lookup: &str| {
-            let mut entries = self.index.authorities().iter();
-            entries.any(|at| self.entries[*at].names.matches(lookup))
-        };
-        let by_bare_name = |bare| named(bare) && self.algorithms_of(name.as_str()).is_empty();
-        named(name.as_str()) || name.fallback().is_some_and(by_bare_name)
+        self.names_authority(name.as_str()) || self.has_authority_by_bare_name_only(name)
+    }
+
+    /// Returns whether certificates can count for a host, but only by its name without the port.
+    pub(crate) fn has_authority_by_bare_name_only(&self, name: &LookupName) -> bool {
+        let bare = name.fallback();
+        bare.is_some_and(|bare| self.names_authority(bare) && !self.names_authority(name.as_str()))
+    }
+
+    fn names_authority(&self, lookup: &str) -> bool {
+        let mut entries = self.index.authorities().iter();
+        entries.any(|at| self.entries[*at].names.matches(lookup))
     }
 
     fn authority_of(&self, lookup: &str, certificate: &Certificate) -> Authority {
