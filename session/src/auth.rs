@@ -51,15 +51,18 @@ pub(crate) fn authenticate(
         keys: Keys::new(config),
         listed: None,
         refused: false,
+        partials: 0,
         answered: false,
         password_used: Arc::default(),
     };
     engine.with(|library| library.watch_memory(true))?;
-    let result = attempts.run();
-    // A session that is closed by now has nothing left to watch.
-    let _ = engine.with(|library| library.watch_memory(false));
-    result
+    attempts.run()?;
+    // Not after a failure: whoever still thinks about an answer holds the library's lock.
+    engine.with(|library| library.watch_memory(false))
 }
+
+/// More methods than any server demands together; one that lies about it ends here.
+const PARTIALS_MAX: usize = 8;
 
 /// One user's authentication at one host.
 struct Attempts<'a> {
@@ -73,6 +76,8 @@ struct Attempts<'a> {
     listed: Option<String>,
     /// Whether the server refused anything.
     refused: bool,
+    /// Requests that were right and not enough.
+    partials: usize,
     /// Whether keyboard-interactive was refused since the last partial success.
     answered: bool,
     /// The password is given away once, by whichever method.
@@ -104,7 +109,8 @@ impl Attempts<'_> {
                 Verdict::Accepted => return Ok(()),
                 Verdict::Declined => {}
                 Verdict::Refused(refusal) => {
-                    if refusal.partial {
+                    if refusal.partial && self.partials < PARTIALS_MAX {
+                        self.partials += 1;
                         tracing::debug!(host = %self.host, next = refusal.methods, "partial success");
                         self.answered = false;
                     } else {

@@ -257,7 +257,7 @@ impl SshdBuilder {
         self
     }
 
-    /// An account with a password beside those of the machine, [`ACCOUNT`], and the lines of PAM's file for sshd.
+    /// An account with a password, in clear or hashed (`$6$…`), beside those of the machine, [`ACCOUNT`], and the lines of PAM's file for sshd.
     ///
     /// The server sees files of its own in place of the machine's, in a mount namespace of its own: that takes root,
     /// and where it is not allowed [`SshdBuilder::start`] gives `None`, as for tests that are switched off.
@@ -420,11 +420,16 @@ mount --bind DIR/pam /etc/pam.d/sshd && exec \"$0\" \"$@\"";
 impl Account {
     /// Writes the machine's accounts with ours, which is another name of the user who runs the tests.
     fn write(&self, dir: &Path) {
-        let hashed = Command::new("openssl")
-            .args(["passwd", "-6", &self.password])
-            .output()
-            .expect("openssl runs: it comes with the package `openssl`");
-        let hash = String::from_utf8_lossy(&hashed.stdout).trim().to_owned();
+        let hash = match self.password.strip_prefix("$6$") {
+            Some(_) => self.password.clone(),
+            None => {
+                let hashed = Command::new("openssl")
+                    .args(["passwd", "-6", &self.password])
+                    .output()
+                    .expect("openssl runs: it comes with the package `openssl`");
+                String::from_utf8_lossy(&hashed.stdout).trim().to_owned()
+            }
+        };
         let passwd = format!("{ACCOUNT}:x:0:0::/root:/bin/sh\n");
         let shadow = format!("{ACCOUNT}:{hash}:19000:0:99999:7:::\n");
         for (name, line) in [("passwd", passwd), ("shadow", shadow)] {

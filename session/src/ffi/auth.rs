@@ -79,7 +79,7 @@ impl Library {
                     user_length,
                     password.as_ptr().cast(),
                     length,
-                    None,
+                    Some(refuse_change),
                 )
             };
             done(code)
@@ -134,4 +134,14 @@ impl Library {
             Ok(Some(list.to_string_lossy().into_owned()))
         })
     }
+}
+
+/// libssh2's callback for a demand to change the password. Giving none makes libssh2 tell the demand
+/// apart from a refusal, which it does not without a callback.
+extern "C" fn refuse_change(
+    _session: *mut sys::LIBSSH2_SESSION,
+    _password: *mut *mut c_char,
+    _length: *mut c_int,
+    _context: *mut *mut c_void,
+) {
 }

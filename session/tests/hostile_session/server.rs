@@ -1,6 +1,7 @@
 //! An SSH server in little: one key exchange, one cipher, and scripts that say whatever they like after it.
 //!
 //! Plain blocking sockets, one thread per client. It lets everyone in and believes everything.
+#![allow(dead_code, reason = "each test binary uses another part of it")]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -49,6 +50,18 @@ pub(crate) struct Server {
 impl Server {
     /// Runs a script for each client that was let in.
     pub(crate) fn start(
+        cipher: Cipher,
+        script: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at_authentication(cipher, move |client| {
+            client.await_message(50)?;
+            client.send(&[52])?;
+            script(client)
+        })
+    }
+
+    /// Runs a script for each client that is about to authenticate.
+    pub(crate) fn start_at_authentication(
         cipher: Cipher,
         script: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
@@ -137,7 +150,7 @@ fn serve(
         sent: 0,
         received: 0,
     };
-    client.let_in()?;
+    client.greet()?;
     script(&mut client)?;
     // Silent from here on, until the client goes.
     while client.receive().is_ok() {}
@@ -159,8 +172,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Exchanges versions and keys, and takes whatever authentication is tried first.
-    fn let_in(&mut self) -> io::Result<()> {
+    /// Exchanges versions and keys, and grants the service of authentication.
+    fn greet(&mut self) -> io::Result<()> {
         self.stream.write_all(&[VERSION, b"\r\n"].concat())?;
         let mut byte = [0];
         while self.version.last() != Some(&b'\n') {
@@ -176,9 +189,12 @@ impl Client {
         self.send(&offer)?;
         self.exchange_keys(&offer)?;
         self.await_message(5)?;
-        self.send(&[&[6][..], &string(b"ssh-userauth")].concat())?;
-        self.await_message(50)?;
-        self.send(&[52])
+        self.send(&[&[6][..], &string(b"ssh-userauth")].concat())
+    }
+
+    /// The session's number, which signatures of authentication are over.
+    pub(crate) fn session_id(&self) -> [u8; 32] {
+        self.session_id.expect("keys were exchanged")
     }
 
     pub(crate) fn cipher(&self) -> Cipher {
