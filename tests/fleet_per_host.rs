@@ -112,7 +112,7 @@ fn hosts_differ_in_ciphers() {
     let default = built(config_for(&sshd).ciphers("none"));
     let fleet = Fleet::builder(sshd.targets(), default).configs(configs);
     let fleet = fleet.connect_timeout(Some(LONG)).build().unwrap();
-    let used = fleet.each(|host| host.session().algorithms().map(|[_, _, cipher, _]| cipher));
+    let used = fleet.each(|host| host.session().algorithms().map(|agreed| agreed.cipher_in));
     for (visited, cipher) in used.in_order().into_iter().zip(ciphers) {
         assert_eq!(visited.into_result().unwrap().unwrap(), cipher);
     }

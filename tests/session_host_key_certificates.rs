@@ -99,7 +99,7 @@ fn certificates_of_every_type_let_a_host_be_known_by_its_ca() {
             return;
         };
         let session = connect_with(&host.sshd, config_knowing(&host.sshd, &host.authority()));
-        assert_eq!(session.algorithms().expect("is open")[1], algorithm);
+        assert_eq!(session.algorithms().expect("is open").host_key, algorithm);
         let output = session.command("head -c 1000000 /dev/zero").output();
         assert_eq!(output.expect("runs").stdout.len(), 1_000_000);
         host.sshd.wait_for_log("rekeying", LIMIT);
@@ -184,7 +184,10 @@ fn another_ca_and_a_revoked_one_are_refused_before_any_authentication() {
         host.plain_line()
     );
     let session = connect_with(&host.sshd, config_knowing(&host.sshd, &known));
-    assert_eq!(session.algorithms().expect("is open")[1], "ssh-ed25519");
+    assert_eq!(
+        session.algorithms().expect("is open").host_key,
+        "ssh-ed25519"
+    );
 }
 
 /// `RevokedHostKeys`: by key and by CA; a file that cannot be read whole is an error, not an empty list.
