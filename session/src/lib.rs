@@ -31,6 +31,7 @@ mod session;
 mod sftp;
 mod short_io;
 mod sign;
+pub mod ssh_config;
 mod timings;
 mod wire;
 
