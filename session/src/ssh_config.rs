@@ -24,6 +24,7 @@ mod error;
 mod evaluate;
 mod exec;
 mod files;
+mod forward;
 mod jump;
 mod keyword;
 mod keyword_table;

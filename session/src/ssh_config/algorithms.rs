@@ -151,7 +151,7 @@ impl Family {
     }
 }
 
-const CIPHERS: [&str; 12] = [
+const CIPHERS: [&str; 11] = [
     "3des-cbc",
     "aes128-cbc",
     "aes192-cbc",
@@ -163,7 +163,6 @@ const CIPHERS: [&str; 12] = [
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
     "chacha20-poly1305@openssh.com",
-    "none",
 ];
 
 const MACS: [&str; 16] = [

@@ -141,6 +141,37 @@ pub(super) fn ip_qos(text: &str) -> bool {
     named || u32::from_str_radix(digits, radix).is_ok_and(|class| class <= 255)
 }
 
+/// Whether a word of `CanonicalDomains` is a domain.
+pub(super) fn domain(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    begins && text.chars().all(allowed) && !text.contains("..")
+}
+
+/// Whether a word of `CanonicalizePermittedCNAMEs` is a rule.
+pub(super) fn cname_rule(text: &str) -> bool {
+    let has_target = |(_, target): (&str, &str)| !target.is_empty();
+    ["*", "none"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+        || text.split_once(':').is_some_and(has_target)
+}
+
+/// Whether a list has only names that Debian's ssh knows for key exchange by GSSAPI.
+pub(super) fn gssapi_kex(text: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "gss-gex-sha1-",
+        "gss-group1-sha1-",
+        "gss-group14-sha1-",
+        "gss-group14-sha256-",
+        "gss-group16-sha512-",
+        "gss-nistp256-sha256-",
+        "gss-curve25519-sha256-",
+    ];
+    let mut names = text.split(',').take_while(|name| !name.is_empty());
+    !text.is_empty() && names.all(|name| NAMES.contains(&name))
+}
+
 /// The largest number of ssh's integer options.
 pub(super) const INT_MAX: u32 = i32::MAX as u32;
 
@@ -187,6 +218,9 @@ mod tests {
         assert!(keystrokes("no") && keystrokes("interval:20") && !keystrokes("20"));
         assert!(rekey_bytes("default") && rekey_bytes("1G") && !rekey_bytes("8"));
         assert!(!rekey_bytes("1X") && !rekey_bytes("9E") && !rekey_bytes(""));
+        assert!(domain("a.b_c") && !domain("-a") && !domain("a..b") && !domain("a,b"));
+        assert!(cname_rule("*") && cname_rule("a:b") && !cname_rule("a") && !cname_rule("a:"));
+        assert!(gssapi_kex("gss-gex-sha1-") && !gssapi_kex("x") && !gssapi_kex("^gss-gex-sha1-"));
         assert!(ip_qos("af21") && ip_qos("0x10") && ip_qos("8") && !ip_qos("x") && !ip_qos("256"));
     }
 }

@@ -1,6 +1,7 @@
 //! The one table of options: name, arguments, and what is done with it.
 
 use super::algorithms::Family;
+use super::forward::Forward;
 use super::keyword_table::TABLE;
 
 /// An option that something is done with; the others are only checked.
@@ -149,8 +150,12 @@ pub(super) enum Grammar {
     AddKeys,
     RekeyLimit,
     IpQos,
-    /// Words, of which `none` stands alone.
-    WordsOrNone,
+    /// Words, of which `none` stands alone, and which may have to pass a check.
+    WordsOrNone(Option<(fn(&str) -> bool, &'static str)>),
+    /// A forwarded port.
+    Forward(Forward),
+    /// Hosts with ports, or `any` or `none` alone.
+    Destinations,
     /// Whatever there is.
     Anything,
 }

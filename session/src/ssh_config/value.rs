@@ -3,6 +3,7 @@
 use super::algorithms::AlgorithmList;
 use super::checks::{INT_MAX, ip_qos, number, rekey_bytes, seconds};
 use super::error::Fault;
+use super::forward::{is_destination, is_forward};
 use super::jump::{self, RawHop};
 use super::keyword::{Grammar, Key};
 use super::line;
@@ -56,7 +57,21 @@ pub(super) fn parse(
         Grammar::KnownHosts => return known_hosts(words),
         Grammar::SendEnv => return send_env(words),
         Grammar::SetEnv => return set_env(words),
-        Grammar::WordsOrNone => return none_alone(&words).map(|()| None),
+        Grammar::WordsOrNone(check) => {
+            none_alone(&words)?;
+            let (passes, expected) = check.unwrap_or((|_| true, ""));
+            let bad = words.iter().find(|word| !passes(word));
+            return bad.map_or(Ok(None), |word| Err(bad_value(word, expected)));
+        }
+        Grammar::Forward(kind) => {
+            let expanded = words.iter().map(|word| local.expand_environment(word));
+            let expanded: Vec<_> = expanded.collect::<Result<_, _>>()?;
+            if !is_forward(kind, &expanded) {
+                return Err(bad_value(rest, "forwarded port"));
+            }
+            Value::Words(words)
+        }
+        Grammar::Destinations => return destinations(&words).map(|()| None),
         Grammar::Words(min, max) => {
             bounded(&words, min, max)?;
             Value::Words(words)
@@ -149,6 +164,22 @@ fn set_env(words: Vec<String>) -> Result<Option<Value>, Fault> {
         Some(word) => Err(bad_value(word, "NAME=VALUE")),
         None => Ok((!words.is_empty()).then_some(Value::Words(words))),
     }
+}
+
+fn destinations(words: &[String]) -> Result<(), Fault> {
+    let alone = |word: &str| {
+        ["any", "none"]
+            .iter()
+            .any(|is| word.eq_ignore_ascii_case(is))
+    };
+    let bad = match words {
+        [] => return Err(Fault::EmptyValue),
+        [word] if alone(word) => None,
+        words => words.iter().find(|word| !is_destination(word)),
+    };
+    bad.map_or(Ok(()), |word| {
+        Err(bad_value(word, "host with a port: write HOST:PORT"))
+    })
 }
 
 fn none_alone(words: &[String]) -> Result<(), Fault> {
