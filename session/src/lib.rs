@@ -38,6 +38,7 @@ mod session;
 mod sftp;
 mod short_io;
 mod sign;
+pub mod ssh_config;
 mod timings;
 mod tunnel;
 mod wire;
