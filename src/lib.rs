@@ -59,9 +59,10 @@ pub use sshoal_session::{
     AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
     Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host, HostError,
     HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity, IdentityError, Jump, Kind,
-    Libssh2Error, LocalDestination, Output, OutputStream, Phase, ProxyCommand, ProxyCommandError,
-    RemoteListener, Secret, Session, TcpKeepalive, Timings, Tunnel, forward_local, forward_remote,
-    known_hosts, parse_hosts_file, versions,
+    Libssh2Error, LocalDestination, Output, OutputStream, Passphrases, Phase, ProxyCommand,
+    ProxyCommandError, RemoteListener, Resolver, ResolverBuilder, ResolverError, Secret, Session,
+    TcpKeepalive, Timings, Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file,
+    ssh_config, versions,
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, host_key};

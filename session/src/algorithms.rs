@@ -19,6 +19,8 @@ use crate::config::ConfigError;
 mod list;
 mod negotiation;
 
+pub(crate) use self::list::supported;
+
 pub(crate) use negotiation::nothing_in_common;
 
 /// Key exchanges; the post-quantum one is there only over OpenSSL 3.5 and later.

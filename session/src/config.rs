@@ -250,6 +250,18 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets an agent that other configurations share.
+    pub(crate) fn shared_agent(mut self, agent: Arc<Agent>) -> Self {
+        self.config.agent = Some(agent);
+        self
+    }
+
+    /// Sets a password that other configurations share.
+    pub(crate) fn shared_password(mut self, password: Arc<Secret>) -> Self {
+        self.config.password = Some(password);
+        self
+    }
+
     /// Sets which of the agent's keys are offered (`IdentitiesOnly`); default: all.
     pub fn agent_keys(mut self, keys: AgentKeys) -> Self {
         self.config.agent_keys = keys;

@@ -131,6 +131,24 @@ impl SshConfig {
     /// Fails for a value that is refused, or whose tokens cannot be replaced; it is named with its
     /// file and line.
     pub fn lookup(&self, host: &Host) -> Result<Options, SshConfigError> {
+        self.look_up(host, &self.command_line)
+    }
+
+    /// As [`SshConfig::lookup`], without the options of the command line: they are for the hosts
+    /// at the end of the way, not for the jump hosts on it (ssh(1), `-J`).
+    ///
+    /// # Errors
+    /// As [`SshConfig::lookup`].
+    pub fn lookup_jump(&self, host: &Host) -> Result<Options, SshConfigError> {
+        self.look_up(host, &[])
+    }
+
+    /// Returns this side of the connections.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    fn look_up(&self, host: &Host, command_line: &[Item]) -> Result<Options, SshConfigError> {
         let mut walk = Walk {
             local: &self.local,
             commands: &self.commands,
@@ -139,7 +157,7 @@ impl SshConfig {
             host: host.name().to_owned(),
             is_final: false,
         };
-        walk.command_line(&self.command_line)?;
+        walk.command_line(command_line)?;
         self.pass(&mut walk)?;
         let name = self.name(&walk)?;
         if self.wants_final_pass {

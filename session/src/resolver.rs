@@ -1,0 +1,335 @@
+//! From ssh_config to how each host is got into: [`Config`]s, made of [`Options`].
+//!
+//! The principal type is [`Resolver`]. Key files, known_hosts files and jump hosts that several
+//! hosts name are read and made once and shared; equal configurations are one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::agent::Agent;
+use crate::auth::Answers;
+use crate::config::{Config, ConfigBuilder};
+use crate::host::Host;
+use crate::host_key::{HostKeyPolicy, HostKeys};
+use crate::jump::Jump;
+use crate::secret::Secret;
+use crate::ssh_config::{Options, Proxy, SshConfig};
+
+mod algorithms;
+mod connection;
+mod error;
+mod host_keys;
+mod identities;
+
+pub use self::error::ResolverError;
+pub use self::identities::Passphrases;
+
+use self::identities::Loaded;
+
+/// Jump hosts one behind the other, beyond which a configuration is taken to go in circles.
+const HOPS_MAX: usize = 16;
+
+/// Makes hosts' configurations out of ssh_config.
+///
+/// # Examples
+/// ```no_run
+/// use std::sync::Arc;
+/// use sshoal_session::ssh_config::{Local, SshConfig};
+/// use sshoal_session::{Host, Resolver, Session};
+///
+/// let ssh_config = SshConfig::builder(Local::of_this_process()).load()?;
+/// let resolver = Resolver::builder(ssh_config).build();
+/// let host: Host = "web1".parse()?;
+/// let config = resolver.config(&host)?;
+/// let session = Session::connect(&host, &config)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Resolver {
+    ssh_config: SshConfig,
+    settings: Settings,
+    /// Held while files are read, so that each is read once.
+    made: Mutex<Made>,
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver").finish_non_exhaustive()
+    }
+}
+
+/// What ssh_config does not say.
+struct Settings {
+    unsaid_policy: HostKeyPolicy,
+    dangerous_accept_any_host_key: bool,
+    password: Option<Arc<Secret>>,
+    answers: Option<Arc<dyn Answers>>,
+    passphrases: Option<Arc<dyn Passphrases>>,
+    connect_timeout: Option<Option<Duration>>,
+}
+
+/// What was read and made so far.
+#[derive(Default)]
+struct Made {
+    identities: HashMap<PathBuf, Loaded>,
+    host_keys: HashMap<String, Arc<HostKeys>>,
+    agents: HashMap<PathBuf, Arc<Agent>>,
+    jumps: HashMap<String, Arc<Jump>>,
+    configs: HashMap<String, Arc<Config>>,
+    notices: Vec<String>,
+}
+
+impl Made {
+    fn note(&mut self, notice: String) {
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+}
+
+/// Makes a [`Resolver`].
+#[must_use]
+pub struct ResolverBuilder {
+    ssh_config: SshConfig,
+    settings: Settings,
+}
+
+impl std::fmt::Debug for ResolverBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResolverBuilder").finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    /// Begins a resolver of this configuration.
+    pub fn builder(ssh_config: SshConfig) -> ResolverBuilder {
+        ResolverBuilder {
+            ssh_config,
+            settings: Settings {
+                unsaid_policy: HostKeyPolicy::Strict,
+                dangerous_accept_any_host_key: false,
+                password: None,
+                answers: None,
+                passphrases: None,
+                connect_timeout: None,
+            },
+        }
+    }
+
+    /// Returns how a host is got into. Reads the files that are named for it, the first time they
+    /// are; may ask for passphrases, and run commands where `Match exec` is allowed.
+    ///
+    /// # Errors
+    ///
+    /// The option that cannot be, with its file and line; a file that cannot be used.
+    pub fn config(&self, host: &Host) -> Result<Arc<Config>, ResolverError> {
+        let options = self.ssh_config.lookup(host)?;
+        let mut made = self.made.lock();
+        let jump = self.way(&mut made, &options, &mut vec![host.to_string()])?;
+        self.shared(&mut made, host, options, jump)
+    }
+
+    /// Returns what ssh_config says for a host.
+    ///
+    /// # Errors
+    ///
+    /// The option that cannot be, with its file and line.
+    pub fn options(&self, host: &Host) -> Result<Options, ResolverError> {
+        Ok(self.ssh_config.lookup(host)?)
+    }
+
+    /// Returns what is to be told about files that were left out, and the like; each thing once.
+    pub fn notices(&self) -> Vec<String> {
+        self.made.lock().notices.clone()
+    }
+
+    /// Returns the host key checks that were made, one for each set of files and policy.
+    pub fn host_keys(&self) -> Vec<Arc<HostKeys>> {
+        self.made.lock().host_keys.values().cloned().collect()
+    }
+
+    /// Returns the last jump host on the way, made with all those before it. `seen` has the hosts
+    /// that led here.
+    fn way(
+        &self,
+        made: &mut Made,
+        options: &Options,
+        seen: &mut Vec<String>,
+    ) -> Result<Option<Arc<Jump>>, ResolverError> {
+        let Some(Proxy::Jump(hops)) = options.proxy.as_ref().map(|proxy| proxy.value()) else {
+            return Ok(None);
+        };
+        let mut key = String::new();
+        let mut before: Option<Arc<Jump>> = None;
+        for (number, hop) in hops.iter().enumerate() {
+            key = format!("{key},{hop}");
+            if let Some(jump) = made.jumps.get(&key) {
+                before = Some(jump.clone());
+                continue;
+            }
+            if seen.contains(&hop.to_string()) || seen.len() > HOPS_MAX {
+                let hosts = seen.join(", ");
+                return Err(ResolverError::Circle { hosts });
+            }
+            let mut own = self.ssh_config.lookup_jump(hop)?;
+            seen.push(hop.to_string());
+            // The first one may lie behind others of its own; the way to the rest is given.
+            if number == 0 {
+                before = self.way(made, &own, seen)?;
+            } else {
+                own.proxy = None;
+            }
+            let config = self.shared(made, hop, own, before.take())?;
+            seen.pop();
+            let jump = Arc::new(Jump::new(hop.clone(), config));
+            made.jumps.insert(key.clone(), jump.clone());
+            before = Some(jump);
+        }
+        Ok(before)
+    }
+
+    /// Makes a configuration, or finds the one that is equal.
+    fn shared(
+        &self,
+        made: &mut Made,
+        host: &Host,
+        mut options: Options,
+        jump: Option<Arc<Jump>>,
+    ) -> Result<Arc<Config>, ResolverError> {
+        // What is the host's own leaves most hosts of a fleet with equal options.
+        if options.host_name.value() == &host.name().to_lowercase() {
+            options.host_name = Default::default();
+        }
+        let way = jump.as_ref().map_or(0, |jump| Arc::as_ptr(jump) as usize);
+        let key = format!("{way:x} {options:?}");
+        if let Some(config) = made.configs.get(&key) {
+            return Ok(config.clone());
+        }
+        let config = Arc::new(self.make(made, &options, jump)?);
+        made.configs.insert(key, config.clone());
+        Ok(config)
+    }
+
+    fn make(
+        &self,
+        made: &mut Made,
+        options: &Options,
+        jump: Option<Arc<Jump>>,
+    ) -> Result<Config, ResolverError> {
+        let host_keys = host_keys::make(&self.ssh_config, &self.settings, made, options)?;
+        let mut builder = Config::builder(host_keys)
+            .user(options.user.value())
+            .port(*options.port.value());
+        if !options.host_name.value().is_empty() {
+            builder = builder.host_name(options.host_name.value());
+        }
+        builder = self.authentication(made, builder, options)?;
+        builder = connection::set(builder, options, &self.ssh_config)?;
+        builder = algorithms::set(builder, options)?;
+        if let Some(limit) = self.settings.connect_timeout {
+            builder = builder.connect_timeout(limit);
+        }
+        if let Some(jump) = jump {
+            builder = builder.jump(jump);
+        }
+        Ok(builder.build()?)
+    }
+
+    fn authentication(
+        &self,
+        made: &mut Made,
+        mut builder: ConfigBuilder,
+        options: &Options,
+    ) -> Result<ConfigBuilder, ResolverError> {
+        let agent = identities::agent_socket(&self.ssh_config, options);
+        let found = identities::load(&self.ssh_config, &self.settings, made, options)?;
+        for identity in found.identities {
+            builder = builder.identity(identity);
+        }
+        for certificate in found.certificates {
+            builder = builder.certificate(certificate);
+        }
+        if let Some(path) = agent {
+            let agent = made.agents.entry(path.clone());
+            let agent = agent.or_insert_with(|| Arc::new(Agent::new(path)));
+            builder = builder.shared_agent(agent.clone());
+        }
+        if options
+            .identities_only
+            .as_ref()
+            .is_some_and(|only| *only.value())
+        {
+            builder = builder.agent_keys(crate::config::AgentKeys::IdentitiesOnly);
+        }
+        if let Some(password) = &self.settings.password {
+            builder = builder.shared_password(password.clone());
+        }
+        if let Some(answers) = &self.settings.answers {
+            builder = builder.answers(answers.clone());
+        }
+        if let Some(path) = identities::forwarded(&self.ssh_config, options) {
+            builder = builder.forward_agent(path);
+        }
+        Ok(builder.methods(identities::methods(options)?))
+    }
+}
+
+impl ResolverBuilder {
+    /// Sets what happens to unknown host keys where ssh_config says nothing, or `ask`; default
+    /// [`HostKeyPolicy::Strict`], since a fleet has nobody to ask per host.
+    pub fn unsaid_policy(mut self, policy: HostKeyPolicy) -> Self {
+        self.settings.unsaid_policy = policy;
+        self
+    }
+
+    /// Accepts any host key of any host, whatever ssh_config says; default: off. Passwords are
+    /// then refused.
+    pub fn dangerous_accept_any_host_key(mut self) -> Self {
+        self.settings.dangerous_accept_any_host_key = true;
+        self
+    }
+
+    /// Sets the password of all hosts; default: none.
+    pub fn password(mut self, password: Secret) -> Self {
+        self.settings.password = Some(Arc::new(password));
+        self
+    }
+
+    /// Sets who answers what hosts ask; default: nobody.
+    pub fn answers(mut self, answers: Arc<dyn Answers>) -> Self {
+        self.settings.answers = Some(answers);
+        self
+    }
+
+    /// Sets who knows the passphrases of encrypted keys; default: nobody.
+    pub fn passphrases(mut self, passphrases: Arc<dyn Passphrases>) -> Self {
+        self.settings.passphrases = Some(passphrases);
+        self
+    }
+
+    /// Sets the limit on connecting of all hosts, over `ConnectTimeout`; default: that, and 10 s
+    /// where it says nothing.
+    pub fn connect_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.settings.connect_timeout = Some(limit);
+        self
+    }
+
+    /// Makes the resolver; reads nothing yet.
+    #[must_use]
+    pub fn build(self) -> Resolver {
+        Resolver {
+            ssh_config: self.ssh_config,
+            settings: self.settings,
+            made: Mutex::default(),
+        }
+    }
+}
+
+/// The user's file of this name in `.ssh`, if there is a home.
+fn in_home(ssh_config: &SshConfig, name: &str) -> Option<PathBuf> {
+    let home = ssh_config.local().home();
+    (!home.is_empty()).then(|| Path::new(home).join(".ssh").join(name))
+}
