@@ -1,110 +1,109 @@
-//! Makes the library's configuration out of the plan: reads key and known_hosts files, and asks
-//! for what only the user knows. The last step before something is run.
+//! Makes the library's configurations out of the plan: reads ssh_config, key and known_hosts
+//! files, and asks for what only the user knows. The last step before something is run.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sshoal::known_hosts::KnownHosts;
-use sshoal::{AgentKeys, Config, HostKeyPolicy, HostKeys, Secret};
+use sshoal::ssh_config::{Local, MatchExec, SshConfig};
+use sshoal::{Config, Host, HostKeyPolicy, Passphrases, Resolver, ResolverBuilder, Secret};
 
-use crate::identities::{self, Asker};
-use crate::options::HostKeyChoice;
 use crate::plan::{Access, PasswordFrom};
 
-/// Opens everything and returns the configuration, and notices for the user.
+/// How each host is got into, and notices for the user.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// By host, in input order.
+    pub(crate) configs: Vec<Arc<Config>>,
+    pub(crate) notices: Vec<String>,
+}
+
+/// Opens everything.
 ///
 /// # Errors
-/// Fails if a named file is no good, or if there is no terminal to ask for the password.
-pub(crate) fn open(
-    access: &Access,
-    connect_timeout: Option<Duration>,
-) -> Result<(Arc<Config>, Vec<String>)> {
-    let mut terminal = Terminal;
-    let loaded = identities::load(&access.identities, access.agent.is_some(), &mut terminal)?;
-    let mut notices = loaded.notices;
-    let host_keys = Arc::new(host_keys(access, &mut notices)?);
-    let password = password(&access.password, &mut terminal, &mut notices)?;
-    if loaded.identities.is_empty() && access.agent.is_none() && password.is_none() {
+/// Fails if an option or a named file is no good, or if there is no terminal to ask for the
+/// password.
+pub(crate) fn open(access: &Access, hosts: &[Host]) -> Result<Opened> {
+    let mut notices = Vec::new();
+    let mut resolver = builder(access, &mut notices)?;
+    if let Some(password) = password(&access.password, &mut notices)? {
+        resolver = resolver.password(password);
+    }
+    let resolver = resolver.build();
+    let configs = hosts
+        .iter()
+        .map(|host| resolver.config(host).with_context(|| host.to_string()))
+        .collect::<Result<Vec<_>>>()?;
+    if !configs.iter().any(|config| config.has_credentials()) {
         bail!(
             "nothing to log in with; name a key with --identity, add one to ssh-agent, or use -A"
         );
     }
-    let agent_keys = match access.identities_only {
-        true => AgentKeys::IdentitiesOnly,
-        false => AgentKeys::All,
-    };
-    let mut config = Config::builder(host_keys)
-        .user(access.user.as_str())
-        .port(access.port)
-        .agent_keys(agent_keys)
-        .connect_timeout(connect_timeout);
-    for identity in loaded.identities {
-        config = config.identity(identity);
-    }
-    if let Some(agent) = &access.agent {
-        config = config.agent(agent);
-    }
-    if let Some(password) = password {
-        config = config.password(password);
-    }
-    let config = config.build().context("cannot log in anywhere")?;
-    Ok((Arc::new(config), notices))
+    notices.extend(resolver.notices());
+    Ok(Opened { configs, notices })
 }
 
-fn host_keys(access: &Access, notices: &mut Vec<String>) -> Result<HostKeys> {
-    let known = KnownHosts::load(&access.known_hosts)
-        .context("cannot check host keys; see -O UserKnownHostsFile")?;
-    if let Some(line) = known.bad_lines().first() {
-        let more = known.bad_lines().len() - 1;
-        let more = if more == 0 {
-            String::new()
-        } else {
-            format!(", and {more} more")
+/// Returns `user@name:port` of each host, in input order; reads no key.
+///
+/// # Errors
+/// Fails if an option is no good.
+pub(crate) fn logins(access: &Access, hosts: &[Host]) -> Result<Vec<String>> {
+    let resolver = builder(access, &mut Vec::new())?.build();
+    let login = |host: &Host| {
+        let options = resolver.options(host).with_context(|| host.to_string())?;
+        let name = match host.name().contains(':') {
+            true => format!("[{}]", host.name()),
+            false => host.name().to_owned(),
         };
-        notices.push(format!("a known_hosts line is skipped: {line}{more}"));
-    }
-    let policy = match access.host_key {
-        HostKeyChoice::Strict => HostKeyPolicy::Strict,
-        HostKeyChoice::AcceptNew => HostKeyPolicy::AcceptNew,
-        HostKeyChoice::WeakAsAcceptNew => {
-            notices.push(
-                "StrictHostKeyChecking=no acts as accept-new: changed host keys are refused"
-                    .to_owned(),
-            );
-            HostKeyPolicy::AcceptNew
-        }
-        HostKeyChoice::DangerousAny => {
-            notices.push(
-                "DANGER: any host key is accepted; whoever answers gets the command".to_owned(),
-            );
-            HostKeyPolicy::DangerousAcceptAny
-        }
+        let (user, port) = (options.user.value(), options.port.value());
+        Ok(format!("{user}@{name}:{port}"))
     };
-    let keys = HostKeys::new(policy, known);
-    Ok(match &access.known_hosts_store {
-        Some(file) if policy == HostKeyPolicy::AcceptNew => keys.store(file),
-        _ => keys,
-    })
+    hosts.iter().map(login).collect()
 }
 
-fn password(
-    from: &PasswordFrom,
-    asker: &mut dyn Asker,
-    notices: &mut Vec<String>,
-) -> Result<Option<Secret>> {
+fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder> {
+    let mut local = Local::of_this_process();
+    if let Some(home) = access.home.as_ref().and_then(|home| home.to_str()) {
+        local = local.with_home(home);
+    }
+    let mut ssh_config = SshConfig::builder(local);
+    for option in &access.options {
+        ssh_config = ssh_config.option(option.as_str());
+    }
+    if let Some(file) = &access.config_file {
+        ssh_config = ssh_config.file(file);
+    }
+    if access.match_exec {
+        ssh_config = ssh_config.match_exec(MatchExec::Run);
+    }
+    let mut resolver = Resolver::builder(ssh_config.load()?).passphrases(Arc::new(Terminal));
+    if access.dangerous_accept_any_host_key {
+        notices
+            .push("DANGER: any host key is accepted; whoever answers gets the command".to_owned());
+        resolver = resolver.dangerous_accept_any_host_key();
+    }
+    if access.accept_new {
+        resolver = resolver.unsaid_policy(HostKeyPolicy::AcceptNew);
+    }
+    if let Some(limit) = access.connect_timeout {
+        resolver = resolver.connect_timeout(limit);
+    }
+    Ok(resolver)
+}
+
+fn password(from: &PasswordFrom, notices: &mut Vec<String>) -> Result<Option<Secret>> {
     match from {
         PasswordFrom::Nowhere => Ok(None),
-        PasswordFrom::Terminal if !asker.is_there() => {
+        PasswordFrom::Terminal if !Terminal::is_there() => {
             bail!("-A needs a terminal to ask on; use --password-file, or keys")
         }
         PasswordFrom::Terminal => {
-            let password = asker.ask("Password for the fleet: ");
-            Ok(Some(password.context("cannot ask for the password")?))
+            let password = rpassword::prompt_password("Password for the fleet: ");
+            let password = password.context("cannot ask for the password")?;
+            Ok(Some(Secret::from(password)))
         }
         PasswordFrom::File(path) => password_file(path, notices).map(Some),
     }
@@ -142,17 +141,23 @@ fn password_file(path: &Path, notices: &mut Vec<String>) -> Result<Secret> {
 /// The terminal that the user sits at, whatever the standard streams are.
 struct Terminal;
 
-impl Asker for Terminal {
-    fn is_there(&self) -> bool {
+impl Terminal {
+    fn is_there() -> bool {
         File::options()
             .read(true)
             .write(true)
             .open("/dev/tty")
             .is_ok()
     }
+}
 
-    fn ask(&mut self, prompt: &str) -> io::Result<Secret> {
-        rpassword::prompt_password(prompt).map(Secret::from)
+impl Passphrases for Terminal {
+    fn passphrase(&self, key: &Path, _tries: u32) -> Option<Secret> {
+        if !Self::is_there() {
+            return None;
+        }
+        let prompt = format!("Enter passphrase for key '{}': ", key.display());
+        rpassword::prompt_password(prompt).ok().map(Secret::from)
     }
 }
 

@@ -94,9 +94,23 @@ pub(crate) struct WhomArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How to get in")]
 pub(crate) struct AccessArgs {
-    /// User where the host names none [default: the local user]
+    /// User where the host names none [default: as ssh_config says, or the local user]
     #[arg(short = 'l', long, env = "SSHOAL_USER")]
     pub(crate) user: Option<String>,
+    /// ssh_config file to read instead of ~/.ssh/config and /etc/ssh/ssh_config; `none` for none
+    #[arg(
+        short = 'F',
+        long = "config",
+        value_name = "FILE",
+        env = "SSHOAL_CONFIG"
+    )]
+    pub(crate) config_file: Option<PathBuf>,
+    /// Jump hosts, separated by commas, the first one first; `none` for none
+    #[arg(short = 'J', long = "jump", value_name = "HOSTS", env = "SSHOAL_JUMP")]
+    pub(crate) jump: Option<String>,
+    /// Lets `Match exec` in ssh_config run commands on this machine
+    #[arg(long, env = "SSHOAL_MATCH_EXEC", value_parser = FalseyValueParser::new())]
+    pub(crate) match_exec: bool,
     /// ssh_config option, KEY=VALUE or "KEY VALUE"; may repeat
     #[arg(
         short = 'O',
@@ -105,7 +119,7 @@ pub(crate) struct AccessArgs {
         env = "SSHOAL_OPTION"
     )]
     pub(crate) options: Vec<String>,
-    /// Private key; may repeat [default: ~/.ssh/id_ed25519, id_ecdsa, id_rsa where they exist]
+    /// Private key; may repeat [default: as ssh_config says, or ~/.ssh/id_* where they exist]
     #[arg(long = "identity", value_name = "FILE", env = "SSHOAL_IDENTITY")]
     pub(crate) identities: Vec<PathBuf>,
     /// Leaves the ssh-agent alone
@@ -122,7 +136,7 @@ pub(crate) struct AccessArgs {
         conflicts_with = "askpass"
     )]
     pub(crate) password_file: Option<PathBuf>,
-    /// Which host keys are accepted [default: strict]
+    /// Which host keys are accepted [default: as ssh_config says, or strict]
     #[arg(long, value_name = "POLICY", env = "SSHOAL_HOST_KEY")]
     pub(crate) host_key: Option<HostKeyArg>,
     /// Accepts any host key: whoever answers gets the command; refuses passwords
@@ -286,6 +300,8 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         let weak = [
             "user",
             "identities",
+            "jump",
+            "no_agent",
             "host_key",
             "connect_timeout",
             "retry_on",

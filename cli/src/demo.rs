@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use sshoal::ssh_config::quote;
 use sshoal::{Collect, Detail, parse_hosts_file};
 
 use crate::args::{DemoAction, DemoArgs};
@@ -14,8 +15,7 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Driven, View, drive};
 use crate::engine::Job;
 use crate::exit_code::INTERNAL;
-use crate::options::HostKeyChoice;
-use crate::plan::{self, Access, Identities, Pace, PasswordFrom, Talk};
+use crate::plan::{self, Access, Pace, Talk};
 use crate::progress::Progress;
 use crate::record::{Record, Recorder};
 use crate::render::{Gather, Summary};
@@ -50,7 +50,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let text = std::fs::read(&hosts_file).context("the fleet's hosts file")?;
     let hosts = parse_hosts_file(text, &hosts_file.display().to_string())?;
     let access = fleet_access(&fleet.file("known_hosts"), &fleet.file("user_ed25519"));
-    let (config, _) = access::open(&access, Some(CONNECT_TIMEOUT))?;
+    let configs = access::open(&access, &hosts)?.configs;
     let command = match args.command.is_empty() {
         true => b"uname".to_vec(),
         false => plan::join(&args.command),
@@ -66,16 +66,11 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let mut console = Console::new(terminals, false, progress);
     let labels = hosts
         .iter()
-        .map(|host| plan::label(host, &access.user))
+        .map(|host| plan::label(host, access.user.as_deref()))
         .collect();
-    let recorder = Recorder {
-        labels,
-        user: access.user.clone(),
-        port: access.port,
-    };
+    let recorder = Recorder::new(labels, &hosts, &configs);
     let pace = Pace {
         par: args.par,
-        connect_timeout: Some(CONNECT_TIMEOUT),
         ..Pace::default()
     };
     let (detail, collect) = (Detail::Outcomes, Collect::Yes);
@@ -83,7 +78,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let job = Job {
         hosts,
         command,
-        config,
+        configs,
         pace,
         detail,
         collect,
@@ -99,16 +94,21 @@ fn run(args: &DemoArgs) -> Result<u8> {
 
 /// The strict policy over the fleet's own files, and nothing of the user's.
 fn fleet_access(known_hosts: &Path, key: &Path) -> Access {
+    let file = |path: &Path| quote(&path.display().to_string().replace('%', "%%"));
+    let options = vec![
+        "User=demo".to_owned(),
+        format!("IdentityFile={}", file(key)),
+        "IdentityAgent=none".to_owned(),
+        "StrictHostKeyChecking=yes".to_owned(),
+        format!("UserKnownHostsFile={}", file(known_hosts)),
+        "GlobalKnownHostsFile=none".to_owned(),
+    ];
     Access {
-        user: "demo".to_owned(),
-        port: 22,
-        identities: Identities::Named(vec![key.to_owned()]),
-        identities_only: true,
-        agent: None,
-        password: PasswordFrom::Nowhere,
-        host_key: HostKeyChoice::Strict,
-        known_hosts: vec![PathBuf::from(known_hosts)],
-        known_hosts_store: None,
+        user: Some("demo".to_owned()),
+        options,
+        config_file: Some(PathBuf::from("none")),
+        connect_timeout: Some(Some(CONNECT_TIMEOUT)),
+        ..Access::default()
     }
 }
 

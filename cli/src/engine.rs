@@ -18,7 +18,8 @@ use crate::plan::Pace;
 pub(crate) struct Job {
     pub(crate) hosts: Vec<Host>,
     pub(crate) command: Vec<u8>,
-    pub(crate) config: Arc<Config>,
+    /// By host, in input order.
+    pub(crate) configs: Vec<Arc<Config>>,
     pub(crate) pace: Pace,
     /// Whether output is wanted as it comes.
     pub(crate) detail: Detail,
@@ -40,8 +41,9 @@ impl Running {
     pub(crate) fn start(job: Job, messages: Messages) -> Result<Self> {
         // Refused, the pool is smaller, and hosts wait for room.
         let _ = sshoal::raise_descriptor_limit();
-        let mut fleet = Fleet::builder(job.hosts, job.config)
-            .connect_timeout(job.pace.connect_timeout)
+        let first = job.configs.first().context("no hosts")?.clone();
+        let mut fleet = Fleet::builder(job.hosts, first)
+            .configs(job.configs)
             .command_timeout(job.pace.command_timeout)
             .deadline(job.pace.deadline)
             .rate(job.pace.rate)

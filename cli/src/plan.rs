@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use sshoal::ssh_config::quote;
 use sshoal::{Host, RetryOn};
 
-use crate::args::{AccessArgs, HostKeyArg, Limit, PaceArgs, RunArgs, ShowArgs};
-use crate::options::{HostKeyChoice, SshOptions};
+use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
 use crate::render::{Colors, Inline};
 use crate::{hosts, local};
 
@@ -34,37 +34,30 @@ pub(crate) struct Plan {
 }
 
 /// How to get in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Access {
-    /// For hosts that name none.
-    pub(crate) user: String,
-    /// For hosts that name none.
-    pub(crate) port: u16,
-    pub(crate) identities: Identities,
-    /// Whether the agent may offer only keys that are also in `identities`.
-    pub(crate) identities_only: bool,
-    /// The agent's socket.
-    pub(crate) agent: Option<PathBuf>,
+    /// The user that hosts without one of their own are most likely given: left out of labels.
+    pub(crate) user: Option<String>,
+    /// ssh_config options, `KEY=VALUE`, the one that counts first.
+    pub(crate) options: Vec<String>,
+    /// Read instead of the user's and the system's file.
+    pub(crate) config_file: Option<PathBuf>,
+    /// Whether `Match exec` may run commands.
+    pub(crate) match_exec: bool,
+    /// Where `.ssh` is.
+    pub(crate) home: Option<PathBuf>,
+    /// Over `ConnectTimeout`.
+    pub(crate) connect_timeout: Option<Option<Duration>>,
     pub(crate) password: PasswordFrom,
-    pub(crate) host_key: HostKeyChoice,
-    /// The user's files first, then the system's; one that does not exist counts as empty.
-    pub(crate) known_hosts: Vec<PathBuf>,
-    /// Where keys of new hosts are recorded.
-    pub(crate) known_hosts_store: Option<PathBuf>,
-}
-
-/// Which private keys are used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Identities {
-    /// Each has to be usable, or nothing runs.
-    Named(Vec<PathBuf>),
-    /// Those of them that are usable.
-    Defaults(Vec<PathBuf>),
+    /// Whether the key of a host that has none yet is recorded, where ssh_config says nothing.
+    pub(crate) accept_new: bool,
+    pub(crate) dangerous_accept_any_host_key: bool,
 }
 
 /// Where the password comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum PasswordFrom {
+    #[default]
     Nowhere,
     Terminal,
     File(PathBuf),
@@ -74,7 +67,6 @@ pub(crate) enum PasswordFrom {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
     pub(crate) par: Option<NonZeroUsize>,
-    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) command_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     /// New connections per second.
@@ -133,7 +125,6 @@ impl Plan {
     /// Fails with one line that names what is wrong and what to do.
     pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let options = SshOptions::parse(&args.access.options, home.as_deref())?;
         let show = show(&args.show)?;
         let hosts = hosts::read(&args.whom)?;
         let command = join(&args.command);
@@ -143,8 +134,8 @@ impl Plan {
         Ok(Self {
             hosts,
             command,
-            access: access(&args.access, &options, home.as_deref())?,
-            pace: pace(&args.pace, &args.access, &options)?,
+            access: access(&args.access, &args.pace, home)?,
+            pace: pace(&args.pace, &args.access)?,
             show,
             colors: args.show.color.into(),
             raw: args.show.raw,
@@ -157,16 +148,16 @@ impl Plan {
     pub(crate) fn labels(&self) -> Vec<String> {
         self.hosts
             .iter()
-            .map(|host| label(host, &self.access.user))
+            .map(|host| label(host, self.access.user.as_deref()))
             .collect()
     }
 }
 
 /// Returns a host's text without the user `user`.
-pub(crate) fn label(host: &Host, user: &str) -> String {
+pub(crate) fn label(host: &Host, user: Option<&str>) -> String {
     let text = host.to_string();
     match host.user() {
-        Some(own) if own == user => text[own.len() + 1..].to_owned(),
+        Some(own) if Some(own) == user => text[own.len() + 1..].to_owned(),
         _ => text,
     }
 }
@@ -187,47 +178,92 @@ pub(crate) fn join(words: &[OsString]) -> Vec<u8> {
     words.join(&b' ')
 }
 
-fn access(args: &AccessArgs, options: &SshOptions, home: Option<&Path>) -> Result<Access> {
-    let (typed, weak) = by_rank(args, "user", args.user.clone());
-    let user = match typed.or(options.user.clone()).or(weak) {
-        Some(user) => user,
-        None => local::user().context("cannot tell the local user; name one with -l")?,
-    };
-    Host::new("host")?.with_user(user.as_str())?;
-    let host_key = host_key(args, options);
+fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) -> Result<Access> {
+    let options = options(args);
     let password = match &args.password_file {
         Some(file) => PasswordFrom::File(file.clone()),
         None if args.askpass => PasswordFrom::Terminal,
         None => PasswordFrom::Nowhere,
     };
-    if host_key == HostKeyChoice::DangerousAny && password != PasswordFrom::Nowhere {
+    if args.dangerous_accept_any_host_key && password != PasswordFrom::Nowhere {
         bail!(
             "--dangerous-accept-any-host-key refuses passwords, which any host could then read; \
              use keys, or --host-key accept-new"
         );
     }
-    let user_files = options.known_hosts_files.clone().unwrap_or_else(|| {
-        let dir = home.map(|home| home.join(".ssh"));
-        let files = ["known_hosts", "known_hosts2"];
-        dir.map(|dir| files.map(|file| dir.join(file)).to_vec())
-            .unwrap_or_default()
-    });
-    let system_files = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
-    let socket = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty());
+    if let Some(user) = &args.user {
+        Host::new("host")?.with_user(user.as_str())?;
+    }
+    for path in &args.identities {
+        File::open(path).with_context(|| {
+            format!(
+                "cannot read the identity {}; check --identity",
+                path.display()
+            )
+        })?;
+    }
+    let (typed, weak) = by_rank(args, "connect_timeout", pace.connect_timeout);
+    let is_option = |key| options.iter().any(|option| names(option, key));
+    let connect_timeout = typed.or(weak.filter(|_| !is_option("ConnectTimeout")));
+    let user = options.iter().find(|option| names(option, "User"));
+    let user = user.and_then(|option| option.split(['=', ' ']).next_back());
     Ok(Access {
-        user,
-        port: options.port.unwrap_or(22),
-        identities: identities(args, options, home)?,
-        identities_only: options.identities_only.unwrap_or(false),
-        agent: socket.map(PathBuf::from).filter(|_| !args.no_agent),
+        user: user.map(str::to_owned).or_else(local::user),
+        config_file: args.config_file.clone(),
+        match_exec: args.match_exec,
+        home,
+        connect_timeout: connect_timeout.map(|limit| limit.0),
         password,
-        host_key,
-        known_hosts_store: user_files.first().cloned(),
-        known_hosts: user_files
-            .into_iter()
-            .chain(system_files.map(PathBuf::from))
-            .collect(),
+        accept_new: false,
+        dangerous_accept_any_host_key: args.dangerous_accept_any_host_key,
+        options,
     })
+}
+
+/// Whether an option sets this key.
+fn names(option: &str, key: &str) -> bool {
+    let own = option.split(['=', ' ', '\t']).next().unwrap_or_default();
+    own.trim().eq_ignore_ascii_case(key)
+}
+
+/// Puts everything that has a name in ssh_config into its order: what was typed, `-O`, the
+/// environment.
+fn options(args: &AccessArgs) -> Vec<String> {
+    let (mut typed, mut weak) = (Vec::new(), Vec::new());
+    let mut put = |id: &str, option: Option<String>| match by_rank(args, id, option) {
+        (Some(option), _) => typed.push(option),
+        (None, Some(option)) => weak.push(option),
+        (None, None) => {}
+    };
+    put(
+        "user",
+        args.user
+            .as_ref()
+            .map(|user| format!("User={}", quote(user))),
+    );
+    for path in &args.identities {
+        let path = path.display().to_string().replace('%', "%%");
+        put("identities", Some(format!("IdentityFile={}", quote(&path))));
+    }
+    put(
+        "jump",
+        args.jump.as_ref().map(|jump| format!("ProxyJump={jump}")),
+    );
+    put(
+        "no_agent",
+        args.no_agent.then(|| "IdentityAgent=none".to_owned()),
+    );
+    let policy = args.host_key.map(|policy| match policy {
+        HostKeyArg::Strict => "yes",
+        HostKeyArg::AcceptNew => "accept-new",
+    });
+    put(
+        "host_key",
+        policy.map(|policy| format!("StrictHostKeyChecking={policy}")),
+    );
+    typed.extend(args.options.iter().cloned());
+    typed.extend(weak);
+    typed
 }
 
 /// Gives `value` back as (from the command line, from the environment).
@@ -238,58 +274,13 @@ fn by_rank<T>(args: &AccessArgs, id: &str, value: Option<T>) -> (Option<T>, Opti
     }
 }
 
-fn host_key(args: &AccessArgs, options: &SshOptions) -> HostKeyChoice {
-    if args.dangerous_accept_any_host_key {
-        return HostKeyChoice::DangerousAny;
-    }
-    let named = args.host_key.map(|arg| match arg {
-        HostKeyArg::Strict => HostKeyChoice::Strict,
-        HostKeyArg::AcceptNew => HostKeyChoice::AcceptNew,
-    });
-    let (typed, weak) = by_rank(args, "host_key", named);
-    typed
-        .or(options.host_key)
-        .or(weak)
-        .unwrap_or(HostKeyChoice::Strict)
-}
-
-fn identities(args: &AccessArgs, options: &SshOptions, home: Option<&Path>) -> Result<Identities> {
-    let (typed, weak) = by_rank(args, "identities", Some(args.identities.clone()));
-    let mut named = typed.unwrap_or_default();
-    named.extend(options.identity_files.iter().flatten().cloned());
-    if named.is_empty() && options.identity_files.is_none() {
-        named = weak.unwrap_or_default();
-    }
-    if named.is_empty() && options.identity_files.is_none() {
-        let files = ["id_ed25519", "id_ecdsa", "id_rsa"];
-        let file = |home: &Path| files.map(|file| home.join(".ssh").join(file)).to_vec();
-        return Ok(Identities::Defaults(home.map(file).unwrap_or_default()));
-    }
-    for path in &named {
-        File::open(path).with_context(|| {
-            format!(
-                "cannot read the identity {}; check --identity and -O IdentityFile",
-                path.display()
-            )
-        })?;
-    }
-    Ok(Identities::Named(named))
-}
-
-fn pace(args: &PaceArgs, access: &AccessArgs, options: &SshOptions) -> Result<Pace> {
-    let (typed, weak) = by_rank(access, "connect_timeout", args.connect_timeout);
-    let limit = |limit: Option<Limit>| limit.map(|limit| limit.0);
-    let default = Some(CONNECT_TIMEOUT);
+fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
     let (retry_on, _) = by_rank(access, "retry_on", args.retry_on);
     if retry_on.is_some() && args.retries.is_none() {
         bail!("--retry-on does nothing by itself; say how often with --retries N");
     }
     Ok(Pace {
         par: args.par,
-        connect_timeout: limit(typed)
-            .or(options.connect_timeout)
-            .or(limit(weak))
-            .unwrap_or(default),
         command_timeout: args.timeout.and_then(|limit| limit.0),
         deadline: args.deadline.and_then(|limit| limit.0),
         rate: args.rate,
@@ -323,6 +314,3 @@ fn show(args: &ShowArgs) -> Result<Show> {
         summary: args.summary || (talk != Talk::Quiet && !args.no_summary),
     })
 }
-
-/// Limit of everything until the command is accepted, where nothing else is said.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

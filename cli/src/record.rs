@@ -2,9 +2,10 @@
 //!
 //! The principal type is [`Record`].
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sshoal::{Collected, End, Error, Outcome, Phase, StopCause};
+use sshoal::{Collected, Config, End, Error, Host, Outcome, Phase, StopCause};
 
 use crate::exit_code::Class;
 use crate::sanitise::one_line;
@@ -113,13 +114,23 @@ impl Record {
 pub(crate) struct Recorder {
     /// By host, in input order.
     pub(crate) labels: Vec<String>,
-    /// For hosts that name none.
-    pub(crate) user: String,
-    /// For hosts that name none.
-    pub(crate) port: u16,
+    /// User and port, by host.
+    logins: Vec<(String, u16)>,
 }
 
 impl Recorder {
+    /// Makes it for these hosts, called so, with their configurations.
+    pub(crate) fn new(labels: Vec<String>, hosts: &[Host], configs: &[Arc<Config>]) -> Self {
+        let login = |(host, config): (&Host, &Arc<Config>)| {
+            let user = host.user().unwrap_or(config.user()).to_owned();
+            (user, host.port().unwrap_or(config.port()))
+        };
+        Self {
+            labels,
+            logins: hosts.iter().zip(configs).map(login).collect(),
+        }
+    }
+
     /// Takes an outcome apart; its output is read into memory.
     pub(crate) fn record(&self, outcome: &Outcome) -> Record {
         let host = outcome.host();
@@ -144,8 +155,8 @@ impl Recorder {
             index: outcome.index(),
             label: self.labels[outcome.index()].clone(),
             host: host.name().to_owned(),
-            user: host.user().unwrap_or(&self.user).to_owned(),
-            port: host.port().unwrap_or(self.port),
+            user: self.logins[outcome.index()].0.clone(),
+            port: self.logins[outcome.index()].1,
             ending,
             stdout,
             stderr,

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
+use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
@@ -23,10 +24,10 @@ use crate::{access, complain};
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let plan = Plan::resolve(args)?;
     if plan.dry_run {
-        return Ok(dry_run(&plan));
+        return dry_run(&plan);
     }
     let labels = plan.labels();
-    let (config, notices) = access::open(&plan.access, plan.pace.connect_timeout)?;
+    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
     let terminals = Terminals::detect();
     let mut renderers = Renderers::open(
         &plan.show,
@@ -45,18 +46,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             .iter()
             .for_each(|notice| console.say(&one_line(notice)));
     }
+    let recorder = Recorder::new(labels, &plan.hosts, &configs);
     let job = Job {
         hosts: plan.hosts,
         command: plan.command,
-        config,
+        configs,
         pace: plan.pace,
         detail: renderers.detail(),
         collect: renderers.collect(),
-    };
-    let recorder = Recorder {
-        labels,
-        user: plan.access.user,
-        port: plan.access.port,
     };
     let driven = drive(job, &recorder, &mut renderers, &mut console)?;
     let written = renderers.end(driven.wall, &mut console);
@@ -71,17 +68,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
 }
 
 /// Prints what would run where, and returns the exit code.
-fn dry_run(plan: &Plan) -> u8 {
+fn dry_run(plan: &Plan) -> Result<u8> {
     let command = String::from_utf8_lossy(&plan.command);
     let mut text = String::new();
-    for host in &plan.hosts {
-        let user = host.user().unwrap_or(&plan.access.user);
-        let port = host.port().unwrap_or(plan.access.port);
-        let name = match host.name().contains(':') {
-            true => format!("[{}]", host.name()),
-            false => host.name().to_owned(),
-        };
-        text.push_str(&one_line(&format!("{user}@{name}:{port} {command}")));
+    for login in access::logins(&plan.access, &plan.hosts)? {
+        text.push_str(&one_line(&format!("{login} {command}")));
         text.push('\n');
     }
     let hosts = plan.hosts.len();
@@ -90,7 +81,7 @@ fn dry_run(plan: &Plan) -> u8 {
         "{hosts} host{}; nothing was run",
         if hosts == 1 { "" } else { "s" }
     ));
-    0
+    Ok(0)
 }
 
 impl View for Renderers {

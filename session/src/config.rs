@@ -202,6 +202,15 @@ impl Config {
         &self.user
     }
 
+    /// Returns whether there is anything to log in with: an identity, an agent, a password, or
+    /// somebody who answers.
+    pub fn has_credentials(&self) -> bool {
+        !self.identities.is_empty()
+            || self.agent.is_some()
+            || self.password.is_some()
+            || self.answers.is_some()
+    }
+
     /// Returns the name by which a host is reached.
     pub(crate) fn name_of<'a>(&'a self, host: &'a Host) -> &'a str {
         self.host_name.as_deref().unwrap_or(host.name())
