@@ -319,6 +319,7 @@ impl Schedule {
     fn begin(&mut self, run: RunId, (host, kept): (usize, bool), now: Instant) -> Start {
         let (session, state) = if kept {
             self.kept.take(host);
+            self.destinations.pass(host);
             (Origin::Kept, State::Running)
         } else {
             self.connecting += 1;

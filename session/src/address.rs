@@ -201,19 +201,15 @@ fn try_all(addresses: &[SocketAddr], options: &TcpOptions, scope: &Scope) -> Res
 }
 
 /// Whether an error says that this machine, not the host, is short of something (law P6).
+///
+/// `EADDRNOTAVAIL` is not among them: it means used-up ports as well as an address that cannot be
+/// reached from here, and who gets the address can tell.
 fn is_local(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let number = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(
         number,
-        Some(
-            Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOBUFS
-                | Errno::NOMEM
-                | Errno::ADDRNOTAVAIL
-                | Errno::NOSPC
-        )
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC)
     )
 }
 
@@ -255,6 +251,14 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn used_up_ports_are_told_with_the_address() {
+        use rustix::io::Errno;
+        assert!(is_local(&Errno::MFILE.into()));
+        assert!(!is_local(&Errno::ADDRNOTAVAIL.into()));
+        assert!(!is_local(&Errno::CONNREFUSED.into()));
     }
 
     /// An address that hangs takes its share of the time, and the next one is still tried.

@@ -70,6 +70,11 @@ impl Destinations {
         self.mark(self.of[host], None);
     }
 
+    /// Notes that a host, which may have been given room here, begins without a handshake.
+    pub(super) fn pass(&mut self, host: usize) {
+        self.mark(self.of[host], None);
+    }
+
     /// Notes that a host's handshake is over.
     pub(super) fn leave(&mut self, host: usize) {
         self.all[self.of[host] as usize].handshakes -= 1;

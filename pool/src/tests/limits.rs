@@ -1,8 +1,11 @@
 //! Limits of this machine: a host waits for them.
 
+use std::time::Duration;
+
+use sshoal_session::Error;
+
 use super::fake::*;
 use crate::KeepOpen;
-use std::time::Duration;
 
 /// P6: the machine has room for seven sessions where fifty are tried: all hosts succeed, at
 /// their first attempt, and the pool settles near what fits.
@@ -32,4 +35,24 @@ fn hosts_without_room_wait_until_the_deadline() {
     assert_eq!(report.counts().cancelled, 20);
     assert_eq!(report.stopped_by(), Some(crate::StopCause::Deadline));
     assert!(report.outcomes().iter().all(|o| o.attempts() == 0));
+}
+
+/// Ports that are used up are no attempt, and no retry is taken for them.
+#[test]
+fn a_host_that_gets_no_port_waits_for_one() {
+    fn no_port() -> Error {
+        let address = "127.0.0.1:22".parse().unwrap();
+        let source = rustix::io::Errno::ADDRNOTAVAIL.into();
+        Error::Connect { address, source }
+    }
+    let fake = Fake::new(Script {
+        connect: Step::FailsFirst(1, no_port),
+        ..Script::printing(b".")
+    });
+    for retries in [0, 1] {
+        let builder = builder(3).retries(retries);
+        let report = fake.pool_of(builder).run("x").report();
+        assert!(report.is_success(), "{report:?}");
+        assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
+    }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use sshoal_session::{AuthError, Error, Host, Kind, Phase};
 
@@ -151,25 +151,17 @@ fn a_run_that_is_cancelled_does_not_wait_for_retries() {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-/// The begins of forty hosts at a hundred a second are spread, whatever the pool size.
+/// Forty hosts at a hundred a second take as long as that, whatever the pool size.
 #[test]
 fn connections_begin_at_the_rate() {
     let fake = Fake::new(Script::printing(b"."));
     let rate = NonZeroU32::new(100);
+    let begun = Instant::now();
     let report = fake.pool_of(builder(40).rate(rate)).run("x").report();
     assert!(report.is_success());
-    let began: Vec<SystemTime> = report
-        .outcomes()
-        .iter()
-        .filter_map(|o| o.started())
-        .collect();
-    let took = began
-        .iter()
-        .max()
-        .unwrap()
-        .duration_since(*began.iter().min().unwrap());
-    // 39 intervals of 10 ms, less what a late wake-up makes up for.
-    assert!(took.unwrap() >= Duration::from_millis(370), "{began:?}");
+    // 39 intervals of 10 ms, less what late wake-ups may make up for.
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(380), "{took:?}");
 }
 
 /// Two destinations, one of them behind sixty hosts: never more than so many of these connect at

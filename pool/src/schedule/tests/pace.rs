@@ -120,6 +120,21 @@ fn room_given_to_a_host_of_a_run_that_stops_goes_on() {
     assert_eq!((start.run, start.host), (b, 0));
 }
 
+/// A host waits for its destination, and meanwhile another run leaves its session kept: it takes
+/// that, and the next host takes the room.
+#[test]
+fn room_given_to_a_host_with_a_kept_session_goes_on() {
+    let mut s = schedule_to(&[0, 0], |b| b.destination_rate = per_second(1));
+    let t0 = Instant::now();
+    let (a, _) = (s.submit(1, None), s.submit(2, None));
+    assert_eq!(starts(&mut s, t0), [0]);
+    s.opened(a, 0);
+    assert!(s.keep(0));
+    assert!(s.ended(a, 0));
+    let at = s.wake_at(t0).expect("the rate gives room");
+    assert_eq!(starts(&mut s, at), [0, 1]);
+}
+
 /// Ten thousand hosts of one destination among others: each is set aside once, and what is begun
 /// per call does not grow with those that wait.
 #[test]
