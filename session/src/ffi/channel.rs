@@ -19,7 +19,7 @@ unsafe extern "C" {
 
 /// Names a channel of a [`Library`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ChannelId(u64);
+pub(crate) struct ChannelId(pub(super) u64);
 
 /// The two streams that a channel carries towards us (RFC 4254 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
