@@ -13,17 +13,23 @@ use rustix::{
 };
 use sshoal::{Child, Config, ConfigBuilder, Error, Kind, Phase, Session, TcpKeepalive};
 use support::{
+    fleet::EmbeddedFleet,
     proxy::{Direction, Ending, Proxy},
     sessions::{
-        assert_failed, config_for, config_knowing, connect, connect_with, host, limit, within_ms,
+        assert_failed, config_for, config_for_fleet, config_knowing, connect, connect_with,
+        fleet_host, host, limit, within_ms,
     },
     sockets::sockets_to,
     sshd::{Sshd, known_hosts_line},
 };
 
+support::fleet::embedded_fleet!();
+
 const INTERVAL: Duration = Duration::from_secs(1);
 const MAX: u32 = 3;
 const LIMIT: Duration = INTERVAL.saturating_mul(MAX);
+/// What sshd logs of a question.
+const QUESTION: &str = "ctype keepalive@sshoal";
 /// How much later than the limit the failure may come.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -112,7 +118,7 @@ fn a_host_that_answered_before_is_lost_at_the_limit_as_well() {
             .read_stdout(&mut [0], &within_ms(1600))
             .expect_err("is silent");
         assert_eq!(waited.kind(), Kind::Timeout);
-        sshd.wait_for_log("rtype keepalive@libssh2.org", LIMIT);
+        sshd.wait_for_log(QUESTION, LIMIT);
     });
 }
 
@@ -134,7 +140,7 @@ fn nothing_is_asked_while_bytes_flow_or_nobody_waits() {
         output.stdout.iter().filter(|byte| **byte == b'\n').count(),
         12
     );
-    assert!(!sshd.log().contains("keepalive@"), "{}", sshd.log());
+    assert!(!sshd.log().contains(QUESTION), "{}", sshd.log());
     assert!(idle.is_open() && session.is_open());
 }
 
@@ -149,8 +155,39 @@ fn a_host_that_answers_is_waited_for() {
         .output()
         .expect("runs");
     assert_eq!(output.stdout, b"done\n");
-    let asked = sshd.log().matches("rtype keepalive@libssh2.org").count();
+    let asked = sshd.log().matches(QUESTION).count();
     assert!((1..=5).contains(&asked), "{asked}");
+}
+
+/// As above, under the embedded fleet's servers, which are not OpenSSH's.
+#[test]
+fn another_server_answers_as_well() {
+    let fleet = EmbeddedFleet::start(1);
+    let config = alive(config_for_fleet(&fleet)).build();
+    let config = config.expect("a whole configuration");
+    let session = Session::connect(&fleet_host(&fleet, 0), &config).expect("connects");
+    for _ in 0..2 {
+        let output = session.command("sleep 4").output().expect("runs");
+        assert!(output.exit.is_success());
+    }
+}
+
+/// Commands that end when the host is about to be asked, and while it is: the next one starts all the same.
+#[test]
+fn a_question_under_way_holds_up_no_command() {
+    let Some(sshd) = Sshd::start() else { return };
+    let session = connect_with(&sshd, alive(config_for(&sshd)));
+    for hundredths in [100, 102, 104, 106, 108, 110, 112, 114] {
+        let seconds = f64::from(hundredths) / 100.0;
+        let output = session
+            .command(format!("sleep {seconds}; echo well"))
+            .output();
+        assert_eq!(output.expect("runs").stdout, b"well\n");
+        let begun = Instant::now();
+        session.command("true").output().expect("runs");
+        assert!(begun.elapsed() < INTERVAL, "{:?}", begun.elapsed());
+    }
+    assert!(sshd.log().contains(QUESTION));
 }
 
 /// The peer is gone without an end: what is sent comes nowhere, and nothing comes back. A request fails like a read.

@@ -415,9 +415,9 @@ impl ConfigBuilder {
     /// Sets how long a host may be silent, while somebody waits for it, before it is asked for a
     /// sign of life (`ServerAliveInterval`). Default 30 s, `None` for never; at least 1 s.
     ///
-    /// Any byte from the host counts as one, and while bytes come nothing is asked. libssh2 asks
-    /// at most once in two seconds. A session that nobody waits on is left to the system's own
-    /// probes, which are set to the same times ([`ConfigBuilder::tcp_keepalive`]).
+    /// Any byte from the host counts as one, and while bytes come nothing is asked. A session that
+    /// nobody waits on is left to the system's own probes, which are set to the same times
+    /// ([`ConfigBuilder::tcp_keepalive`]).
     pub fn keepalive(mut self, interval: Option<Duration>) -> Self {
         self.config.keepalive = interval;
         self
@@ -462,8 +462,8 @@ impl ConfigBuilder {
     /// (`ServerAliveCountMax`); default 3.
     ///
     /// What waits for the host then fails by [`Error::Stalled`](crate::Error::Stalled). With the
-    /// defaults the host is asked after 30 s and 60 s of silence, and lost after 90 s; with 1 it
-    /// is asked after half an interval.
+    /// defaults the host is asked after 30 s of silence, once, and lost after 90 s; with 1 it is
+    /// asked after half an interval.
     pub fn keepalive_max(mut self, intervals: NonZeroU32) -> Self {
         self.config.keepalive_max = intervals;
         self

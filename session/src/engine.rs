@@ -97,6 +97,11 @@ impl Engine {
             .map_err(|stop| stopped(stop, phase, scope))
     }
 
+    /// Takes the turn for requests that await a reply, if nobody has it.
+    pub(crate) fn try_reply_turn(&self) -> Option<Permit> {
+        self.reply.try_acquire()
+    }
+
     /// Runs something short on the library that never waits for the host.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
         let mut library = self.library.lock();

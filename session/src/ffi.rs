@@ -171,7 +171,8 @@ impl Library {
         self.session.memory().farewell().cloned()
     }
 
-    /// Asks the host for a sign of life; its reply counts as bytes received.
+    /// Asks the host for a sign of life by a global request; libssh2 keeps its reply for ever, and
+    /// sends none within two seconds of another.
     pub(crate) fn keepalive(&mut self) -> Called<()> {
         self.enter(|library| {
             // SAFETY: F1, F2.
