@@ -3,6 +3,9 @@
 //! Whether the CA is one to trust, and whether the certificate is good for a host, is
 //! [`host_key`](crate::host_key)'s part. The principal type is [`Certificate`].
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::identity::wire::{Reader, put_string};
 use crate::known_hosts::key::Key;
 
@@ -89,7 +92,29 @@ pub enum CertificateError {
 }
 
 impl Certificate {
-    /// Takes a certificate's wire form apart. All types that OpenSSH has are known but DSA's.
+    /// Reads the type and base64 of a certificate, which must agree with each other; its signature
+    /// must be right.
+    pub(crate) fn from_fields(algorithm: &[u8], base64: &[u8]) -> Option<Self> {
+        let certificate = Self::parse(&STANDARD.decode(base64).ok()?).ok()?;
+        // ssh reads a signature algorithm of RSA as the key type here too.
+        let named = match algorithm {
+            b"rsa-sha2-256-cert-v01@openssh.com" | b"rsa-sha2-512-cert-v01@openssh.com" => {
+                b"ssh-rsa-cert-v01@openssh.com"
+            }
+            other => other,
+        };
+        let is_named = certificate.algorithm.as_bytes() == named;
+        // A weak one still says whose key it is, and here nobody is trusted for it.
+        let is_signed = certificate.verify_signature() != Err(CertificateError::Signature);
+        (is_named && is_signed).then_some(certificate)
+    }
+
+    /// Returns the wire form.
+    pub(crate) fn blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// Takes a certificate's wire form apart. All types that OpenSSH has are known.
     pub(crate) fn parse(blob: &[u8]) -> Result<Self, CertificateError> {
         Self::read(blob).ok_or(CertificateError::Malformed)
     }
@@ -198,7 +223,7 @@ struct Form {
     fields: usize,
 }
 
-const FORMS: [Form; 7] = [
+const FORMS: [Form; 8] = [
     Form::new("ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", 1),
     Form::new(
         "ecdsa-sha2-nistp256-cert-v01@openssh.com",
@@ -216,6 +241,7 @@ const FORMS: [Form; 7] = [
         2,
     ),
     Form::new("ssh-rsa-cert-v01@openssh.com", "ssh-rsa", 2),
+    Form::new("ssh-dss-cert-v01@openssh.com", "ssh-dss", 4),
     Form::new(
         "sk-ssh-ed25519-cert-v01@openssh.com",
         "sk-ssh-ed25519@openssh.com",

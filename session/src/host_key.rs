@@ -1,8 +1,8 @@
 //! Whether a host is who it should be: the policy over the known hosts, and the proof that it
 //! was applied.
 //!
-//! Authentication takes a [`VerifiedHost`] as an argument, and only [`HostKeys::verify`] makes
-//! one, so that no secret can leave for a host that was not checked.
+//! Authentication takes a [`VerifiedHost`] as an argument, and only [`HostKeys::verify_name`]
+//! makes one, so that no secret can leave for a host that was not checked.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ impl HostKeys {
 
 /// The proof that a host's key was checked: authentication asks for it.
 ///
-/// Only [`HostKeys::verify`] makes one, for one connection:
+/// Only [`HostKeys::verify_name`] makes one, for one connection:
 ///
 /// ```compile_fail,E0451
 /// use sshoal_session::host_key::VerifiedHost;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use self::index::Index;
 use self::parse::{Entry, Marker, Parsed};
+use crate::certificate::Certificate;
 
 pub(crate) mod append;
 mod authority;
@@ -260,7 +261,8 @@ impl KnownHosts {
         for entry in of(Marker::None) {
             let revoked = of(Marker::Revoked).any(|e| e.key.blob() == entry.key.blob());
             let algorithm = entry.key.algorithm();
-            if !revoked && !found.contains(&algorithm) {
+            let is_certificate = Certificate::is_named_by(entry.key.blob());
+            if !revoked && !is_certificate && !found.contains(&algorithm) {
                 found.push(algorithm);
             }
         }

@@ -164,6 +164,14 @@ impl World {
             .map(|key| key.0)
             .chain(CAS.iter().map(|ca| ca.0));
         let fields = names.map(|name| fields(&path(&format!("{name}.pub"))));
+        // Certificates where keys should be, one of a CA among them.
+        keygen(
+            dir.path(),
+            &["-q", "-h", "-s", "nobody", "-I", "x", "ca1.pub"],
+        );
+        let certificates = ["a1", "e1", "r2", "ca1"];
+        let certificates = certificates.map(|name| path(&format!("{name}-cert.pub")));
+        let fields = fields.chain(certificates.iter().map(|path| self::fields(path)));
         let fields = fields.collect();
         let hidden = hide(dir.path());
         Some(Self {

@@ -8,7 +8,7 @@ use crate::known_hosts::key::Key;
 use crate::known_hosts::{LookupName, Verdict};
 
 impl HostKeys {
-    /// Takes keys that [`probe`](super::probe) saw, by the user's word: they are trusted from
+    /// Takes keys that [`probe`](super::probe()) saw, by the user's word: they are trusted from
     /// here on and stored as under [`HostKeyPolicy::AcceptNew`]. Returns a result for each, in
     /// their order. Blocks on the disk.
     ///

@@ -7,9 +7,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::certificate::Certificate;
 use crate::known_hosts::key::Key;
 use crate::known_hosts::read_bounded;
@@ -111,11 +108,8 @@ fn key_of(line: &[u8]) -> Option<Key> {
         .split(|byte| b" \t".contains(byte))
         .filter(|f| !f.is_empty());
     let (algorithm, base64) = (fields.next()?, fields.next()?);
-    if let Some(key) = Key::from_fields(algorithm, base64) {
-        return Some(key);
-    }
-    let certificate = Certificate::parse(&STANDARD.decode(base64).ok()?).ok()?;
-    (certificate.algorithm.as_bytes() == algorithm).then_some(certificate.key)
+    let certified = || Some(Certificate::from_fields(algorithm, base64)?.key);
+    Key::from_fields(algorithm, base64).or_else(certified)
 }
 
 #[cfg(test)]

@@ -52,6 +52,14 @@ impl Key {
         (key.algorithm.as_bytes() == named).then_some(key)
     }
 
+    /// Stands for a certificate where a plain key should be: no plain key equals it.
+    pub(super) fn of_certificate(certificate: &Certificate) -> Self {
+        Self {
+            blob: certificate.blob().into(),
+            algorithm: certificate.algorithm,
+        }
+    }
+
     pub(crate) fn blob(&self) -> &[u8] {
         &self.blob
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::key::Key;
 use super::pattern::Names;
+use crate::certificate::Certificate;
 
 /// A line that holds a key.
 #[derive(Debug)]
@@ -98,11 +99,21 @@ pub(super) fn line(line: &[u8]) -> Parsed {
     let key = fields
         .next()
         .zip(fields.next())
-        .and_then(|(a, b)| Key::from_fields(a, b));
+        .and_then(|(a, b)| Key::from_fields(a, b).or_else(|| certified(marker, a, b)));
     match key {
         Some(key) => Parsed::Entry { marker, names, key },
         None => Parsed::Bad(BadLineReason::Key),
     }
+}
+
+/// Reads a certificate that stands in a line instead of a key. As in ssh a mark is on the key that
+/// is certified, and without a mark the host is known by what it can never show.
+fn certified(marker: Marker, algorithm: &[u8], base64: &[u8]) -> Option<Key> {
+    let certificate = Certificate::from_fields(algorithm, base64)?;
+    Some(match marker {
+        Marker::None => Key::of_certificate(&certificate),
+        Marker::CertAuthority | Marker::Revoked => certificate.key,
+    })
 }
 
 /// The fields of a line, divided by blanks and tabs.
