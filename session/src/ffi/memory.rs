@@ -188,7 +188,9 @@ pub(super) extern "C" fn reallocate(
         return moved;
     }
     // SAFETY: F7: made by `allocate`.
-    let held = unsafe { pointer.byte_sub(HEAD).cast::<usize>().read() };
+    let block = unsafe { pointer.byte_sub(HEAD) };
+    // SAFETY: as above.
+    let held = unsafe { block.cast::<usize>().read() };
     // SAFETY: both blocks have as much room, and they do not overlap.
     unsafe { ptr::copy_nonoverlapping(pointer.cast::<u8>(), moved.cast(), held.min(count)) };
     free(pointer, context);
