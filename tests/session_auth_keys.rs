@@ -77,7 +77,8 @@ fn keys_of_every_type_format_and_encryption_let_in() {
                 let path = sshd.scratch().join(format!("key{count}"));
                 let file = path.display().to_string();
                 run_keygen(&[
-                    "-q", "-t", kind, "-b", bits, "-m", format, "-N", passphrase, "-f", &file,
+                    "-q", "-t", kind, "-b", bits, "-m", format, "-a", "1", "-N", passphrase, "-f",
+                    &file,
                 ]);
                 sshd.authorize(&public(&path));
                 lets_in_from_file_and_memory(&sshd, &path, passphrase);

@@ -15,8 +15,9 @@ use sshoal::{
     Phase, Secret,
 };
 use support::{
+    account::ACCOUNT,
     sessions::{LIMIT, assert_failed, connect_with, fails, host, host_keys, identity},
-    sshd::{ACCOUNT, Sshd, SshdBuilder},
+    sshd::{Sshd, SshdBuilder},
 };
 
 const PASSWORD: &str = "open sesame";

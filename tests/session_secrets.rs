@@ -21,8 +21,9 @@ use sshoal::{
     Session,
 };
 use support::{
+    account::ACCOUNT,
     sessions::{LIMIT, host, host_keys},
-    sshd::{ACCOUNT, Sshd},
+    sshd::Sshd,
 };
 use tracing::{
     Event, Metadata, Subscriber,

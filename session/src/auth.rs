@@ -302,10 +302,16 @@ impl Attempts<'_> {
                         self.engine.give_up();
                         return Err(stopped(stop, Phase::Auth, self.scope));
                     }
-                    AuthError::Agent {
+                    let lacks = keys::is_exhaustion(&source);
+                    let failure = AuthError::Agent {
                         path: agent.path().display().to_string(),
                         source,
+                    };
+                    if lacks {
+                        self.engine.give_up();
+                        return Err(failure.into());
                     }
+                    failure
                 }
             },
         };

@@ -9,6 +9,7 @@
     reason = "each test binary uses another part of the support"
 )]
 
+pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod faults;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{
+    account::{Account, MOUNTS, may_mount},
     keys::generate_key,
     process::{Guarded, Log},
 };
@@ -213,13 +214,6 @@ pub(crate) struct SshdBuilder {
     account: Option<Account>,
 }
 
-/// An account that one server has to itself, with its own rules of PAM.
-#[derive(Clone, Debug)]
-struct Account {
-    password: String,
-    pam: String,
-}
-
 impl SshdBuilder {
     /// So many addresses, counted up from the first one (default 1).
     pub(crate) fn addresses(mut self, count: u32) -> Self {
@@ -257,15 +251,13 @@ impl SshdBuilder {
         self
     }
 
-    /// An account with a password, in clear or hashed (`$6$…`), beside those of the machine, [`ACCOUNT`], and the lines of PAM's file for sshd.
+    /// An account with a password, in clear or hashed (`$6$…`), beside those of the machine, and the lines of PAM's
+    /// file for sshd; it is named [`ACCOUNT`](super::account::ACCOUNT).
     ///
     /// The server sees files of its own in place of the machine's, in a mount namespace of its own: that takes root,
     /// and where it is not allowed [`SshdBuilder::start`] gives `None`, as for tests that are switched off.
     pub(crate) fn account(mut self, password: &str, pam: &[&str]) -> Self {
-        self.account = Some(Account {
-            password: password.to_owned(),
-            pam: pam.iter().map(|line| format!("{line}\n")).collect(),
-        });
+        self.account = Some(Account::new(password, pam));
         self
     }
 
@@ -407,47 +399,6 @@ impl SshdBuilder {
         }
         text
     }
-}
-
-/// The account of [`SshdBuilder::account`].
-pub(crate) const ACCOUNT: &str = "sshoal-test";
-
-/// Puts the server's own files in place of the machine's, for this process and its children alone.
-const MOUNTS: &str = "\
-mount --bind DIR/passwd /etc/passwd && mount --bind DIR/shadow /etc/shadow && \
-mount --bind DIR/pam /etc/pam.d/sshd && exec \"$0\" \"$@\"";
-
-impl Account {
-    /// Writes the machine's accounts with ours, which is another name of the user who runs the tests.
-    fn write(&self, dir: &Path) {
-        let hash = match self.password.strip_prefix("$6$") {
-            Some(_) => self.password.clone(),
-            None => {
-                let hashed = Command::new("openssl")
-                    .args(["passwd", "-6", &self.password])
-                    .output()
-                    .expect("openssl runs: it comes with the package `openssl`");
-                String::from_utf8_lossy(&hashed.stdout).trim().to_owned()
-            }
-        };
-        let passwd = format!("{ACCOUNT}:x:0:0::/root:/bin/sh\n");
-        let shadow = format!("{ACCOUNT}:{hash}:19000:0:99999:7:::\n");
-        for (name, line) in [("passwd", passwd), ("shadow", shadow)] {
-            let machine = read(&Path::new("/etc").join(name));
-            fs::write(dir.join(name), format!("{machine}{line}")).expect("writes accounts");
-        }
-        fs::write(dir.join("pam"), &self.pam).expect("writes PAM's rules");
-    }
-}
-
-/// Whether this process may make a mount namespace and mount in it.
-fn may_mount() -> bool {
-    let script = "mount --bind /etc/passwd /etc/passwd";
-    let status = Command::new("unshare")
-        .args(["--mount", "sh", "-c", script])
-        .stderr(std::process::Stdio::null())
-        .status();
-    rustix::process::geteuid().is_root() && status.is_ok_and(|status| status.success())
 }
 
 /// What every server of ours has in common.

@@ -136,21 +136,22 @@ pub(super) fn converse(
     let may_block = config.answers.is_some();
     loop {
         let tried = if may_block {
+            let permit = CONVERSATIONS
+                .acquire(scope)
+                .map_err(give_up(engine, scope))?;
             let step = {
                 let (engine, user, mut taken) =
                     (engine.clone(), user.to_owned(), conversation.take());
                 move || {
+                    // Kept until the thread is free again, given up or not.
+                    let _permit = permit;
                     let tried = engine.try_once(true, &mut |library: &mut Library| {
                         library.auth_keyboard_interactive(&user, &mut taken)
                     });
                     (tried, taken)
                 }
             };
-            let permit = CONVERSATIONS
-                .acquire(scope)
-                .map_err(give_up(engine, scope))?;
             let stepped = blocking_within(scope, step).map_err(give_up(engine, scope))?;
-            drop(permit);
             let (tried, given_back) = stepped.map_err(internal(Phase::Auth))?;
             conversation = given_back;
             tried

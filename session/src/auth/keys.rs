@@ -205,10 +205,15 @@ impl<'a> Keys<'a> {
                 scope
                     .check()
                     .map_err(|stop| stopped(stop, Phase::Auth, scope))?;
-                self.note_failure(AuthError::Agent {
+                let lacks = is_exhaustion(&source);
+                let failure = AuthError::Agent {
                     path: agent.path().display().to_string(),
                     source,
-                });
+                };
+                if lacks {
+                    return Err(failure.into());
+                }
+                self.note_failure(failure);
                 Arc::new([])
             }
         };
@@ -232,6 +237,20 @@ impl<'a> Keys<'a> {
             });
         }
     }
+}
+
+/// Whether this machine, and not the agent, could not: the host is then tried again, and must not be
+/// told that its user was denied.
+pub(super) fn is_exhaustion(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let limits = [
+        Errno::AGAIN,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| limits.contains(&errno))
 }
 
 /// Whether a key of this type may be offered, and for RSA with which signature algorithms. `wanted`
@@ -278,6 +297,14 @@ mod tests {
     fn check(key_type: &str, wanted: Option<&str>, want: Option<Option<&str>>) {
         let got = algorithms(key_type, wanted);
         assert_eq!(got.as_ref().map(Option::as_deref), want);
+    }
+
+    #[test]
+    fn a_full_backlog_of_the_agent_is_a_limit_of_this_machine() {
+        let error = |errno: rustix::io::Errno| std::io::Error::from(errno);
+        assert!(is_exhaustion(&error(rustix::io::Errno::AGAIN)));
+        assert!(!is_exhaustion(&error(rustix::io::Errno::CONNREFUSED)));
+        assert!(!is_exhaustion(&std::io::ErrorKind::WouldBlock.into()));
     }
 
     #[test]

@@ -108,7 +108,9 @@ pub(super) extern "C" fn respond(
         Some(answers) => {
             for (index, answer) in answers.iter().enumerate() {
                 // SAFETY: libssh2 has a place for the answer to each prompt.
-                let place = unsafe { &mut *responses.add(index) };
+                let place = unsafe { responses.add(index) };
+                // SAFETY: as above, and nobody else refers to it meanwhile.
+                let place = unsafe { &mut *place };
                 give(answer.expose(), place, context);
             }
         }
