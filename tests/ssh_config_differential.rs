@@ -18,7 +18,7 @@ use sshoal_session::ssh_config::{
 };
 
 /// Where what we say for a host is not what `ssh -G` prints, by keyword, and why that is so.
-const DIFFERENCES: [(&str, &str); 7] = [
+const DIFFERENCES: [(&str, &str); 8] = [
     (
         "updatehostkeys",
         "its default, and whether there is one to ask, depend on other options",
@@ -33,6 +33,7 @@ const DIFFERENCES: [(&str, &str); 7] = [
     ),
     ("identityfile", "ssh -G prints `none`, which is no file"),
     ("certificatefile", "the same"),
+    ("connecttimeout", "0 and none are both no limit"),
     (
         "loglevel",
         "Debian's ssh calls QUIET by its older name SILENT",
@@ -214,14 +215,18 @@ impl World {
         hosts.iter().map(|host| config.lookup(host)).collect()
     }
 
-    /// Puts one word in place of the home directories of both sides.
+    /// Puts one word in place of the home directories of both sides, where a path begins with one.
     fn homeless(&self, text: &str) -> String {
-        let home = self.dir.path().display().to_string();
-        let text = text.replace(&home, "HOME");
-        text.replace(
-            &format!("{}/", self.passwd_home.trim_end_matches('/')),
-            "HOME/",
-        )
+        let own = self.dir.path().display().to_string();
+        let word = |word: &str| {
+            let homes = [own.as_str(), self.passwd_home.trim_end_matches('/')];
+            let rest = homes.iter().find_map(|home| word.strip_prefix(home));
+            match rest.filter(|rest| rest.starts_with('/')) {
+                Some(rest) => format!("HOME{rest}"),
+                None => word.to_owned(),
+            }
+        };
+        text.split(' ').map(word).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -270,8 +275,9 @@ fn says_what_ssh_says() {
     println!("seed {seed}, {cases} cases");
     let world = &*WORLD;
     let mut said = 0;
-    let mut findings = Vec::new();
+    let mut findings: Vec<String> = Vec::new();
     for number in 0..cases {
+        let before = findings.len();
         let mut random = Random::new(seed.wrapping_add(number as u64));
         let directory = format!("case{number}");
         let case = generate::case(&mut random, &directory);
@@ -283,7 +289,7 @@ fn says_what_ssh_says() {
             let theirs = world.ssh(&file, &case.options, host);
             match (&ours, &theirs) {
                 (Ok(ours), Ok(theirs)) => {
-                    let theirs = dump::read(&world.homeless(theirs));
+                    let theirs = dump::read(theirs);
                     let different = compare(world, &ours[at], &theirs);
                     said += theirs.len();
                     findings.extend(different.map(|line| format!("case {number}, {host}: {line}")));
@@ -297,8 +303,12 @@ fn says_what_ssh_says() {
                 (Err(_), Err(_)) => {}
             }
         }
-        if !findings.is_empty() {
+        if findings.len() > before {
+            println!("=== case {number}");
             show(&case);
+        }
+        // Enough to see what they have in common.
+        if findings.len() > 9 {
             break;
         }
     }
@@ -326,6 +336,7 @@ fn compare(world: &World, options: &Options, theirs: &Dump) -> Option<String> {
     for (keyword, ours) in dump::ours(options, &world.default, &world.supported) {
         let ours: Vec<_> = ours.iter().map(|line| world.homeless(line)).collect();
         let theirs = theirs.get(&keyword).cloned().unwrap_or_default();
+        let theirs: Vec<_> = theirs.iter().map(|line| world.homeless(line)).collect();
         if ours != theirs && !explained(&keyword, &ours, &theirs, options) {
             found.push(format!("{keyword}: we say {ours:?}, ssh {theirs:?}"));
         }
@@ -348,6 +359,7 @@ fn explained(keyword: &str, ours: &[String], theirs: &[String], options: &Option
                 .filter(|file| !file.eq_ignore_ascii_case("none"));
             files.eq(ours)
         }
+        "connecttimeout" => ours == ["none"] && theirs == ["0"],
         "loglevel" => ours == ["QUIET"] && theirs == ["SILENT"],
         "forwardagent" => ours == ["no"],
         _ => false,
