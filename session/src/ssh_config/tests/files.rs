@@ -148,3 +148,24 @@ fn includes_are_bounded_in_depth_and_number() {
     files.write(".ssh/config", &"Include config.d/*\n".repeat(64));
     assert!(chain(&files.lookup("h").unwrap_err()).contains("files are included, more than 4096"));
 }
+
+/// A green thread's stack is small, and its overflow ends the process.
+#[test]
+fn a_green_thread_can_read_the_deepest_includes() {
+    let files = Files::new();
+    files.write(".ssh/config", "IgnoreUnknown x\nInclude d1\n");
+    for depth in 1..16 {
+        let text = format!("Host *\nInclude d{}\nx y\nIdentityFile ~/%h\n", depth + 1);
+        files.write(&format!(".ssh/d{depth}"), &text);
+    }
+    files.write(
+        ".ssh/d16",
+        "Match final host h user * exec true\nProxyJump %r@gate-%h\nPort 7\n",
+    );
+    let builder = files.builder().match_exec(MatchExec::Run);
+    let thread = sshoal_reactor::spawn(move || {
+        let options = builder.load()?.lookup(&host("h"))?;
+        Ok::<_, SshConfigError>(*options.port.value())
+    });
+    assert_eq!(thread.unwrap().join().unwrap().unwrap(), 7);
+}
