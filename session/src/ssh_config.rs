@@ -234,12 +234,23 @@ impl SshConfigBuilder {
         self
     }
 
-    /// Reads everything.
+    /// Reads everything. Parks the coroutine.
     ///
     /// # Errors
     /// Fails at the first line that cannot be, also where it is for other hosts, as in ssh; and
     /// for files that cannot be read or that others can write.
     pub fn load(self) -> Result<SshConfig, SshConfigError> {
+        // Files of any depth take more stack than a green thread has.
+        match sshoal_reactor::blocking(move || self.read()) {
+            Ok(result) => result,
+            Err(panic) => {
+                let fault = FileFault::Read(std::io::Error::other(panic.message().to_owned()));
+                Err(SshConfigError::file(Path::new("ssh_config"), fault))
+            }
+        }
+    }
+
+    fn read(self) -> Result<SshConfig, SshConfigError> {
         let mut reader = Reader {
             local: &self.local,
             system_dir: &self.system_dir,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use sshoal_session::Host;
 use sshoal_session::ssh_config::{
     AddressFamily, AgentSocket, AlgorithmList, ConfigPath, ForwardAgent, Given, LogLevel, Options,
     Proxy, PubkeyAuthentication, StrictHostKeyChecking, YesNoAsk,
@@ -16,11 +17,24 @@ pub(crate) fn read(text: &str) -> Dump {
     let mut dump = Dump::new();
     for line in text.lines() {
         let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+        let value = match keyword {
+            "proxyjump" => &one_spelling(value),
+            _ => value,
+        };
         dump.entry(keyword.to_lowercase())
             .or_default()
             .push(value.to_owned());
     }
     dump
+}
+
+/// Writes jump hosts without what says nothing: ssh leaves all but the last as they were written.
+fn one_spelling(hops: &str) -> String {
+    let hop = |text: &str| {
+        let text = text.strip_prefix("ssh://").unwrap_or(text);
+        text.parse::<Host>().expect("names a host").to_string()
+    };
+    hops.split(',').map(hop).collect::<Vec<_>>().join(",")
 }
 
 /// Writes our options as ssh would; what nobody said is as in `default`, which is what ssh prints

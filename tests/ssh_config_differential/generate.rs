@@ -113,15 +113,18 @@ fn line(random: &mut Random, text: &mut String, keyword: &str, value: &str) {
         1 => keyword.to_uppercase(),
         _ => keyword.to_owned(),
     };
-    let keyword = if random.one_in(20) {
-        format!("\"{keyword}\"")
-    } else {
-        keyword
-    };
+    let mut separator = random.pick(&[" ", " ", "\t", "=", " = ", "  =\t"]);
+    let mut quote = "";
+    if random.one_in(20) {
+        // After a quote an equals sign is part of the value.
+        (quote, separator) = ("\"", " ");
+    }
     let indent = random.pick(&["", "", "  ", "\t"]);
-    let separator = random.pick(&[" ", " ", "\t", "=", " = ", "  =\t"]);
     let end = random.pick(&["\n", "\n", "\r\n", "  \n"]);
-    let _ = write!(text, "{indent}{keyword}{separator}{value}{end}");
+    let _ = write!(
+        text,
+        "{indent}{quote}{keyword}{quote}{separator}{value}{end}"
+    );
 }
 
 fn hosts(random: &mut Random) -> String {

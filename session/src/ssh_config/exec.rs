@@ -46,13 +46,10 @@ impl Commands {
         if let Some(answer) = self.answers.lock().get(&command) {
             return Ok(*answer);
         }
-        let spawned = Command::new(&self.shell)
-            .arg("-c")
-            .arg(&command)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        match spawned.and_then(wait) {
+        let (shell, text) = (self.shell.clone(), command.clone());
+        let ran = sshoal_reactor::blocking(move || run(&shell, &text));
+        let ran = ran.unwrap_or_else(|panic| Err(io::Error::other(panic.message().to_owned())));
+        match ran {
             Ok(answer) => {
                 self.answers.lock().insert(command, answer);
                 Ok(answer)
@@ -60,6 +57,14 @@ impl Commands {
             Err(source) => Err(Fault::Exec { command, source }),
         }
     }
+}
+
+/// Runs a command by a shell; its errors go where ours do.
+fn run(shell: &str, command: &str) -> io::Result<bool> {
+    let mut shell = Command::new(shell);
+    shell.arg("-c").arg(command);
+    shell.stdin(Stdio::null()).stdout(Stdio::null());
+    wait(shell.spawn()?)
 }
 
 /// Waits for a command, up to the limit.

@@ -38,7 +38,7 @@ pub(super) fn is_forward(kind: Forward, words: &[String]) -> bool {
         _ => return false,
     };
     // The one to listen on is a path only where it stands first.
-    let listens_on_path = listen == 0 && path(0) && !(fields.len() == 2 && !path(1));
+    let listens_on_path = listen == 0 && path(0);
     let connects_to_path =
         connect.is_some_and(|at| at != 3 && path(at)) && !(fields.len() == 3 && path(0));
     let connects_to_port = connect.and_then(port).is_some_and(|port| port != 0);

@@ -116,6 +116,9 @@ impl Keyword {
     }
 }
 
+/// A check of a word, and what the word should be.
+pub(super) type Check = (fn(&str) -> bool, &'static str);
+
 /// What follows a keyword.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Grammar {
@@ -151,7 +154,7 @@ pub(super) enum Grammar {
     RekeyLimit,
     IpQos,
     /// Words, of which `none` stands alone, and which may have to pass a check.
-    WordsOrNone(Option<(fn(&str) -> bool, &'static str)>),
+    WordsOrNone(Option<Check>),
     /// A forwarded port.
     Forward(Forward),
     /// Hosts with ports, or `any` or `none` alone.
