@@ -269,3 +269,20 @@ fn a_destination_with_a_nul_byte_is_refused() {
     let error = session(&sshd).tunnel(&destination, &limit());
     assert!(matches!(error, Err(Error::ApiMisuse(_))));
 }
+
+/// The answers to signs of life that were asked for before are not taken for the answer to a request to listen.
+#[test]
+fn a_host_listens_after_it_was_asked_for_signs_of_life() {
+    let Some(sshd) = Sshd::start() else {
+        return;
+    };
+    let interval = std::time::Duration::from_secs(1);
+    let config = config_for(&sshd).keepalive(Some(interval)).build();
+    let config = config.expect("builds");
+    let session = Session::connect(&host(sshd.socket()), &config).expect("connects");
+    let output = session.command("sleep 2.5").output().expect("runs");
+    assert_eq!(output.exit, Exit::Status(0));
+    assert!(sshd.log().contains("keepalive@"));
+    let listener = session.listen("127.0.0.1", 0, &limit()).expect("listens");
+    assert_ne!(listener.port(), 0);
+}
