@@ -218,8 +218,7 @@ fn says_what_ssh_says() {
             }
         }
         if findings.len() > before {
-            println!("=== case {number}");
-            show(&case);
+            println!("=== case {number}\n{}", shown(&case));
         }
         // Enough to see what they have in common.
         if findings.len() > 9 {
@@ -237,11 +236,17 @@ fn write_case(world: &World, directory: &str, case: &Case) -> PathBuf {
     world.write(&format!("{directory}/main"), &case.main)
 }
 
-fn show(case: &Case) {
-    println!("options {:?}\n--- main\n{}", case.options, case.main);
-    for (name, text) in &case.included {
-        println!("--- {name}\n{text}");
-    }
+fn shown(case: &Case) -> String {
+    let included = case.included.iter();
+    let included: Vec<_> = included
+        .map(|(name, text)| format!("--- {name}\n{text}"))
+        .collect();
+    let options = &case.options;
+    format!(
+        "options {options:?}\n--- main\n{}\n{}",
+        case.main,
+        included.join("\n")
+    )
 }
 
 /// The lines that differ, if there are any.

@@ -10,7 +10,7 @@ const DIFFERENCES: [(&str, &str); 9] = [
     ),
     (
         "serveraliveinterval",
-        "unsaid, Debian's ssh makes it 300 with BatchMode",
+        "unsaid or none, Debian's ssh makes it 300 with BatchMode",
     ),
     (
         "identityagent",
@@ -123,7 +123,7 @@ pub(crate) fn explained(
         "updatehostkeys" => {
             options.update_host_keys.is_none() || (ours == ["ask"] && theirs == ["false"])
         }
-        "serveraliveinterval" => options.server_alive_interval.is_none() && theirs == ["300"],
+        "serveraliveinterval" => ours == ["0"] && theirs == ["300"],
         "identityagent" if ours == ["/v"] => theirs == ["$V"],
         "identityfile" | "certificatefile" => {
             let files = theirs

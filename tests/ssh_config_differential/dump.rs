@@ -52,6 +52,8 @@ pub(crate) fn ours(options: &Options, default: &Dump, supported: &Dump) -> Dump 
     lines("user", one(options.user.value()));
     flags(options, &mut lines);
     words(options, &mut lines);
+    choices(options, &mut lines);
+    proxy(options, &mut lines);
     files(options, &mut lines);
     let mut list = |keyword: &str, list: &Option<Given<AlgorithmList>>| {
         let list = list.as_ref().map(|list| {
@@ -105,15 +107,11 @@ fn flags(options: &Options, lines: &mut Lines<'_>) {
     flag("tcpkeepalive", &options.tcp_keep_alive);
 }
 
+fn text<T>(given: &Option<Given<T>>, write: impl Fn(&T) -> String) -> Option<Vec<String>> {
+    given.as_ref().map(|given| vec![write(given.value())])
+}
+
 fn words(options: &Options, lines: &mut Lines<'_>) {
-    fn text<T>(given: &Option<Given<T>>, write: impl Fn(&T) -> String) -> Option<Vec<String>> {
-        given.as_ref().map(|given| vec![write(given.value())])
-    }
-    let yes_no_ask = |value: &YesNoAsk| match value {
-        YesNoAsk::Yes => "true".to_owned(),
-        YesNoAsk::No => "false".to_owned(),
-        _ => "ask".to_owned(),
-    };
     let seconds = |none: &'static str| {
         move |time: &Option<std::time::Duration>| {
             time.map_or(none.to_owned(), |time| time.as_secs().to_string())
@@ -150,16 +148,24 @@ fn words(options: &Options, lines: &mut Lines<'_>) {
     );
     lines("hostkeyalias", text(&options.host_key_alias, String::clone));
     lines(
+        "preferredauthentications",
+        text(&options.preferred_authentications, |m| m.join(",")),
+    );
+}
+
+fn choices(options: &Options, lines: &mut Lines<'_>) {
+    let yes_no_ask = |value: &YesNoAsk| match value {
+        YesNoAsk::Yes => "true".to_owned(),
+        YesNoAsk::No => "false".to_owned(),
+        _ => "ask".to_owned(),
+    };
+    lines(
         "updatehostkeys",
         text(&options.update_host_keys, yes_no_ask),
     );
     lines(
         "verifyhostkeydns",
         text(&options.verify_host_key_dns, yes_no_ask),
-    );
-    lines(
-        "preferredauthentications",
-        text(&options.preferred_authentications, |m| m.join(",")),
     );
     lines(
         "addressfamily",
@@ -210,6 +216,9 @@ fn words(options: &Options, lines: &mut Lines<'_>) {
             _ => "no".to_owned(),
         }),
     );
+}
+
+fn proxy(options: &Options, lines: &mut Lines<'_>) {
     let proxy = options.proxy.as_ref().map(Given::value);
     lines(
         "proxyjump",
