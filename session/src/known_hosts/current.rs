@@ -39,10 +39,13 @@ impl Current {
         Ok(&self.known)
     }
 
-    /// Takes note of whole lines that were appended under the same lock.
+    /// Takes note of whole lines that were appended since the last [`read`](Self::read).
     pub(super) fn appended(&mut self, text: &[u8], file: &File, path: &Path) -> io::Result<()> {
         self.known.add_text(text, path);
-        self.stamp = Some(Stamp::of(&file.metadata()?));
+        let stamp = Stamp::of(&file.metadata()?);
+        let before = self.stamp.take().map_or(0, |before| before.length);
+        // ssh takes no lock: what it put between is still to be read.
+        self.stamp = (stamp.length == before + text.len() as u64).then_some(stamp);
         Ok(())
     }
 }
@@ -53,6 +56,38 @@ impl Stamp {
             file: (metadata.dev(), metadata.ino()),
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    /// Another program appends between our look and our append, and is found at the next look.
+    #[test]
+    fn what_comes_between_is_read_next_time() {
+        const KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_owned();
+        let mut current = Current::default();
+        assert_eq!(current.read(file.as_file(), &path).unwrap().len(), 0);
+        for (foreign, ours, seen) in [("", "a", 1), ("x", "b", 3), ("", "c", 4)] {
+            if !foreign.is_empty() {
+                writeln!(file, "{foreign} {KEY}").unwrap();
+            }
+            let line = format!("{ours} {KEY}\n");
+            file.write_all(line.as_bytes()).unwrap();
+            current
+                .appended(line.as_bytes(), file.as_file(), &path)
+                .unwrap();
+            assert_eq!(
+                current.read(file.as_file(), &path).unwrap().len(),
+                seen,
+                "{ours}"
+            );
         }
     }
 }
