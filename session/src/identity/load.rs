@@ -155,8 +155,9 @@ fn encrypted_pkcs8(der: &[u8], passphrase: Option<&Secret>) -> Result<PrivateKey
     super::count_derivation();
     let pkey =
         PKey::private_key_from_pkcs8_callback(der, |room| Ok(copy_passphrase(passphrase, room)))
-            .map_err(|stack| decryption_fault(&stack))?;
-    PrivateKey::new(pkey)
+            .map_err(|stack| decryption_fault(&stack));
+    erase_left_stack();
+    PrivateKey::new(pkey?)
 }
 
 /// Tells a scheme that the library lacks (AWS-LC has no scrypt) from a wrong passphrase.
@@ -210,6 +211,19 @@ impl Block<'_> {
         )
     }
 }
+
+/// Overwrites the part of the stack that a call just left: hash functions keep a passphrase's bytes
+/// there, and nothing else may run on this thread for long.
+#[inline(never)]
+pub(super) fn erase_left_stack() {
+    use zeroize::Zeroize as _;
+    let mut room = [0_u8; LEFT_STACK_BYTES];
+    room.zeroize();
+    std::hint::black_box(&room);
+}
+
+/// More than deriving a key takes; it runs on the CPU pool, whose threads have two megabytes.
+const LEFT_STACK_BYTES: usize = 128 * 1024;
 
 /// Copies a passphrase where the library wants it; one that is too long for it is none.
 fn copy_passphrase(passphrase: &Secret, room: &mut [u8]) -> usize {

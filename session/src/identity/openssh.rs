@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Fault;
 use super::key::{KeyType, PrivateKey, RsaParts};
-use super::load::Loaded;
+use super::load::{Loaded, erase_left_stack};
 use super::wire::Reader;
 use crate::secret::Secret;
 
@@ -101,9 +101,9 @@ impl<'a> Container<'a> {
         };
         super::count_derivation();
         // With these parameters the derivation can only object to an empty passphrase.
-        let (key, iv) = kdf
-            .derive_key_and_iv(cipher, passphrase.expose())
-            .map_err(|_| Fault::WrongPassphrase)?;
+        let derived = kdf.derive_key_and_iv(cipher, passphrase.expose());
+        erase_left_stack();
+        let (key, iv) = derived.map_err(|_| Fault::WrongPassphrase)?;
         let mut private = Zeroizing::new(self.private.to_vec());
         cipher
             .decrypt(&key, &iv, &mut private, tag)
