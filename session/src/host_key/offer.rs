@@ -49,7 +49,7 @@ impl HostKeys {
     /// first, otherwise as given.
     ///
     /// Certificate algorithms come first of all if an `@cert-authority` line names the host, behind
-    /// the known keys if it names it without its port only, and are left out otherwise.
+    /// the keys known for its port if it names it without, and are left out otherwise.
     pub fn algorithm_order(&self, name: &str, port: u16, all: &[&str]) -> Vec<String> {
         self.order(&LookupName::new(name, port), all)
     }
@@ -60,7 +60,7 @@ impl HostKeys {
             known.push(accepted.key.algorithm());
         }
         let has_authority = self.known.has_authority(name);
-        let certificate_rank = match self.known.has_authority_by_bare_name_only(name) {
+        let certificate_rank = match self.known.keys_precede_authority(name) {
             true => 2,
             false => 0,
         };

@@ -35,13 +35,14 @@ impl KnownHosts {
     /// Returns whether certificates can count for a host: an `@cert-authority` line names it. For a
     /// port other than 22 a line with the plain name counts too.
     pub(crate) fn has_authority(&self, name: &LookupName) -> bool {
-        self.names_authority(name.as_str()) || self.has_authority_by_bare_name_only(name)
+        let bare = name.fallback();
+        self.names_authority(name.as_str()) || bare.is_some_and(|bare| self.names_authority(bare))
     }
 
-    /// Returns whether certificates can count for a host, but only by its name without the port.
-    pub(crate) fn has_authority_by_bare_name_only(&self, name: &LookupName) -> bool {
-        let bare = name.fallback();
-        bare.is_some_and(|bare| self.names_authority(bare) && !self.names_authority(name.as_str()))
+    /// Returns whether plain keys say more of a host than its CA: they are known for its port, the
+    /// CA is known for the name without a port only.
+    pub(crate) fn keys_precede_authority(&self, name: &LookupName) -> bool {
+        !self.names_authority(name.as_str()) && !self.algorithms_of(name.as_str()).is_empty()
     }
 
     fn names_authority(&self, lookup: &str) -> bool {
