@@ -1,10 +1,5 @@
 //! Keys that an agent holds: which are offered, what is left out, and what an agent may do wrong.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "figures and findings are for people to read"
-)]
-
 mod support;
 
 use std::{

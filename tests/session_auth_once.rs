@@ -1,10 +1,5 @@
 //! One encrypted key for a whole fleet, decrypted once (law S9).
 
-#![expect(
-    clippy::print_stderr,
-    reason = "figures and findings are for people to read"
-)]
-
 mod support;
 
 use std::{sync::Arc, time::Instant};
