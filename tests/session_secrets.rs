@@ -3,6 +3,11 @@
 //!
 //! One test, alone in its process. The secrets stand here masked, so that the program itself does not hold them.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "figures and findings are for people to read"
+)]
+
 mod support;
 
 use std::{
