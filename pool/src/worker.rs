@@ -6,15 +6,16 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Queue;
-use sshoal_session::{Error, Phase, Timings};
+use sshoal_session::{Error, Exit, Phase, Timings};
 
 use crate::connector::Connected;
 use crate::engine::{Engine, Task};
-use crate::outcome::{End, Outcome};
-use crate::run::Earlier;
+use crate::outcome::{End, Outcome, Visit};
+use crate::run::{Earlier, RunState};
 
 mod flight;
 
@@ -58,6 +59,7 @@ pub(crate) fn refuse(engine: &Engine, task: Task, error: &io::Error) {
 }
 
 /// Takes one host to its outcome, or back to the queue.
+#[inline(never)]
 fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
     let Task {
         run,
@@ -68,25 +70,46 @@ fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
     if let Some(evicted) = evicted {
         close(evicted);
     }
-    let (mut visit, began) = run.begin(index);
+    let (visit, began) = run.begin(index);
     // On the heap: what is deep in the stack below would else take a page more for each session.
     let mut flight = Box::new(Flight::new(engine, &run, (index, kept.is_some())));
     // Outside of what a panic unwinds, so that it is dropped after.
     let mut session = kept;
     let flown = catch_unwind(AssertUnwindSafe(|| flight.go(&mut session, buf)));
+    settle(
+        engine,
+        (&run, index),
+        flight,
+        session,
+        flown,
+        (visit, began),
+    );
+}
+
+/// Books how a host's flight ended. Not inlined: its values would lie in the stack under each
+/// session that waits.
+#[inline(never)]
+fn settle(
+    engine: &Arc<Engine>,
+    (run, index): (&Arc<RunState>, usize),
+    flight: Box<Flight<'_>>,
+    session: Option<Box<dyn Connected>>,
+    flown: std::thread::Result<Result<Exit, Fault>>,
+    (mut visit, began): (Visit, Instant),
+) {
     let (end, stopped_by) = match flown {
         Ok(Ok(exit)) => (exit.into(), None),
-        Ok(Err(Fault::Failed(error))) => flight.judge(error),
+        Ok(Err(Fault::Failed(error))) => flight.judge(*error),
         Ok(Err(Fault::NotConnected(error))) => match flight.pause(&error, visit) {
             Some(pause) => {
                 visit.attempts += 1;
                 visit.retries += 1;
-                let earlier = Earlier::failed((visit, began), (error, flight.timings()));
+                let earlier = Earlier::failed((visit, began), (*error, flight.timings()));
                 run.put_back(index, earlier);
                 engine.retry(run.id, index, pause);
                 return;
             }
-            None => flight.judge(error),
+            None => flight.judge(*error),
         },
         Ok(Err(Fault::LocalLimit)) => {
             drop(session);

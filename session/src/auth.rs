@@ -15,6 +15,7 @@ pub(crate) use self::keyboard::Answerer;
 pub use self::keyboard::{Answers, Challenge, Prompt};
 use self::keys::{Candidate, Keys, Signer};
 pub use self::method::Method;
+use crate::agent::Agent;
 use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
 use crate::error::{Error, Libssh2Error, Phase};
@@ -35,30 +36,19 @@ pub use self::error::AuthError;
 /// Authenticates the user of this name.
 ///
 /// Takes the proof that the host was verified, so that nothing secret leaves without it (S10).
+#[inline(never)]
 pub(crate) fn authenticate(
     engine: &Arc<Engine>,
     (user, host): (&str, &Host),
     config: &Config,
     _verified: &VerifiedHost,
     scope: &Scope,
-) -> Result<(), Error> {
-    let mut attempts = Attempts {
-        engine,
-        user: c_string(user.as_bytes())?,
-        host,
-        config,
-        scope,
-        keys: Keys::new(config),
-        listed: None,
-        refused: false,
-        partials: 0,
-        answered: false,
-        password_used: Arc::default(),
-    };
+) -> Result<(), Box<Error>> {
+    let mut attempts = Attempts::new(engine, (user, host), config, scope)?;
     engine.with(|library| library.watch_memory(true))?;
     attempts.run()?;
     // Not after a failure: whoever still thinks about an answer holds the library's lock.
-    engine.with(|library| library.watch_memory(false))
+    Ok(engine.with(|library| library.watch_memory(false))?)
 }
 
 /// More methods than any server demands together; one that lies about it ends here.
@@ -101,7 +91,31 @@ enum Verdict {
     Declined,
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
+    /// On the heap, and not inlined: it would lie in the stack under the deepest calls of all.
+    #[inline(never)]
+    fn new(
+        engine: &'a Arc<Engine>,
+        (user, host): (&str, &'a Host),
+        config: &'a Config,
+        scope: &'a Scope,
+    ) -> Result<Box<Self>, Error> {
+        Ok(Box::new(Self {
+            engine,
+            user: c_string(user.as_bytes())?,
+            host,
+            config,
+            scope,
+            keys: Keys::new(config),
+            listed: None,
+            refused: false,
+            partials: 0,
+            answered: false,
+            password_used: Arc::default(),
+        }))
+    }
+
+    #[inline(never)]
     fn run(&mut self) -> Result<(), Error> {
         while let Some(step) = self.next()? {
             let is_keyboard = matches!(step, Step::Keyboard);
@@ -129,6 +143,8 @@ impl Attempts<'_> {
     }
 
     /// Chooses what is done next: the first method that is listed and has something left.
+    // Not inlined, like what follows a request: it would lie in the stack under each that waits.
+    #[inline(never)]
     fn next(&mut self) -> Result<Option<Step>, Error> {
         for method in &self.config.methods {
             let listed = self.listed.as_ref().map(|listed| {
@@ -173,6 +189,7 @@ impl Attempts<'_> {
     }
 
     /// Asks by the method `none`, which servers do not count as a failure if it comes first.
+    #[inline(never)]
     fn ask(&mut self) -> Result<Verdict, Error> {
         let (engine, user) = (self.engine, &self.user);
         let _turn = engine.reply_turn(Phase::Auth, self.scope)?;
@@ -189,6 +206,7 @@ impl Attempts<'_> {
         }
     }
 
+    #[inline(never)]
     fn password(&mut self) -> Result<Verdict, Error> {
         let (engine, user) = (self.engine, &self.user);
         let Some(password) = &self.config.password else {
@@ -211,6 +229,7 @@ impl Attempts<'_> {
         }
     }
 
+    #[inline(never)]
     fn keyboard(&mut self) -> Result<Verdict, Error> {
         let ended = keyboard::converse(
             self.engine,
@@ -230,6 +249,7 @@ impl Attempts<'_> {
     }
 
     /// Tries one public key.
+    #[inline(never)]
     fn public_key(&mut self, candidate: &Candidate) -> Result<Verdict, Error> {
         let (engine, scope) = (self.engine, self.scope);
         let _turn = engine.reply_turn(Phase::Auth, scope)?;
@@ -272,6 +292,7 @@ impl Attempts<'_> {
 
     /// Makes the signature that libssh2 asked for (law S9); `None` if whoever holds the key does
     /// not, which is no reason to leave out the next one.
+    #[inline(never)]
     fn sign(
         &mut self,
         candidate: &Candidate,
@@ -295,31 +316,46 @@ impl Attempts<'_> {
                     },
                 }
             }
-            Signer::Agent { agent, blob } => match agent.sign(blob, algorithm, &data, self.scope) {
-                Ok(signature) => return Ok(Some(signature.into())),
-                Err(source) => {
-                    if let Err(stop) = self.scope.check() {
-                        self.engine.give_up();
-                        return Err(stopped(stop, Phase::Auth, self.scope));
-                    }
-                    let lacks = keys::is_exhaustion(&source);
-                    let failure = AuthError::Agent {
-                        path: agent.path().display().to_string(),
-                        source,
-                    };
-                    if lacks {
-                        self.engine.give_up();
-                        return Err(failure.into());
-                    }
-                    failure
-                }
+            Signer::Agent { agent, blob } => match self.ask_agent(agent, blob, algorithm, &data)? {
+                Ok(signature) => return Ok(Some(signature)),
+                Err(failure) => failure,
             },
         };
         self.keys.note_failure(failure);
         Ok(None)
     }
 
+    /// Has the agent sign; the inner error is one that another key may not meet.
+    #[inline(never)]
+    fn ask_agent(
+        &self,
+        agent: &Agent,
+        blob: &[u8],
+        algorithm: &str,
+        data: &[u8],
+    ) -> Result<Result<Zeroizing<Vec<u8>>, AuthError>, Error> {
+        let source = match agent.sign(blob, algorithm, data, self.scope) {
+            Ok(signature) => return Ok(Ok(signature.into())),
+            Err(source) => source,
+        };
+        if let Err(stop) = self.scope.check() {
+            self.engine.give_up();
+            return Err(stopped(stop, Phase::Auth, self.scope));
+        }
+        let lacks = keys::is_exhaustion(&source);
+        let failure = AuthError::Agent {
+            path: agent.path().display().to_string(),
+            source,
+        };
+        if lacks {
+            self.engine.give_up();
+            return Err(failure.into());
+        }
+        Ok(Err(failure))
+    }
+
     /// Tells a server's "no" from a failure of the exchange, by whether its refusal came.
+    #[inline(never)]
     fn judge(&mut self, error: Libssh2Error) -> Result<Verdict, Error> {
         let refusal = self.engine.with(|library| library.take_refusal());
         match refusal {

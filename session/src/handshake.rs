@@ -17,6 +17,7 @@ use crate::session::internal;
 use crate::timings::Timings;
 
 /// Exchanges versions and keys.
+#[inline(never)]
 pub(crate) fn shake_hands(
     engine: &Arc<Engine>,
     name: &str,
@@ -24,17 +25,11 @@ pub(crate) fn shake_hands(
     config: &Config,
     scope: &Scope,
     timings: &mut Timings,
-) -> Result<(), Error> {
+) -> Result<(), Box<Error>> {
     let begun = Instant::now();
     let result = set_algorithms(engine, name, port, config).and_then(|host_keys| {
-        exchange_keys(engine, scope).map_err(|error| {
-            // libssh2 and a host that hangs up tell no more than that it failed.
-            let kexinit = engine.wire().kexinit();
-            match nothing_in_common(&kexinit, &config.offer, &host_keys) {
-                Some((list, theirs)) => Error::NoCommonAlgorithm { list, theirs },
-                None => error,
-            }
-        })
+        let exchanged = exchange_keys(engine, scope);
+        exchanged.map_err(|error| Box::new(with_reason(engine, config, &host_keys, error)))
     });
     // The version line's arrival parts the two phases.
     let version_at = engine.wire().version_at();
@@ -48,13 +43,25 @@ pub(crate) fn shake_hands(
     result
 }
 
+/// Names what the two sides do not share: libssh2, and a host that hangs up, tell no more than that
+/// the exchange failed.
+#[inline(never)]
+fn with_reason(engine: &Engine, config: &Config, host_keys: &str, error: Error) -> Error {
+    let kexinit = engine.wire().kexinit();
+    match nothing_in_common(&kexinit, &config.offer, host_keys) {
+        Some((list, theirs)) => Error::NoCommonAlgorithm { list, theirs },
+        None => error,
+    }
+}
+
 /// Sets what is offered; returns the types of host keys, which differ from host to host.
+#[inline(never)]
 fn set_algorithms(
     engine: &Arc<Engine>,
     name: &str,
     port: u16,
     config: &Config,
-) -> Result<String, Error> {
+) -> Result<String, Box<Error>> {
     use ssh2::MethodType::{CompCs, CompSc, CryptCs, CryptSc, HostKey, Kex, MacCs, MacSc};
     let offer = &config.offer;
     let host_keys = host_key_order(name, port, config)?;
@@ -77,19 +84,19 @@ fn set_algorithms(
         Err(code) => {
             let source = engine.with(|library| library.error(code))?;
             let phase = Phase::Kex;
-            Err(Error::Handshake { phase, source })
+            Err(Box::new(Error::Handshake { phase, source }))
         }
     }
 }
 
 /// The types of host keys to offer to a host: those of the keys known for it first.
-fn host_key_order(name: &str, port: u16, config: &Config) -> Result<String, Error> {
+fn host_key_order(name: &str, port: u16, config: &Config) -> Result<String, Box<Error>> {
     let (offered, known_first) = (config.offer.host_keys.clone(), config.offer.known_first);
     let (keys, asked) = (config.host_keys.clone(), config.lookup_name(name, port));
     let order = move || keys.offer(&asked, &offered, known_first);
     // Hashed names make this a matter of milliseconds.
     if config.host_keys.known_hosts().has_hashed() {
-        offload(order).map_err(internal(Phase::Kex))
+        Ok(offload(order).map_err(internal(Phase::Kex))?)
     } else {
         Ok(order())
     }
@@ -98,6 +105,7 @@ fn host_key_order(name: &str, port: u16, config: &Config) -> Result<String, Erro
 /// Runs libssh2's handshake. Its costly step, the answer to the server's half of the exchange,
 /// goes to the offload pool where it is costly indeed (law R5): a finite-field group takes 3 to
 /// 160 ms of CPU time, a curve 0.1 ms, less than it costs the machine to hand it over and back.
+#[inline(never)]
 fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
     let phase = || match engine.wire().awaits_version() {
         true => Phase::Banner,
@@ -111,9 +119,7 @@ fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
             Attempt::Again { costly: true } => {
                 let kex = engine.with(|library| library.negotiated(ssh2::MethodType::Kex))?;
                 if kex.is_none_or(|kex| kex.starts_with("diffie-hellman")) {
-                    let engine = engine.clone();
-                    offload(move || engine.step(&mut Library::handshake))
-                        .map_err(internal(Phase::Kex))?;
+                    step_elsewhere(engine)?;
                 } else {
                     allow_costly = true;
                 }
@@ -133,6 +139,12 @@ fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
     }
 }
 
+#[inline(never)]
+fn step_elsewhere(engine: &Arc<Engine>) -> Result<(), Error> {
+    let engine = engine.clone();
+    offload(move || engine.step(&mut Library::handshake)).map_err(internal(Phase::Kex))
+}
+
 /// Returns the key or certificate that the host presented.
 pub(crate) fn host_key_blob(engine: &Arc<Engine>, name: &str) -> Result<Vec<u8>, Error> {
     let blob = engine.with(|library| library.host_key())?;
@@ -141,22 +153,38 @@ pub(crate) fn host_key_blob(engine: &Arc<Engine>, name: &str) -> Result<Vec<u8>,
 }
 
 /// Checks the host's key; nothing of the user's was sent yet.
+#[inline(never)]
 pub(crate) fn verify(
     engine: &Arc<Engine>,
     name: &str,
     port: u16,
     config: &Config,
-) -> Result<VerifiedHost, Error> {
+) -> Result<VerifiedHost, Box<Error>> {
     let blob = host_key_blob(engine, name)?;
     let (keys, name) = (config.host_keys.clone(), config.lookup_name(name, port));
     let on_disk = keys.needs_blocking_store();
     // Each takes a millisecond or so of CPU time.
     let costly = keys.known_hosts().has_hashed() || Certificate::is_named_by(&blob);
-    let check = move || keys.verify_name(&name, &blob);
-    let verdict = match (on_disk, costly) {
-        (true, _) => blocking(check).map_err(internal(Phase::HostKey))?,
-        (false, true) => offload(check).map_err(internal(Phase::HostKey))?,
-        (false, false) => check(),
+    if !on_disk && !costly {
+        return keys.verify_name(&name, &blob).map_err(boxed);
+    }
+    elsewhere(on_disk, move || keys.verify_name(&name, &blob))
+}
+
+/// Runs a check where it may wait for the disk, or else may take long. Not inlined, for the sake
+/// of the stack under the check in place.
+#[inline(never)]
+fn elsewhere(
+    on_disk: bool,
+    check: impl FnOnce() -> Result<VerifiedHost, HostKeyError> + Send + 'static,
+) -> Result<VerifiedHost, Box<Error>> {
+    let verdict = match on_disk {
+        true => blocking(check),
+        false => offload(check),
     };
-    Ok(verdict?)
+    verdict.map_err(internal(Phase::HostKey))?.map_err(boxed)
+}
+
+fn boxed(error: HostKeyError) -> Box<Error> {
+    Box::new(error.into())
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Phase};
 use crate::ffi::Library;
 use crate::handshake::{shake_hands, verify};
 use crate::host::Host;
+use crate::link::Link;
 use crate::proxy_command::ProxyCommandError;
 use crate::timings::Timings;
 use crate::tunnel::carrier::Carrier;
@@ -85,28 +86,15 @@ impl Session {
         scope: &Scope,
         timings: &mut Timings,
     ) -> Result<Self, Error> {
-        let port = host.port().unwrap_or(config.port);
-        let name = config.name_of(host);
-        let link = route::connect(host, config, scope, timings)?;
-        let phase = Phase::Banner;
-        let engine = Engine::new(Wire::new(link, config.short_io))
-            .map_err(|source| Error::Handshake { phase, source })?;
-        let shaken = shake_hands(&engine, name, port, config, scope, timings);
-        let verified = shaken.and_then(|()| {
-            timed(timings, Phase::HostKey, || {
-                verify(&engine, name, port, config)
-            })
-        });
-        let user = host.user().unwrap_or(&config.user);
-        let authenticated = verified.and_then(|verified| {
-            timed(timings, Phase::Auth, || {
-                authenticate(&engine, (user, host), config, &verified, scope)
-            })
-        });
-        if let Err(error) = authenticated {
-            engine.give_up();
-            return Err(with_command(error, &engine));
+        let engine = engine_on(route::connect(host, config, scope, timings)?, config)?;
+        match get_in(&engine, host, config, scope, timings) {
+            Ok(()) => Self::of(engine, host, config),
+            Err(error) => Err(with_command(*error, &engine)),
         }
+    }
+
+    #[inline(never)]
+    fn of(engine: Arc<Engine>, host: &Host, config: &Config) -> Result<Self, Error> {
         if let Some(interval) = config.keepalive {
             keepalive::watch(&engine, interval, config.keepalive_max.get());
         }
@@ -255,8 +243,41 @@ impl Drop for Session {
     }
 }
 
-/// Adds to a connection's early end what the command on the way had to say.
+/// Makes the engine. Not inlined, like the other parts of connecting: what is on the stack below
+/// the deepest calls, those of the crypto library, takes memory of each session that waits.
+#[inline(never)]
+fn engine_on(link: Link, config: &Config) -> Result<Arc<Engine>, Error> {
+    let phase = Phase::Banner;
+    Engine::new(Wire::new(link, config.short_io))
+        .map_err(|source| Error::Handshake { phase, source })
+}
+
+/// Exchanges keys, checks the host's and authenticates the user. Errors are boxed on the way, so
+/// that they take no room in these frames.
+#[inline(never)]
+fn get_in(
+    engine: &Arc<Engine>,
+    host: &Host,
+    config: &Config,
+    scope: &Scope,
+    timings: &mut Timings,
+) -> Result<(), Box<Error>> {
+    let port = host.port().unwrap_or(config.port);
+    let name = config.name_of(host);
+    shake_hands(engine, name, port, config, scope, timings)?;
+    let verified = timed(timings, Phase::HostKey, || {
+        verify(engine, name, port, config)
+    })?;
+    let user = host.user().unwrap_or(&config.user);
+    timed(timings, Phase::Auth, || {
+        authenticate(engine, (user, host), config, &verified, scope)
+    })
+}
+
+/// Gives a connection up, and adds to its early end what the command on the way had to say.
+#[inline(never)]
 fn with_command(error: Error, engine: &Engine) -> Error {
+    engine.give_up();
     match (error, engine.wire().link().said()) {
         (
             Error::Disconnected {

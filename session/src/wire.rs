@@ -36,7 +36,7 @@ const SMALL_PACKETS_MAX: usize = 2048;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are given back when they fall empty.
-const KEPT_BYTES_MAX: usize = 4 * 1024;
+const KEPT_BYTES_MAX: usize = 512;
 
 #[derive(Debug)]
 struct Inbox {

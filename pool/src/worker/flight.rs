@@ -39,9 +39,9 @@ enum Stage {
 
 /// Why a host did not get to the end of its command.
 pub(super) enum Fault {
-    Failed(Error),
+    Failed(Box<Error>),
     /// No session was opened, so that nothing can have been started (P7).
-    NotConnected(Error),
+    NotConnected(Box<Error>),
     /// This machine had no room; the host waits (P6).
     LocalLimit,
     /// The kept session was dead, and the command was not asked for on it (P7).
@@ -102,6 +102,9 @@ impl<'a> Flight<'a> {
         engine.release();
     }
 
+    // Neither this nor its parts are inlined: what one of them needs would lie in the stack under
+    // the others' deepest calls, and take memory of each session that waits.
+    #[inline(never)]
     pub(super) fn go(
         &mut self,
         session: &mut Option<Box<dyn Connected>>,
@@ -126,20 +129,24 @@ impl<'a> Flight<'a> {
         }
     }
 
+    #[inline(never)]
     fn connect(&mut self, opening: &Scope) -> Result<Box<dyn Connected>, Fault> {
         let (engine, index) = (self.engine, self.index);
         let (host, config) = (&engine.hosts[index], engine.configs.of(index));
         let session = engine
             .connector
             .connect((host, config), opening, &mut self.timings);
-        let session = session.map_err(|error| {
-            if limits::is_local_limit(&error) {
-                return Fault::LocalLimit;
-            }
-            Fault::NotConnected(with_limit(error, self.connect_timeout()))
-        })?;
+        let session = session.map_err(|error| self.not_connected(error))?;
         engine.opened(self.run.id, index);
         Ok(session)
+    }
+
+    #[inline(never)]
+    fn not_connected(&self, error: Error) -> Fault {
+        if limits::is_local_limit(&error) {
+            return Fault::LocalLimit;
+        }
+        Fault::NotConnected(Box::new(with_limit(error, self.connect_timeout())))
     }
 
     /// Returns the limit until the command is accepted: the pool's, or else the host's own.
@@ -148,6 +155,7 @@ impl<'a> Flight<'a> {
         self.engine.settings.connect_timeout.unwrap_or_else(own)
     }
 
+    #[inline(never)]
     fn command(
         &mut self,
         session: &dyn Connected,
@@ -174,7 +182,8 @@ impl<'a> Flight<'a> {
                 return Err(Fault::LocalLimit);
             }
             Err(NotStarted { error, .. }) => {
-                return Err(Fault::Failed(with_limit(error, self.connect_timeout())));
+                let error = with_limit(error, self.connect_timeout());
+                return Err(Fault::Failed(Box::new(error)));
             }
         };
         self.stage = Stage::Run;
@@ -183,7 +192,7 @@ impl<'a> Flight<'a> {
         let scope = self.run.scope.child(limit);
         let result = self.follow(&*running, &scope, buf);
         self.timings.add(Phase::Run, accepted.elapsed());
-        result.map_err(|error| Fault::Failed(with_limit(error, limit)))
+        result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
     }
 
     /// Reads what a command prints until it has ended.
