@@ -29,19 +29,16 @@ pub(super) fn make(
         .as_ref()
         .is_some_and(|yes| *yes.value());
     let revoked = options.revoked_host_keys.as_ref();
-    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked:?}");
+    let authorities = super::algorithms::authorities(options)?;
+    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked:?} {authorities:?}");
     if let Some(keys) = made.host_keys.get(&key) {
         return Ok(keys.clone());
     }
-    let known = KnownHosts::load(user.iter().chain(&global))?;
-    if let Some(line) = known.bad_lines().first() {
-        let more = match known.bad_lines().len() - 1 {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        made.note(format!("a known_hosts line is skipped: {line}{more}"));
-    }
+    let known = known_hosts(made, user.iter().chain(&global).cloned().collect())?;
     let mut keys = HostKeys::new(policy, known);
+    if let Some(names) = authorities {
+        keys = keys.ca_signature_algorithms(names);
+    }
     if let Some(store) = user.first() {
         keys = keys.store(store);
     }
@@ -60,6 +57,23 @@ pub(super) fn make(
     let keys = Arc::new(keys);
     made.host_keys.insert(key, keys.clone());
     Ok(keys)
+}
+
+/// Reads known_hosts files, the first time that they are named together.
+fn known_hosts(made: &mut Made, files: Vec<PathBuf>) -> Result<Arc<KnownHosts>, ResolverError> {
+    if let Some(known) = made.known_hosts.get(&files) {
+        return Ok(known.clone());
+    }
+    let known = Arc::new(KnownHosts::load(&files)?);
+    if let Some(line) = known.bad_lines().first() {
+        let more = match known.bad_lines().len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        made.note(format!("a known_hosts line is skipped: {line}{more}"));
+    }
+    made.known_hosts.insert(files, known.clone());
+    Ok(known)
 }
 
 /// The files of the whole system.
