@@ -65,12 +65,23 @@ fn keys_that_are_not_known_are_treated_as_the_file_says() {
         let stored = fs::read_to_string(&store).unwrap_or_default();
         assert_eq!(stored.contains(&sshd.host_keys()[0]), taken, "{text}");
         let notices = resolver.notices();
-        let told = notices.iter().any(|notice| notice.contains("acts as accept-new"));
-        assert_eq!(told, text.ends_with("no") || text.ends_with("off"), "{notices:?}");
+        let told = notices
+            .iter()
+            .any(|notice| notice.contains("acts as accept-new"));
+        assert_eq!(
+            told,
+            text.ends_with("no") || text.ends_with("off"),
+            "{notices:?}"
+        );
         let _ = fs::remove_file(&store);
     }
     // Nothing is kept where the file is no file.
-    client.try_connect(&format!("StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n{at}"), "t").expect("is taken");
+    client
+        .try_connect(
+            &format!("StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n{at}"),
+            "t",
+        )
+        .expect("is taken");
     assert!(!store.exists());
 }
 
@@ -82,7 +93,10 @@ fn a_changed_key_is_refused_whatever_the_file_says() {
     let other = client.home().join("other");
     generate_key(&other, "ed25519");
     let other = fs::read_to_string(other.with_extension("pub")).expect("reads the key");
-    client.write("kh", &known_hosts_line(sshd.address(), sshd.port(), other.trim()));
+    client.write(
+        "kh",
+        &known_hosts_line(sshd.address(), sshd.port(), other.trim()),
+    );
     for policy in ["yes", "accept-new", "ask", "no", "off"] {
         let text = format!("StrictHostKeyChecking {policy}\nUserKnownHostsFile ~/kh\n{at}");
         let error = client.try_connect(&text, "t").expect_err("has changed");
@@ -96,7 +110,9 @@ fn keys_are_looked_up_and_stored_by_the_alias() {
     let (client, at) = (Client::new(), unknown(&sshd));
     client.write("kh", &format!("the-alias {}\n", sshd.host_keys()[0]));
     let text = format!("HostKeyAlias The-Alias\nUserKnownHostsFile ~/kh\n{at}");
-    client.try_connect(&text, "t").expect("is known by its alias");
+    client
+        .try_connect(&text, "t")
+        .expect("is known by its alias");
     client.write("kh", "");
     let text = format!("StrictHostKeyChecking accept-new\n{text}");
     client.try_connect(&text, "t").expect("is taken");
@@ -107,13 +123,23 @@ fn keys_are_looked_up_and_stored_by_the_alias() {
 #[test]
 fn names_are_stored_as_hashes_where_the_file_says_so() {
     let Some(sshd) = Sshd::start() else { return };
-    for (text, hashed) in [("HashKnownHosts yes", true), ("HashKnownHosts no", false), ("", false)] {
+    for (text, hashed) in [
+        ("HashKnownHosts yes", true),
+        ("HashKnownHosts no", false),
+        ("", false),
+    ] {
         let client = Client::new();
-        let text = format!("StrictHostKeyChecking accept-new\n{text}\n{}", unknown(&sshd));
+        let text = format!(
+            "StrictHostKeyChecking accept-new\n{text}\n{}",
+            unknown(&sshd)
+        );
         client.try_connect(&text, "t").expect("is taken");
-        let stored = fs::read_to_string(client.home().join(".ssh/known_hosts")).expect("was stored");
+        let stored =
+            fs::read_to_string(client.home().join(".ssh/known_hosts")).expect("was stored");
         assert_eq!(stored.starts_with("|1|"), hashed, "{stored}");
-        client.try_connect(&text.replace("accept-new", "yes"), "t").expect("is found again");
+        client
+            .try_connect(&text.replace("accept-new", "yes"), "t")
+            .expect("is found again");
     }
 }
 
@@ -126,24 +152,42 @@ fn revoked_keys_are_refused_and_the_list_has_to_be_there() {
     assert_failed(&error, Phase::HostKey, Kind::HostKeyRevoked);
     client.connect(&sshd, "RevokedHostKeys none");
     let said = client.refuses("\nRevokedHostKeys ~/missing");
-    assert!(said.contains("config:2: RevokedHostKeys: ") && said.contains("missing"), "{said}");
+    assert!(
+        said.contains("config:2: RevokedHostKeys: ") && said.contains("missing"),
+        "{said}"
+    );
 }
 
 #[test]
 fn small_rsa_host_keys_are_refused_under_every_policy() {
     let dir = tempfile::tempdir().expect("makes a directory");
     let key = dir.path().join("host");
-    run_keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", &key.display().to_string()]);
+    run_keygen(&[
+        "-q",
+        "-t",
+        "rsa",
+        "-b",
+        "2048",
+        "-N",
+        "",
+        "-f",
+        &key.display().to_string(),
+    ]);
     let line = format!("HostKey {}", key.display());
     let Some(sshd) = Sshd::builder().host_keys(&[]).config(&line).start() else {
         return;
     };
     let client = Client::new();
     let text = fs::read_to_string(key.with_extension("pub")).expect("reads the key");
-    client.write("kh", &known_hosts_line(sshd.address(), sshd.port(), text.trim()));
+    client.write(
+        "kh",
+        &known_hosts_line(sshd.address(), sshd.port(), text.trim()),
+    );
     client.connect(&sshd, "UserKnownHostsFile ~/kh\nRequiredRSASize 2048");
     for policy in ["yes", "accept-new", "no"] {
-        let text = format!("UserKnownHostsFile ~/kh\nRequiredRSASize 4096\nStrictHostKeyChecking {policy}");
+        let text = format!(
+            "UserKnownHostsFile ~/kh\nRequiredRSASize 4096\nStrictHostKeyChecking {policy}"
+        );
         match client.fails(&sshd, &text) {
             Error::HostKey(HostKeyError::TooSmall { bits, required, .. }) => {
                 assert_eq!((bits, required), (2048, 4096));
@@ -175,7 +219,12 @@ fn certificates_count_by_how_their_authority_signed() {
     };
     let client = Client::new();
     client.write("kh", &authority);
-    let with = |text: &str| client.try_connect(&format!("UserKnownHostsFile ~/kh\n{text}\n{}", reaches(&sshd)), "t");
+    let with = |text: &str| {
+        client.try_connect(
+            &format!("UserKnownHostsFile ~/kh\n{text}\n{}", reaches(&sshd)),
+            "t",
+        )
+    };
     for text in [
         "",
         "CASignatureAlgorithms rsa-sha2-256",
@@ -185,7 +234,11 @@ fn certificates_count_by_how_their_authority_signed() {
     ] {
         with(text).unwrap_or_else(|error| panic!("{text}: {}", chain(&error)));
     }
-    for text in ["CASignatureAlgorithms ssh-ed25519", "CASignatureAlgorithms -rsa-*", "CASignatureAlgorithms rsa-sha2-512"] {
+    for text in [
+        "CASignatureAlgorithms ssh-ed25519",
+        "CASignatureAlgorithms -rsa-*",
+        "CASignatureAlgorithms rsa-sha2-512",
+    ] {
         match with(text).expect_err("is not signed so") {
             Error::HostKey(HostKeyError::Certificate { source, .. }) => {
                 let told = matches!(&source, CertificateError::Algorithm { algorithm, .. } if algorithm == "rsa-sha2-256");
@@ -195,7 +248,10 @@ fn certificates_count_by_how_their_authority_signed() {
         }
     }
     let said = client.refuses("\nCASignatureAlgorithms ssh-rsa");
-    assert!(said.contains("config:2: CASignatureAlgorithms ssh-rsa: none of these"), "{said}");
+    assert!(
+        said.contains("config:2: CASignatureAlgorithms ssh-rsa: none of these"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -204,7 +260,10 @@ fn checks_that_are_not_made_are_refused_by_file_and_line() {
     let client = Client::new();
     for option in ["CheckHostIP", "NoHostAuthenticationForLocalhost"] {
         let said = client.refuses(&format!("\n{option} yes"));
-        assert!(said.contains(&format!("config:2: {option} yes: ")), "{said}");
+        assert!(
+            said.contains(&format!("config:2: {option} yes: ")),
+            "{said}"
+        );
         assert!(said.contains("say no"), "{said}");
         client.connect(&sshd, &format!("{option} no"));
     }

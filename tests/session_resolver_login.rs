@@ -11,14 +11,12 @@ use std::{
     },
 };
 
-use sshoal::{
-    Answers, AuthError, Challenge, Error, Host, Identity, Kind, Passphrases, Phase, Secret, Session,
-};
+use sshoal::{AuthError, Error, Identity, Kind, Passphrases, Phase, Secret, Session};
 use support::{
     agent::Agent,
     keys::{Authority, generate_key, keygen, run_keygen},
     sessions::assert_failed,
-    ssh_config::{Client, chain, named, reaches, said, whereabouts},
+    ssh_config::{Client, named, reaches, said, whereabouts},
     sshd::Sshd,
 };
 
@@ -37,7 +35,10 @@ fn fingerprint(path: &Path) -> String {
 /// In which order these appear in a log; each has to.
 #[track_caller]
 fn order(log: &str, texts: &[String]) -> Vec<usize> {
-    let at = |text: &String| log.find(text).unwrap_or_else(|| panic!("no {text} in {log}"));
+    let at = |text: &String| {
+        log.find(text)
+            .unwrap_or_else(|| panic!("no {text} in {log}"))
+    };
     let mut places: Vec<(usize, usize)> = texts.iter().map(at).zip(0..).collect();
     places.sort_unstable();
     places.into_iter().map(|(_, number)| number).collect()
@@ -74,12 +75,17 @@ fn keys_are_offered_in_the_order_of_the_file() {
     };
     let (other_print, good_print) = (fingerprint(&other), fingerprint(&good));
     for (text, expected) in [
-        ("IdentityFile ~/other\nIdentityFile ~/missing\nIdentityFile ~/good", [0, 1]),
+        (
+            "IdentityFile ~/other\nIdentityFile ~/missing\nIdentityFile ~/good",
+            [0, 1],
+        ),
         ("IdentityFile %d/other\nIdentityFile ~/good", [0, 1]),
     ] {
         let mark = sshd.log_mark();
         let text = format!("{text}\n{}", whereabouts(&sshd));
-        client.try_connect(&text, "t").expect("the last key lets in");
+        client
+            .try_connect(&text, "t")
+            .expect("the last key lets in");
         let texts = [other_print.clone(), good_print.clone()];
         assert_eq!(order(&sshd.log()[mark..], &texts), expected);
     }
@@ -96,13 +102,19 @@ fn a_key_that_cannot_be_used_is_told_and_left_out() {
     let Some((sshd, client, _, good)) = two_keys() else {
         return;
     };
-    let text = format!("IdentityFile ~/damaged\nIdentityFile ~/good\n{}", whereabouts(&sshd));
+    let text = format!(
+        "IdentityFile ~/damaged\nIdentityFile ~/good\n{}",
+        whereabouts(&sshd)
+    );
     client.write("damaged", "no key\n");
     let resolver = client.builder(&text).build();
     let config = resolver.config(&named("t")).expect("the other one is good");
     assert!(config.has_credentials());
     let notices = resolver.notices();
-    assert!(matches!(&notices[..], [one] if one.contains("damaged") && one.ends_with("it is left out")), "{notices:?}");
+    assert!(
+        matches!(&notices[..], [one] if one.contains("damaged") && one.ends_with("it is left out")),
+        "{notices:?}"
+    );
     for (option, said) in [
         ("IdentityFile=~/damaged", "command line: identity"),
         ("IdentityFile=~/missing", "No such file or directory"),
@@ -110,7 +122,10 @@ fn a_key_that_cannot_be_used_is_told_and_left_out() {
         let client = Client::new().option(option);
         client.write("damaged", "no key\n");
         let error = client.refuses("");
-        assert!(error.contains(said) && error.contains("command line"), "{error}");
+        assert!(
+            error.contains(said) && error.contains("command line"),
+            "{error}"
+        );
     }
     fs::remove_file(good).expect("was there");
 }
@@ -128,11 +143,17 @@ fn passphrases_are_asked_for_as_often_as_the_file_says() {
         let knows = knows("wrong");
         let text = format!("{text}\nIdentityFile ~/key\nUserKnownHostsFile none");
         let resolver = client.builder(&text).passphrases(knows.clone()).build();
-        let config = resolver.config(&named("t")).expect("a key of the file is left out");
+        let config = resolver
+            .config(&named("t"))
+            .expect("a key of the file is left out");
         assert!(!config.has_credentials());
         assert_eq!(knows.1.load(Ordering::Relaxed), expected, "{text}");
         let notices = resolver.notices();
-        let said = if expected == 0 { "ssh-add" } else { "wrong passphrase" };
+        let said = if expected == 0 {
+            "ssh-add"
+        } else {
+            "wrong passphrase"
+        };
         assert!(notices[0].contains(said), "{notices:?}");
     }
 }
@@ -147,7 +168,10 @@ fn an_encrypted_key_that_the_agent_holds_needs_no_passphrase() {
     accepted(&sshd, &key, "ed25519", "");
     agent.add(&key);
     run_keygen(&["-q", "-p", "-N", "secret", "-f", &key.display().to_string()]);
-    let text = format!("IdentitiesOnly yes\nIdentityFile ~/key\n{}", whereabouts(&sshd));
+    let text = format!(
+        "IdentitiesOnly yes\nIdentityFile ~/key\n{}",
+        whereabouts(&sshd)
+    );
     let connect = |knows: &Arc<Knows>| {
         let resolver = client.builder(&text).passphrases(knows.clone()).build();
         let config = resolver.config(&named("t")).expect("can be used");
@@ -168,7 +192,10 @@ fn agents_are_those_of_the_file_and_offer_what_it_allows() {
     let Some((sshd, client, other, good)) = two_keys() else {
         return;
     };
-    let (mine, named_one) = (Agent::start(client.home(), "mine"), Agent::start(client.home(), "named"));
+    let (mine, named_one) = (
+        Agent::start(client.home(), "mine"),
+        Agent::start(client.home(), "named"),
+    );
     mine.add(&other);
     named_one.add(&good);
     let client = client.variable("SSH_AUTH_SOCK", &mine.socket.display().to_string());
@@ -181,7 +208,10 @@ fn agents_are_those_of_the_file_and_offer_what_it_allows() {
         ("IdentityAgent none", false),
         ("IdentityAgent SSH_AUTH_SOCK", false),
         ("IdentityAgent ~/named\nIdentitiesOnly yes", false),
-        ("IdentityAgent ~/named\nIdentitiesOnly yes\nIdentityFile ~/good.pub", true),
+        (
+            "IdentityAgent ~/named\nIdentitiesOnly yes\nIdentityFile ~/good.pub",
+            true,
+        ),
     ] {
         let result = client.try_connect(&format!("{text}\n{at}"), "t");
         assert_eq!(result.is_ok(), lets_in, "{text}: {:?}", result.err());
@@ -197,7 +227,9 @@ fn an_agent_is_forwarded_as_the_file_says() {
     let socket = agent.socket.display().to_string();
     let with = |client: Client, text: &str| {
         let session = client.connect(&sshd, text);
-        said(&session, "ssh-add -L 2>/dev/null | wc -l").trim().to_owned()
+        said(&session, "ssh-add -L 2>/dev/null | wc -l")
+            .trim()
+            .to_owned()
     };
     let named = |name| Client::new().variable(name, &socket);
     assert_eq!(with(named("SSH_AUTH_SOCK"), "ForwardAgent yes"), "1");
@@ -206,7 +238,13 @@ fn an_agent_is_forwarded_as_the_file_says() {
     assert_eq!(with(named("OTHER"), "ForwardAgent $OTHER"), "1");
     assert_eq!(with(named("NOBODY"), "ForwardAgent $UNSET"), "0");
     assert_eq!(with(Client::new(), &format!("ForwardAgent {socket}")), "1");
-    assert_eq!(with(named("SSH_AUTH_SOCK"), "ForwardAgent yes\nIdentityAgent none"), "0");
+    assert_eq!(
+        with(
+            named("SSH_AUTH_SOCK"),
+            "ForwardAgent yes\nIdentityAgent none"
+        ),
+        "0"
+    );
 }
 
 #[test]
@@ -220,14 +258,20 @@ fn certificates_are_shown_whether_named_or_beside_the_key() {
     let key = client.home().join("key");
     generate_key(&key, "ed25519");
     let at = format!("IdentityFile ~/key\n{}", whereabouts(&sshd));
-    let error = client.try_connect(&at, "t").expect_err("the key alone is unknown");
+    let error = client
+        .try_connect(&at, "t")
+        .expect_err("the key alone is unknown");
     assert_failed(&error, Phase::Auth, Kind::Denied);
     let certificate = authority.certify(&key, &sshd.user(), "always:forever");
-    client.try_connect(&at, "t").expect("by the certificate beside");
+    client
+        .try_connect(&at, "t")
+        .expect("by the certificate beside");
     fs::rename(certificate, client.home().join("elsewhere")).expect("moves");
     assert!(client.try_connect(&at, "t").is_err());
     let text = format!("CertificateFile ~/missing\nCertificateFile %d/elsewhere\n{at}");
-    client.try_connect(&text, "t").expect("by the certificate that is named");
+    client
+        .try_connect(&text, "t")
+        .expect("by the certificate that is named");
 }
 
 #[test]
@@ -237,18 +281,32 @@ fn types_of_keys_are_those_that_the_file_accepts() {
     let rsa = client.home().join("rsa");
     accepted(&sshd, &rsa, "rsa", "");
     let at = format!("IdentityFile ~/rsa\n{}", reaches(&sshd));
-    for (text, expected) in [
+    for (number, (text, expected)) in [
         ("", "rsa-sha2-512"),
         ("PubkeyAcceptedAlgorithms rsa-sha2-256", "rsa-sha2-256"),
-        ("PubkeyAcceptedAlgorithms -rsa-sha2-512,ssh-*", "rsa-sha2-256"),
-        ("PubkeyAcceptedAlgorithms sk-ssh-ed25519@openssh.com,rsa-sha2-*", "rsa-sha2-512"),
+        (
+            "PubkeyAcceptedAlgorithms -rsa-sha2-512,ssh-*",
+            "rsa-sha2-256",
+        ),
+        (
+            "PubkeyAcceptedAlgorithms sk-ssh-ed25519@openssh.com,rsa-sha2-*",
+            "rsa-sha2-512",
+        ),
         ("PubkeyAcceptedAlgorithms ssh-ed25519", "ssh-ed25519"),
         ("PubkeyAcceptedAlgorithms -rsa-*", "ssh-ed25519"),
         ("PubkeyAcceptedAlgorithms +ssh-rsa", "rsa-sha2-512"),
         ("PubkeyAcceptedAlgorithms ^ssh-ed25519", "rsa-sha2-512"),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let mark = sshd.log_mark();
-        client.try_connect(&format!("{text}\n{at}"), "t").expect(text);
+        let session = client
+            .try_connect(&format!("{text}\n{at}"), "t")
+            .expect(text);
+        assert_eq!(said(&session, "echo in"), "in\n");
+        session.close().expect("closes");
+        sshd.wait_for_ends(number + 1, support::sessions::LIMIT);
         let log = sshd.log();
         let signed = log[mark..].lines().find_map(|line| {
             let (_, rest) = line.split_once("userauth_pubkey: authenticated 1 pkalg ")?;
@@ -266,13 +324,32 @@ fn rsa_keys_that_are_too_small_are_not_offered() {
     let Some(sshd) = Sshd::start() else { return };
     let client = Client::new();
     let key = client.home().join("key");
-    run_keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", &key.display().to_string()]);
+    run_keygen(&[
+        "-q",
+        "-t",
+        "rsa",
+        "-b",
+        "2048",
+        "-N",
+        "",
+        "-f",
+        &key.display().to_string(),
+    ]);
     sshd.authorize(&fs::read_to_string(key.with_extension("pub")).expect("reads the key"));
     let at = format!("IdentityFile ~/key\n{}", whereabouts(&sshd));
-    client.try_connect(&format!("RequiredRSASize 2048\n{at}"), "t").expect("is large enough");
-    let error = client.try_connect(&format!("RequiredRSASize 2049\n{at}"), "t").expect_err("is small");
+    client
+        .try_connect(&format!("RequiredRSASize 2048\n{at}"), "t")
+        .expect("is large enough");
+    let error = client
+        .try_connect(&format!("RequiredRSASize 2049\n{at}"), "t")
+        .expect_err("is small");
     match &error {
-        Error::Auth(AuthError::RsaTooSmall { identity, bits, required, .. }) => {
+        Error::Auth(AuthError::RsaTooSmall {
+            identity,
+            bits,
+            required,
+            ..
+        }) => {
             assert!(identity.ends_with("/key"), "{identity}");
             assert_eq!((*bits, *required), (2048, 2049));
         }
@@ -281,102 +358,14 @@ fn rsa_keys_that_are_too_small_are_not_offered() {
     // So are an agent's, and another key still lets in.
     let agent = Agent::start(client.home(), "agent");
     agent.add(&key);
-    let text = format!("RequiredRSASize 3072\nIdentityAgent ~/agent\nIdentityFile none\n{}", whereabouts(&sshd));
+    let text = format!(
+        "RequiredRSASize 3072\nIdentityAgent ~/agent\nIdentityFile none\n{}",
+        whereabouts(&sshd)
+    );
     let error = client.try_connect(&text, "t").expect_err("is small");
-    assert!(matches!(error, Error::Auth(AuthError::RsaTooSmall { .. })), "{error:?}");
+    assert!(
+        matches!(error, Error::Auth(AuthError::RsaTooSmall { .. })),
+        "{error:?}"
+    );
     client.connect(&sshd, "RequiredRSASize 3072\nIdentityAgent ~/agent");
-}
-
-/// Answers everything with nothing.
-struct Nothing(AtomicU32);
-
-impl Answers for Nothing {
-    fn answer(&self, _: &Host, challenge: &Challenge) -> Option<Vec<Secret>> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Some(challenge.prompts().iter().map(|_| Secret::from("x".to_owned())).collect())
-    }
-}
-
-#[test]
-fn methods_are_those_of_the_file_in_its_order() {
-    let Some(sshd) = Sshd::builder().config("PasswordAuthentication yes").start() else {
-        return;
-    };
-    let client = Client::new();
-    let tried = |text: &str| {
-        let mark = sshd.log_mark();
-        let text = format!("{text}\n{}", reaches(&sshd));
-        let resolver = client.builder(&text).password(Secret::from("wrong".to_owned())).build();
-        let config = resolver.config(&named("t")).expect("a configuration");
-        let result = Session::connect(&named("t"), &config).map(drop);
-        let log = sshd.log()[mark..].to_owned();
-        let tried: Vec<String> = log
-            .lines()
-            .filter_map(|line| line.split(" method ").nth(1))
-            .filter_map(|rest| rest.split(' ').next().map(str::to_owned))
-            .filter(|method| method != "none")
-            .collect();
-        (result.is_ok(), tried.first().cloned(), tried.contains(&"password".to_owned()))
-    };
-    let key = Some("publickey".to_owned());
-    let password = Some("password".to_owned());
-    assert_eq!(tried(""), (true, key.clone(), false));
-    let both = "PreferredAuthentications gssapi-with-mic,hostbased,password,publickey";
-    assert_eq!(tried(both), (true, password.clone(), true));
-    assert_eq!(tried("PreferredAuthentications password"), (false, password.clone(), true));
-    assert_eq!(tried("PubkeyAuthentication no"), (false, password, true));
-    assert_eq!(tried(&format!("PasswordAuthentication no\n{both}")), (true, key, false));
-}
-
-#[test]
-fn methods_that_are_not_there_are_told_by_file_and_line() {
-    let client = Client::new();
-    let said = client.refuses("\nPreferredAuthentications gssapi-with-mic,hostbased");
-    assert!(said.contains("config:2: PreferredAuthentications gssapi-with-mic,hostbased: libssh2 has publickey"), "{said}");
-    let said = client.refuses("PubkeyAuthentication no\nKbdInteractiveAuthentication no\nPasswordAuthentication no");
-    assert!(said.contains("config:3: PasswordAuthentication no: leaves no authentication method"), "{said}");
-    let said = client.refuses("PreferredAuthentications publickey\nPubkeyAuthentication no");
-    assert!(said.contains("config:2: PubkeyAuthentication no: "), "{said}");
-}
-
-/// Where nobody may be asked, nobody is: the method is not even begun.
-#[test]
-fn nobody_is_asked_in_batch_mode() {
-    let builder = Sshd::builder().account("right", &["auth required pam_unix.so", "account required pam_permit.so"]);
-    let Some(sshd) = builder.config("UsePAM yes").config("KbdInteractiveAuthentication yes").start() else {
-        return;
-    };
-    let client = Client::new();
-    let ask = |text: &str| {
-        let text = format!("{text}\nUser {}\nIdentityFile none\n{}", support::account::ACCOUNT, whereabouts(&sshd));
-        let nothing = Arc::new(Nothing(AtomicU32::new(0)));
-        let resolver = client.builder(&text).answers(nothing.clone()).build();
-        let config = resolver.config(&named("t")).expect("a configuration");
-        let error = Session::connect(&named("t"), &config).expect_err("is denied");
-        assert_failed(&error, Phase::Auth, Kind::Denied);
-        nothing.0.load(Ordering::Relaxed)
-    };
-    assert_eq!(ask(""), 1);
-    assert_eq!(ask("BatchMode yes"), 0);
-    assert_eq!(ask("KbdInteractiveAuthentication no"), 0);
-}
-
-/// A user's wish is told by file and line; what the system says for everybody is not.
-#[test]
-fn gssapi_is_refused_where_the_user_asks_for_it() {
-    let Some(sshd) = Sshd::start() else { return };
-    let client = Client::new();
-    for text in ["\nGSSAPIAuthentication yes", "Host t\n  GSSAPIAuthentication yes"] {
-        let said = client.refuses(text);
-        assert!(said.contains("config:2: GSSAPIAuthentication: \"yes\" is not supported: libssh2 has no GSSAPI"), "{said}");
-    }
-    let asked = Client::new().option("GSSAPIAuthentication=yes");
-    assert!(asked.refuses("").contains("command line: GSSAPIAuthentication: "));
-    client.write("etc/ssh_config", "Host *\n  GSSAPIAuthentication yes\n  GSSAPIDelegateCredentials yes\n");
-    client.connect(&sshd, "");
-    client.connect(&sshd, "GSSAPIAuthentication no");
-    let taken_back = Client::new().option("GSSAPIAuthentication=no");
-    taken_back.connect(&sshd, "GSSAPIAuthentication yes");
-    let refused = client.config("GSSAPIAuthentication yes", "t").expect_err("the user's goes before");
-    assert!(chain(&refused).contains(".ssh/config:1: "));
 }

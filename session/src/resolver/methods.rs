@@ -58,7 +58,11 @@ pub(super) fn allowed(options: &Options) -> Result<Vec<Method>, ResolverError> {
 
 /// The methods of a list that are there.
 fn known(names: &Given<Vec<String>>) -> Result<Vec<Method>, ResolverError> {
-    let known: Vec<Method> = names.value().iter().filter_map(|n| n.parse().ok()).collect();
+    let known: Vec<Method> = names
+        .value()
+        .iter()
+        .filter_map(|n| n.parse().ok())
+        .collect();
     // Distributions list ssh's others before these; alone they are what was asked for.
     if known.is_empty() {
         return Err(ResolverError::Unsupported {

@@ -134,7 +134,11 @@ impl<'a> Chosen<'a> {
                     Some(_) => false,
                 };
                 if unsaid {
-                    *slot = Some(First { value, place, users });
+                    *slot = Some(First {
+                        value,
+                        place,
+                        users,
+                    });
                 }
                 Ok(())
             }

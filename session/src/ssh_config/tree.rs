@@ -208,7 +208,9 @@ impl Reader<'_> {
                     Ok(Some(value)) => Ok(Read::Item(Item::Set(keyword, value))),
                     Ok(None) => Ok(Read::Nothing),
                     // A later ssh may take more values of what makes no difference here.
-                    Err(_) if keyword.is_left_alone() && whose == Whose::System => Ok(Read::Nothing),
+                    Err(_) if keyword.is_left_alone() && whose == Whose::System => {
+                        Ok(Read::Nothing)
+                    }
                     Err(fault) => Err(fail(fault)),
                 }
             }
