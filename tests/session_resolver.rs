@@ -117,12 +117,12 @@ fn files_that_cannot_be_read_are_told() {
         ("UserKnownHostsFile", "~/.ssh"),
         ("GlobalKnownHostsFile", "~/.ssh"),
     ] {
-        let said = client.refuses(&format!("{name} {option}"));
+        let said = client.refuses(&format!("\n{name} {option}"));
+        let expected = format!("config:2: {name}: make the file readable");
         assert!(
-            said.contains("cannot check host keys; see UserKnownHostsFile"),
+            said.contains(&expected) && said.contains("/.ssh: "),
             "{said}"
         );
-        assert!(said.contains("/.ssh"), "{said}");
     }
     let config = client.config(
         "UserKnownHostsFile ~/a ~/b\nIdentityFile ~/c\nCertificateFile ~/d",

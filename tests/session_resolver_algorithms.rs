@@ -88,6 +88,8 @@ fn lists_of_which_nothing_is_left_are_told_by_file_and_line() {
         ("MACs", "umac-64@openssh.com,hmac-md5"),
         ("MACs", "-hmac-*"),
         ("KexAlgorithms", "sntrup761x25519-sha512@openssh.com"),
+        ("PubkeyAcceptedAlgorithms", "ssh-rsa,ssh-dss"),
+        ("PubkeyAcceptedAlgorithms", "-*"),
         ("HostKeyAlgorithms", "ssh-rsa,ssh-dss"),
         ("HostKeyAlgorithms", "-*"),
     ] {

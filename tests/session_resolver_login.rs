@@ -116,8 +116,14 @@ fn a_key_that_cannot_be_used_is_told_and_left_out() {
         "{notices:?}"
     );
     for (option, said) in [
-        ("IdentityFile=~/damaged", "command line: identity"),
-        ("IdentityFile=~/missing", "No such file or directory"),
+        (
+            "IdentityFile=~/damaged",
+            "command line: IdentityFile: identity",
+        ),
+        (
+            "IdentityFile=~/missing",
+            "command line: IdentityFile: could not read identity",
+        ),
     ] {
         let client = Client::new().option(option);
         client.write("damaged", "no key\n");

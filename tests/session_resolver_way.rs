@@ -223,7 +223,7 @@ fn jump_hosts_that_lead_in_a_circle_are_errors() {
     let client = Client::new();
     let said = client.refuses("Host t\n ProxyJump a\nHost a\n ProxyJump b\nHost b\n ProxyJump a");
     assert!(
-        said.contains("ProxyJump goes in a circle: t, a, b"),
+        said.contains("config:6: ProxyJump goes in a circle: t, a, b"),
         "{said}"
     );
     assert!(said.contains("ProxyJump none"), "{said}");

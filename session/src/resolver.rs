@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::agent::Agent;
-use crate::auth::Answers;
+use crate::auth::{Answers, Method};
 use crate::config::{Config, ConfigBuilder};
 use crate::host::Host;
 use crate::host_key::{HostKeyPolicy, HostKeys};
@@ -31,7 +31,7 @@ mod methods;
 pub use self::error::ResolverError;
 pub use self::identities::Passphrases;
 
-use self::identities::{KeyFile, Problem};
+use self::identities::{Found, KeyFile, Problem};
 
 /// Jump hosts one behind the other, beyond which a configuration is taken to go in circles.
 const HOPS_MAX: usize = 16;
@@ -167,7 +167,10 @@ impl Resolver {
         options: &Options,
         seen: &mut Vec<String>,
     ) -> Result<Option<Arc<Jump>>, ResolverError> {
-        let Some(Proxy::Jump(hops)) = options.proxy.as_ref().map(|proxy| proxy.value()) else {
+        let Some(proxy) = &options.proxy else {
+            return Ok(None);
+        };
+        let Proxy::Jump(hops) = proxy.value() else {
             return Ok(None);
         };
         let mut key = String::new();
@@ -179,8 +182,10 @@ impl Resolver {
                 continue;
             }
             if seen.contains(&hop.to_string()) || seen.len() > HOPS_MAX {
-                let hosts = seen.join(", ");
-                return Err(ResolverError::Circle { hosts });
+                return Err(ResolverError::Circle {
+                    origin: proxy.origin().clone(),
+                    hosts: seen.join(", "),
+                });
             }
             let mut own = self.ssh_config.lookup_jump(hop)?;
             seen.push(hop.to_string());
@@ -262,7 +267,12 @@ impl Resolver {
             agent.or_insert_with(|| Arc::new(Agent::new(path))).clone()
         });
         let (files, settings) = (&self.ssh_config, &self.settings);
-        let found = identities::load(files, settings, made, options, agent.as_deref())?;
+        let methods = methods::allowed(options)?;
+        // Nobody is asked for the passphrase of a key that is not offered.
+        let found = match methods.contains(&Method::PublicKey) {
+            true => identities::load(files, settings, made, options, agent.as_deref())?,
+            false => Found::default(),
+        };
         for identity in found.identities {
             builder = builder.identity(identity);
         }
@@ -292,7 +302,7 @@ impl Resolver {
         if let Some(path) = methods::forwarded(&self.ssh_config, options) {
             builder = builder.forward_agent(path);
         }
-        Ok(builder.methods(methods::allowed(options)?))
+        Ok(builder.methods(methods))
     }
 }
 

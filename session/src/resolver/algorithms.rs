@@ -23,7 +23,7 @@ pub(super) fn set(
         builder = builder.macs(narrowed("MACs", list, Which::Mac)?);
     }
     if let Some(list) = &options.pubkey_accepted_algorithms {
-        builder = public_key(builder, list.value());
+        builder = public_key(builder, list)?;
     }
     Ok(builder)
 }
@@ -103,18 +103,23 @@ fn narrowed(
 }
 
 /// Signature algorithms are a filter here: what is added or put first is allowed already.
-fn public_key(builder: ConfigBuilder, list: &AlgorithmList) -> ConfigBuilder {
-    match list.change() {
-        Change::Replace => builder.public_key_algorithms(list.names()),
-        Change::Append | Change::First => builder,
-        Change::Remove => {
-            let kept = list.apply(SIGNATURES, SIGNATURES);
-            builder.public_key_algorithms(kept.join(","))
+fn public_key(
+    builder: ConfigBuilder,
+    given: &Given<AlgorithmList>,
+) -> Result<ConfigBuilder, ResolverError> {
+    match given.value().change() {
+        Change::Append | Change::First => Ok(builder),
+        Change::Replace | Change::Remove => {
+            let kept = given.value().apply(SIGNATURES, SIGNATURES);
+            if kept.is_empty() {
+                return Err(none_left("PubkeyAcceptedAlgorithms", given));
+            }
+            Ok(builder.public_key_algorithms(kept.join(",")))
         }
     }
 }
 
-/// What may sign for a user, for lists that take something out.
+/// What may sign for a user or, without the certificates, as a CA.
 const SIGNATURES: &[&str] = &[
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",

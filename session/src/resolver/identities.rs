@@ -15,7 +15,10 @@ use crate::ssh_config::{Options, Origin, SshConfig};
 
 /// Knows the passphrases of encrypted private keys.
 ///
-/// It is called where it may block, once for each key and try.
+/// It is called where it may block, once for each key and try. It must not use the [`Resolver`] that
+/// asks, which is locked meanwhile.
+///
+/// [`Resolver`]: super::Resolver
 pub trait Passphrases: Send + Sync {
     /// Returns a key's passphrase, or `None` to do without the key. `tries` is how many have been
     /// wrong.
@@ -109,7 +112,10 @@ pub(super) fn load(
     for file in &options.certificate_files {
         match certificate(made, file.value().path()) {
             Ok(certificate) => found.certificates.push(certificate),
-            Err(problem) => left_out(made, file.origin(), file.value().path(), problem)?,
+            Err(problem) => {
+                let named = ("CertificateFile", file.origin());
+                left_out(made, named, file.value().path(), problem)?;
+            }
         }
     }
     Ok(found)
@@ -162,7 +168,7 @@ impl Asking<'_> {
                 }
             }
         };
-        left_out(made, origin, path, problem)
+        left_out(made, ("IdentityFile", origin), path, problem)
     }
 
     /// Returns what the agent holds; nothing if it cannot be asked.
@@ -259,7 +265,7 @@ fn is_missing(error: &IdentityError) -> bool {
 /// nobody, is left out, and that is said unless it is just not there, as in ssh.
 fn left_out(
     made: &mut Made,
-    origin: &Origin,
+    (option, origin): (&'static str, &Origin),
     path: &Path,
     problem: Problem,
 ) -> Result<(), ResolverError> {
@@ -274,7 +280,11 @@ fn left_out(
     };
     if named {
         let origin = origin.clone();
-        return Err(ResolverError::Identity { origin, what });
+        return Err(ResolverError::Identity {
+            origin,
+            option,
+            what,
+        });
     }
     made.note(format!("{what}; it is left out"));
     Ok(())
