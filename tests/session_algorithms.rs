@@ -122,9 +122,9 @@ fn a_name_that_cannot_be_offered_is_named() {
         ),
         (builder().host_key_algorithms("ssh-rsa"), "ssh-rsa", "SHA-1"),
         (
-            builder().host_key_algorithms("ssh-ed25519-cert-v01@openssh.com"),
-            "ssh-ed25519-cert-v01@openssh.com",
-            "authority",
+            builder().host_key_algorithms("sk-ssh-ed25519-cert-v01@openssh.com"),
+            "sk-ssh-ed25519-cert-v01@openssh.com",
+            "does not have it",
         ),
     ];
     for (builder, expected, reason) in cases {

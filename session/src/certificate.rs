@@ -63,7 +63,8 @@ pub enum CertificateError {
     /// The CA's signature is not that of the CA's key over this certificate.
     #[error("the CA's signature is wrong")]
     Signature,
-    /// The CA signed with an algorithm that proves too little (`ssh-rsa`, which is SHA-1).
+    /// The CA signed with an algorithm that proves too little (`ssh-rsa`, which is SHA-1), or that
+    /// `CASignatureAlgorithms` does not have.
     #[error("signed with disallowed algorithm {algorithm}")]
     #[non_exhaustive]
     Algorithm {
@@ -172,6 +173,11 @@ impl Certificate {
     pub(crate) fn verify_signature(&self) -> Result<(), CertificateError> {
         let signed = &self.blob[..self.signed_bytes];
         signature::verify(self.ca.blob(), &self.signature, signed)
+    }
+
+    /// Returns the name of the algorithm that the CA signed with; empty if it is none.
+    pub(crate) fn signature_algorithm(&self) -> &str {
+        Reader::new(&self.signature).text().unwrap_or_default()
     }
 
     /// Checks that the certificate is one for a host of this name at this moment, in seconds since

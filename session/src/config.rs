@@ -78,6 +78,7 @@ pub struct Config {
     pub(crate) public_key_algorithms: Option<String>,
     pub(crate) host_keys: Arc<HostKeys>,
     pub(crate) host_key_alias: Option<String>,
+    pub(crate) required_rsa_bits: u32,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) lists: Lists,
     /// What `lists` says, once they were read.
@@ -175,6 +176,7 @@ impl Config {
             public_key_algorithms: None,
             host_keys,
             host_key_alias: None,
+            required_rsa_bits: 0,
             connect_timeout: Some(CONNECT_TIMEOUT),
             lists: Lists::default(),
             offer: Offer::default(),
@@ -473,6 +475,17 @@ impl ConfigBuilder {
     /// must be for, instead of each host's own name and port (`HostKeyAlias`); default: none.
     pub fn host_key_alias(mut self, alias: impl Into<String>) -> Self {
         self.config.host_key_alias = Some(alias.into());
+        self
+    }
+
+    /// Sets the least size of RSA keys, the user's and the host's, in bits (`RequiredRSASize`);
+    /// default 0. Private keys of less than 2048 bits, and host keys of less than 1024, are never
+    /// taken.
+    ///
+    /// A host with a smaller key is refused under every policy; the user's smaller keys are not
+    /// offered.
+    pub fn required_rsa_bits(mut self, bits: u32) -> Self {
+        self.config.required_rsa_bits = bits;
         self
     }
 

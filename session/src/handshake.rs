@@ -13,6 +13,7 @@ use crate::engine::{Attempt, Engine, stopped};
 use crate::error::{Error, Phase};
 use crate::ffi::Library;
 use crate::host_key::VerifiedHost;
+use crate::identity::wire::rsa_bits;
 use crate::session::internal;
 use crate::timings::Timings;
 
@@ -145,11 +146,27 @@ fn step_elsewhere(engine: &Arc<Engine>) -> Result<(), Error> {
     offload(move || engine.step(&mut Library::handshake)).map_err(internal(Phase::Kex))
 }
 
-/// Returns the key or certificate that the host presented.
-pub(crate) fn host_key_blob(engine: &Arc<Engine>, name: &str) -> Result<Vec<u8>, Error> {
+/// Returns the key or certificate that the host presented, unless it is too weak for any policy.
+pub(crate) fn host_key_blob(
+    engine: &Arc<Engine>,
+    name: &str,
+    config: &Config,
+) -> Result<Vec<u8>, Error> {
     let blob = engine.with(|library| library.host_key())?;
     let name = name.to_owned();
-    Ok(blob.ok_or(HostKeyError::Malformed { name })?)
+    let Some(blob) = blob else {
+        return Err(HostKeyError::Malformed { name }.into());
+    };
+    let required = config.required_rsa_bits;
+    match rsa_bits(&blob) {
+        Some(bits) if bits < required => Err(HostKeyError::TooSmall {
+            name,
+            bits,
+            required,
+        }
+        .into()),
+        _ => Ok(blob),
+    }
 }
 
 /// Checks the host's key; nothing of the user's was sent yet.
@@ -160,7 +177,7 @@ pub(crate) fn verify(
     port: u16,
     config: &Config,
 ) -> Result<VerifiedHost, Box<Error>> {
-    let blob = host_key_blob(engine, name)?;
+    let blob = host_key_blob(engine, name, config)?;
     let (keys, name) = (config.host_keys.clone(), config.lookup_name(name, port));
     let on_disk = keys.needs_blocking_store();
     // Each takes a millisecond or so of CPU time.

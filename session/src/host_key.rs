@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -61,7 +62,9 @@ pub enum HostKeyPolicy {
 #[must_use]
 pub struct HostKeys {
     policy: HostKeyPolicy,
-    known: KnownHosts,
+    known: Arc<KnownHosts>,
+    /// How CAs may have signed; `None` for every way that is not weak.
+    ca_algorithms: Option<Vec<String>>,
     /// What must not be taken whoever shows it, beside the lines marked `@revoked`.
     revoked: RevokedKeys,
     store: Option<Store>,
@@ -80,11 +83,13 @@ struct Accepted {
 }
 
 impl HostKeys {
-    /// Makes the check from a policy and the known hosts; accepted keys are kept in memory only.
-    pub fn new(policy: HostKeyPolicy, known: KnownHosts) -> Self {
+    /// Makes the check from a policy and the known hosts, which several checks may share; accepted
+    /// keys are kept in memory only.
+    pub fn new(policy: HostKeyPolicy, known: impl Into<Arc<KnownHosts>>) -> Self {
         Self {
             policy,
-            known,
+            known: known.into(),
+            ca_algorithms: None,
             revoked: RevokedKeys::default(),
             store: None,
             accepted: Mutex::default(),
@@ -114,6 +119,14 @@ impl HostKeys {
     /// Sets keys that are refused whoever shows them (`RevokedHostKeys`); none by default.
     pub fn revoked(mut self, keys: RevokedKeys) -> Self {
         self.revoked = keys;
+        self
+    }
+
+    /// Sets how the CAs of host certificates may have signed, by the names of signature algorithms
+    /// (`CASignatureAlgorithms`); default: every way but SHA-1, which never counts. A certificate
+    /// that was signed otherwise is no more than its plain key.
+    pub fn ca_signature_algorithms(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.ca_algorithms = Some(names.into_iter().collect());
         self
     }
 

@@ -162,7 +162,8 @@ impl Identity {
     /// Loads a public key file (`id_ed25519.pub`) whose private key an agent holds.
     ///
     /// A path without `.pub` is understood as that of the private key, and the public key is read
-    /// from the file beside it. A certificate beside is taken along as [`Identity::load`] does.
+    /// from the file beside it, or else from the private key's, where OpenSSH's own format has it
+    /// in the clear. A certificate beside is taken along as [`Identity::load`] does.
     ///
     /// # Errors
     ///
@@ -176,10 +177,23 @@ impl Identity {
                 (path.to_owned(), PathBuf::from(public))
             }
         };
-        let text = certificate::read_small(&public)?;
-        let mut identity = Self::public(&text, &public.display().to_string())?;
+        let mut identity = match certificate::read_small(&public) {
+            Ok(text) => Self::public(&text, &public.display().to_string())?,
+            Err(error) => Self::public_part_of(&private).ok_or(error)?,
+        };
         identity.take_certificate_beside(&private);
         Ok(identity)
+    }
+
+    fn public_part_of(private: &Path) -> Option<Self> {
+        let public_blob = load::public_part(&load::read_file(private).ok()?)?;
+        Some(Self {
+            name: private.display().to_string(),
+            key: None,
+            public_blob,
+            certificates: Vec::new(),
+            comment: String::new(),
+        })
     }
 
     /// Reads a public key out of the line that its file has, as [`Identity::load_public`] does.

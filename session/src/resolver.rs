@@ -11,11 +11,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::agent::Agent;
-use crate::auth::Answers;
+use crate::auth::{Answers, Method};
 use crate::config::{Config, ConfigBuilder};
 use crate::host::Host;
 use crate::host_key::{HostKeyPolicy, HostKeys};
+use crate::identity::UserCertificate;
 use crate::jump::Jump;
+use crate::known_hosts::KnownHosts;
 use crate::secret::Secret;
 use crate::ssh_config::{Options, Proxy, SshConfig};
 
@@ -24,11 +26,12 @@ mod connection;
 mod error;
 mod host_keys;
 mod identities;
+mod methods;
 
 pub use self::error::ResolverError;
 pub use self::identities::Passphrases;
 
-use self::identities::Loaded;
+use self::identities::{Found, KeyFile, Problem};
 
 /// Jump hosts one behind the other, beyond which a configuration is taken to go in circles.
 const HOPS_MAX: usize = 16;
@@ -74,7 +77,10 @@ struct Settings {
 /// What was read and made so far.
 #[derive(Default)]
 struct Made {
-    identities: HashMap<PathBuf, Loaded>,
+    identities: HashMap<PathBuf, KeyFile>,
+    certificates: HashMap<PathBuf, Result<Arc<UserCertificate>, Problem>>,
+    /// By the files that were read.
+    known_hosts: HashMap<Vec<PathBuf>, Arc<KnownHosts>>,
     host_keys: HashMap<String, Arc<HostKeys>>,
     agents: HashMap<PathBuf, Arc<Agent>>,
     jumps: HashMap<String, Arc<Jump>>,
@@ -120,7 +126,9 @@ impl Resolver {
     }
 
     /// Returns how a host is got into. Reads the files that are named for it, the first time they
-    /// are; may ask for passphrases, and run commands where `Match exec` is allowed.
+    /// are; may ask for passphrases and agents for their keys, and run commands where `Match exec`
+    /// is allowed. It blocks meanwhile, and others who ask: call it from a plain thread, or through
+    /// [`sshoal_reactor::blocking`].
     ///
     /// # Errors
     ///
@@ -159,7 +167,10 @@ impl Resolver {
         options: &Options,
         seen: &mut Vec<String>,
     ) -> Result<Option<Arc<Jump>>, ResolverError> {
-        let Some(Proxy::Jump(hops)) = options.proxy.as_ref().map(|proxy| proxy.value()) else {
+        let Some(proxy) = &options.proxy else {
+            return Ok(None);
+        };
+        let Proxy::Jump(hops) = proxy.value() else {
             return Ok(None);
         };
         let mut key = String::new();
@@ -171,8 +182,10 @@ impl Resolver {
                 continue;
             }
             if seen.contains(&hop.to_string()) || seen.len() > HOPS_MAX {
-                let hosts = seen.join(", ");
-                return Err(ResolverError::Circle { hosts });
+                return Err(ResolverError::Circle {
+                    origin: proxy.origin().clone(),
+                    hosts: seen.join(", "),
+                });
             }
             let mut own = self.ssh_config.lookup_jump(hop)?;
             seen.push(hop.to_string());
@@ -226,6 +239,9 @@ impl Resolver {
         if !options.host_name.value().is_empty() {
             builder = builder.host_name(options.host_name.value());
         }
+        if let Some(alias) = &options.host_key_alias {
+            builder = builder.host_key_alias(alias.value());
+        }
         builder = self.authentication(made, builder, options)?;
         builder = connection::set(builder, options, &self.ssh_config)?;
         builder = algorithms::set(builder, options)?;
@@ -235,7 +251,9 @@ impl Resolver {
         if let Some(jump) = jump {
             builder = builder.jump(jump);
         }
-        Ok(builder.build()?)
+        builder
+            .build()
+            .map_err(|error| algorithms::named(error, options))
     }
 
     fn authentication(
@@ -244,18 +262,25 @@ impl Resolver {
         mut builder: ConfigBuilder,
         options: &Options,
     ) -> Result<ConfigBuilder, ResolverError> {
-        let agent = identities::agent_socket(&self.ssh_config, options);
-        let found = identities::load(&self.ssh_config, &self.settings, made, options)?;
+        let agent = methods::agent_socket(&self.ssh_config, options).map(|path| {
+            let agent = made.agents.entry(path.clone());
+            agent.or_insert_with(|| Arc::new(Agent::new(path))).clone()
+        });
+        let (files, settings) = (&self.ssh_config, &self.settings);
+        let methods = methods::allowed(options)?;
+        // Nobody is asked for the passphrase of a key that is not offered.
+        let found = match methods.contains(&Method::PublicKey) {
+            true => identities::load(files, settings, made, options, agent.as_deref())?,
+            false => Found::default(),
+        };
         for identity in found.identities {
             builder = builder.identity(identity);
         }
         for certificate in found.certificates {
             builder = builder.certificate(certificate);
         }
-        if let Some(path) = agent {
-            let agent = made.agents.entry(path.clone());
-            let agent = agent.or_insert_with(|| Arc::new(Agent::new(path)));
-            builder = builder.shared_agent(agent.clone());
+        if let Some(agent) = agent {
+            builder = builder.shared_agent(agent);
         }
         if options
             .identities_only
@@ -267,13 +292,17 @@ impl Resolver {
         if let Some(password) = &self.settings.password {
             builder = builder.shared_password(password.clone());
         }
-        if let Some(answers) = &self.settings.answers {
+        let batch = options.batch_mode.as_ref().is_some_and(|yes| *yes.value());
+        if let Some(answers) = self.settings.answers.as_ref().filter(|_| !batch) {
             builder = builder.answers(answers.clone());
         }
-        if let Some(path) = identities::forwarded(&self.ssh_config, options) {
+        if let Some(bits) = &options.required_rsa_size {
+            builder = builder.required_rsa_bits(*bits.value());
+        }
+        if let Some(path) = methods::forwarded(&self.ssh_config, options) {
             builder = builder.forward_agent(path);
         }
-        Ok(builder.methods(identities::methods(options)?))
+        Ok(builder.methods(methods))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | lists | `IdentityFile`, `CertificateFile` and `SendEnv` add up; of `SetEnv` the first line counts |
 //! | `Match final` | everything is read a second time, with the name that resulted |
 //! | `CanonicalizeHostname` | refused unless `no`: lookups ask no name server |
+//! | the system's file | is for the ssh that is installed: options and algorithms of a later one are left out, and what distributions ask for and cannot be had ([`Support::RefusedIfAsked`]) is left alone |
 //! | `Match exec` | refused unless allowed ([`MatchExec`]) |
 //! | tokens | those that the manual lists for the option; values in commands must be safe there |
 //! | bounds | 4 MiB and 200,000 lines a file, 64 KiB a line, 4096 files, 16 deep |

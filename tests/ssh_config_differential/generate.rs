@@ -269,7 +269,7 @@ const FLAGS: [&str; 21] = [
     "UpdateHostKeys",
     "ForwardAgent",
     "HostbasedAuthentication",
-    "GSSAPIAuthentication",
+    "ExitOnForwardFailure",
     "VisualHostKey",
     "ForwardX11",
     "StdinNull",

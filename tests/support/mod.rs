@@ -20,5 +20,6 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sessions;
 pub(crate) mod sockets;
+pub(crate) mod ssh_config;
 pub(crate) mod sshd;
 pub(crate) mod usage;

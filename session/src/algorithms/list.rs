@@ -80,9 +80,7 @@ fn offerable<'a>(
 /// Says why a name cannot be offered.
 fn why_not(name: &str) -> &'static str {
     let has = |part: &str| name.contains(part);
-    if has("-cert-v0") {
-        "the signature of a certificate's authority would not be checked"
-    } else if has("sha1") || name == "ssh-rsa" {
+    if has("sha1") || name.starts_with("ssh-rsa") {
         "it rests on SHA-1, which libssh2 is built without"
     } else if has("md5") || has("ripemd") {
         "it rests on a broken hash, which libssh2 is built without"
@@ -91,7 +89,7 @@ fn why_not(name: &str) -> &'static str {
         .any(|c| has(c))
     {
         "it is a weak cipher, which libssh2 is built without"
-    } else if name == "ssh-dss" {
+    } else if name.starts_with("ssh-dss") {
         "it is DSA, which libssh2 is built without"
     } else if has("mlkem") {
         "it takes OpenSSL 3.5 or later"

@@ -29,6 +29,16 @@ pub enum AuthError {
         /// Why.
         source: crate::IdentityError,
     },
+    /// An RSA key is smaller than the configuration takes, and was not offered.
+    #[error("the RSA key {identity} has {bits} bits, and RequiredRSASize asks for {required}")]
+    RsaTooSmall {
+        /// The identity's file or comment, or the fingerprint of an agent's key.
+        identity: String,
+        /// The size of the key.
+        bits: u32,
+        /// The least size that is taken.
+        required: u32,
+    },
     /// The agent could not be asked, or did not sign.
     #[error("the authentication agent at {path}")]
     Agent {
@@ -43,7 +53,7 @@ impl AuthError {
     /// Returns what went wrong, in one word.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Denied { .. } | Self::PasswordExpired => Kind::Denied,
+            Self::Denied { .. } | Self::PasswordExpired | Self::RsaTooSmall { .. } => Kind::Denied,
             Self::Failed { .. } => Kind::Protocol,
             Self::Sign { .. } | Self::Agent { .. } => Kind::Io,
         }

@@ -17,7 +17,7 @@ use crate::config::{AgentKeys, Config};
 use crate::engine::stopped;
 use crate::error::{Error, Phase};
 use crate::identity::certificate::plain_algorithm;
-use crate::identity::wire::Reader;
+use crate::identity::wire::{Reader, rsa_bits};
 use crate::identity::{Identity, UserCertificate};
 
 /// A public key to offer.
@@ -229,6 +229,18 @@ impl<'a> Keys<'a> {
         let Some(rsa_algorithms) = algorithms(key_type, wanted) else {
             return;
         };
+        if let Some(bits) = rsa_bits(blob).filter(|bits| *bits < self.config.required_rsa_bits) {
+            let identity = match &signer {
+                Signer::Identity(identity) => identity.name().to_owned(),
+                Signer::Agent { blob, .. } => crate::identity::certificate::fingerprint(blob),
+            };
+            let required = self.config.required_rsa_bits;
+            return self.note_failure(AuthError::RsaTooSmall {
+                identity,
+                bits,
+                required,
+            });
+        }
         if self.offered.insert(blob.to_vec()) {
             self.queue.push_back(Candidate {
                 blob: blob.to_vec(),

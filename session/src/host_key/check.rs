@@ -116,6 +116,7 @@ impl HostKeys {
             }
             Authority::Unknown => None,
             Authority::Trusted => {
+                let signed = signed.and_then(|()| self.check_ca_algorithm(&certificate));
                 match signed.and_then(|()| certificate.check_host(name.host(), seconds_now())) {
                     Ok(()) if self.revoked.line_of(certificate.key.blob()).is_none() => {
                         return Ok(Standing::Known);
@@ -127,6 +128,17 @@ impl HostKeys {
             }
         };
         self.examine_plain(name, certificate.key.clone(), error)
+    }
+
+    fn check_ca_algorithm(&self, certificate: &Certificate) -> Result<(), CertificateError> {
+        let algorithm = certificate.signature_algorithm();
+        let is_allowed = |names: &Vec<String>| names.iter().any(|name| name == algorithm);
+        match self.ca_algorithms.as_ref().is_none_or(is_allowed) {
+            true => Ok(()),
+            false => Err(CertificateError::Algorithm {
+                algorithm: algorithm.to_owned(),
+            }),
+        }
     }
 
     fn examine_plain(

@@ -112,6 +112,20 @@ pub enum HostKeyError {
         /// What is wrong with it.
         source: CertificateError,
     },
+    /// The host's RSA key is smaller than the configuration takes, whatever is known of it.
+    #[error(
+        "Host key verification failed. The RSA host key of {name} has {bits} bits, and \
+         RequiredRSASize asks for {required}"
+    )]
+    #[non_exhaustive]
+    TooSmall {
+        /// The host.
+        name: String,
+        /// The size of its key.
+        bits: u32,
+        /// The least size that is taken.
+        required: u32,
+    },
     /// The host's name cannot stand in a known_hosts file.
     #[error("Host key verification failed. {name:?} cannot be looked up")]
     #[non_exhaustive]
@@ -185,9 +199,10 @@ impl HostKeyError {
                 ..
             }
             | Self::Malformed { .. } => Kind::Protocol,
-            Self::Unknown { .. } | Self::Name { .. } | Self::Certificate { .. } => {
-                Kind::HostKeyUnknown
-            }
+            Self::Unknown { .. }
+            | Self::Name { .. }
+            | Self::Certificate { .. }
+            | Self::TooSmall { .. } => Kind::HostKeyUnknown,
             Self::Changed { .. } | Self::Conflict { .. } => Kind::HostKeyChanged,
             Self::Revoked { .. } => Kind::HostKeyRevoked,
             Self::Store { .. } => Kind::Io,

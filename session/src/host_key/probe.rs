@@ -64,7 +64,7 @@ pub fn probe(host: &Host, config: &Config, scope: &Scope) -> Result<SeenKey, Err
     let engine = Engine::new(Wire::new(link, config.short_io))
         .map_err(|source| Error::Handshake { phase, source })?;
     let shaken = shake_hands(&engine, reached, port, config, scope, &mut timings);
-    let blob = shaken.and_then(|()| Ok(host_key_blob(&engine, reached)?));
+    let blob = shaken.and_then(|()| Ok(host_key_blob(&engine, reached, config)?));
     engine.give_up();
     let (blob, keys) = (blob.map_err(|error| *error)?, config.host_keys.clone());
     let name = config.lookup_name(reached, port);

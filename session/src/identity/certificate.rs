@@ -155,7 +155,7 @@ impl fmt::Debug for UserCertificate {
 }
 
 /// Returns the fingerprint of a public key as `ssh-keygen -l` prints it.
-pub(super) fn fingerprint(blob: &[u8]) -> String {
+pub(crate) fn fingerprint(blob: &[u8]) -> String {
     format!("SHA256:{}", STANDARD_NO_PAD.encode(sha256(blob)))
 }
 

@@ -93,6 +93,14 @@ pub(super) fn parse(bytes: &[u8], passphrase: Option<&Secret>) -> Result<Loaded,
     })
 }
 
+/// Returns the public key that OpenSSH's own format carries in the clear, also where the private
+/// part is encrypted.
+pub(super) fn public_part(bytes: &[u8]) -> Option<Vec<u8>> {
+    let block = Block::first(std::str::from_utf8(bytes).ok()?)?;
+    let is_own = block.label == "OPENSSH";
+    openssh::public_part(&block.decode().ok().filter(|_| is_own)?)
+}
+
 /// A `BEGIN … PRIVATE KEY` block.
 struct Block<'a> {
     /// What stands before `PRIVATE KEY`.

@@ -47,6 +47,13 @@ pub(super) fn parse(bytes: &[u8], passphrase: Option<&Secret>) -> Result<Loaded,
     private_part(&decrypted, key_type, container.public_blob).ok_or(Fault::Malformed)?
 }
 
+/// Returns the public key, which nothing proves.
+pub(super) fn public_part(bytes: &[u8]) -> Option<Vec<u8>> {
+    let container = Container::read(bytes)?.ok()?;
+    key_type(container.public_blob).ok()?;
+    Some(container.public_blob.to_vec())
+}
+
 impl<'a> Container<'a> {
     fn read(bytes: &'a [u8]) -> Option<Result<Self, Fault>> {
         let mut reader = Reader::new(bytes.strip_prefix(MAGIC)?);

@@ -61,6 +61,23 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Returns the size of the RSA key in a blob, in bits, be it plain or in a certificate; `None` for
+/// other types and for damage.
+pub(crate) fn rsa_bits(blob: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(blob);
+    match reader.text()? {
+        "ssh-rsa" => {}
+        "ssh-rsa-cert-v01@openssh.com" => {
+            let _nonce = reader.string()?;
+        }
+        _ => return None,
+    }
+    let _e = reader.magnitude()?;
+    let n = reader.magnitude()?;
+    let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
+    u32::try_from(bits).ok()
+}
+
 /// Appends a `string`.
 ///
 /// # Panics

@@ -24,23 +24,28 @@ pub enum ResolverError {
         /// Why, and what to do about it.
         why: &'static str,
     },
-    /// An identity that was named on the command line is no good.
-    #[error("{origin}: {what}")]
+    /// An identity or certificate that was named on the command line is no good.
+    #[error("{origin}: {option}: {what}")]
     Identity {
         /// Where it was named.
         origin: Origin,
+        /// The option that names it.
+        option: &'static str,
         /// What is wrong with it, and what to do about it.
         what: String,
     },
     /// A known_hosts file cannot be read.
-    #[error("cannot check host keys; see UserKnownHostsFile and GlobalKnownHostsFile")]
+    #[error("{origin}: {option}: make the file readable, or name another one or none")]
     KnownHosts {
+        /// Where it was named.
+        origin: Origin,
+        /// The option that names it.
+        option: &'static str,
         /// What is wrong with it.
-        #[from]
         source: KnownHostsError,
     },
     /// The file of revoked host keys cannot be used; without it no host is trusted.
-    #[error("{origin}: RevokedHostKeys")]
+    #[error("{origin}: RevokedHostKeys: no host is trusted without the file; mend it, or say none")]
     RevokedKeys {
         /// Where it was named.
         origin: Origin,
@@ -48,8 +53,12 @@ pub enum ResolverError {
         source: RevokedKeysError,
     },
     /// Jump hosts lead back to where they began.
-    #[error("ProxyJump goes in a circle: {hosts}; say `ProxyJump none` for the first jump host")]
+    #[error(
+        "{origin}: ProxyJump goes in a circle: {hosts}; say `ProxyJump none` for the first jump host"
+    )]
     Circle {
+        /// Where the last one is named.
+        origin: Origin,
         /// The hosts on the way.
         hosts: String,
     },

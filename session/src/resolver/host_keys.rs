@@ -1,13 +1,13 @@
 //! The host key check that the options ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::connection::unsupported;
 use super::{Made, ResolverError, Settings, in_home};
 use crate::host_key::{HostKeyPolicy, HostKeys, RevokedKeys};
-use crate::known_hosts::KnownHosts;
-use crate::ssh_config::{ConfigPath, Given, Options, SshConfig, StrictHostKeyChecking};
+use crate::known_hosts::{KnownHosts, KnownHostsError};
+use crate::ssh_config::{ConfigPath, Given, Options, Origin, SshConfig, StrictHostKeyChecking};
 
 pub(super) fn make(
     ssh_config: &SshConfig,
@@ -29,19 +29,16 @@ pub(super) fn make(
         .as_ref()
         .is_some_and(|yes| *yes.value());
     let revoked = options.revoked_host_keys.as_ref();
-    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked:?}");
+    let authorities = super::algorithms::authorities(options)?;
+    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked:?} {authorities:?}");
     if let Some(keys) = made.host_keys.get(&key) {
         return Ok(keys.clone());
     }
-    let known = KnownHosts::load(user.iter().chain(&global))?;
-    if let Some(line) = known.bad_lines().first() {
-        let more = match known.bad_lines().len() - 1 {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        made.note(format!("a known_hosts line is skipped: {line}{more}"));
-    }
+    let known = known_hosts(made, options, user.iter().chain(&global).cloned().collect())?;
     let mut keys = HostKeys::new(policy, known);
+    if let Some(names) = authorities {
+        keys = keys.ca_signature_algorithms(names);
+    }
     if let Some(store) = user.first() {
         keys = keys.store(store);
     }
@@ -60,6 +57,51 @@ pub(super) fn make(
     let keys = Arc::new(keys);
     made.host_keys.insert(key, keys.clone());
     Ok(keys)
+}
+
+/// Reads known_hosts files, the first time that they are named together.
+fn known_hosts(
+    made: &mut Made,
+    options: &Options,
+    files: Vec<PathBuf>,
+) -> Result<Arc<KnownHosts>, ResolverError> {
+    if let Some(known) = made.known_hosts.get(&files) {
+        return Ok(known.clone());
+    }
+    let known = KnownHosts::load(&files).map_err(|error| unreadable(options, error))?;
+    let known = Arc::new(known);
+    if let Some(line) = known.bad_lines().first() {
+        let more = match known.bad_lines().len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        made.note(format!("a known_hosts line is skipped: {line}{more}"));
+    }
+    made.known_hosts.insert(files, known.clone());
+    Ok(known)
+}
+
+/// Names the option that a file stands in.
+fn unreadable(options: &Options, source: KnownHostsError) -> ResolverError {
+    let said = [
+        ("UserKnownHostsFile", &options.user_known_hosts_files),
+        ("GlobalKnownHostsFile", &options.global_known_hosts_files),
+    ];
+    let has = |given: &&Given<Vec<ConfigPath>>| {
+        let mut files = given.value().iter();
+        files.any(|file| file.path() == source.path)
+    };
+    let named = said
+        .into_iter()
+        .find_map(|(option, given)| Some((option, given.as_ref().filter(has)?.origin().clone())));
+    let is_global = GLOBAL.iter().any(|file| Path::new(file) == source.path);
+    let (option, origin) =
+        named.unwrap_or_else(|| (said[usize::from(is_global)].0, Origin::Default));
+    ResolverError::KnownHosts {
+        origin,
+        option,
+        source,
+    }
 }
 
 /// The files of the whole system.

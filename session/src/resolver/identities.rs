@@ -1,28 +1,34 @@
-//! Keys, certificates, agents and methods that the options name.
+//! Keys and certificates that the options name.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use sshoal_reactor::Scope;
 
 use super::{Made, ResolverError, Settings, in_home};
-use crate::auth::Method;
+use crate::agent::{Agent, AgentKey};
 use crate::identity::{Identity, IdentityError, UserCertificate};
 use crate::secret::Secret;
-use crate::ssh_config::{
-    AgentSocket, ForwardAgent, Given, Options, Origin, PubkeyAuthentication, SshConfig,
-};
+use crate::ssh_config::{Options, Origin, SshConfig};
 
 /// Knows the passphrases of encrypted private keys.
 ///
-/// It is called where it may block, once for each key and try.
+/// It is called where it may block, once for each key and try. It must not use the [`Resolver`] that
+/// asks, which is locked meanwhile.
+///
+/// [`Resolver`]: super::Resolver
 pub trait Passphrases: Send + Sync {
     /// Returns a key's passphrase, or `None` to do without the key. `tries` is how many have been
     /// wrong.
     fn passphrase(&self, key: &Path, tries: u32) -> Option<Secret>;
 }
 
-/// How often a passphrase may be wrong, as in ssh (`NumberOfPasswordPrompts`).
+/// How often a passphrase may be wrong, where `NumberOfPasswordPrompts` does not say.
 const TRIES: u32 = 3;
+/// How long an agent may take to list its keys.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The names that ssh tries by itself, where nothing is said.
 const DEFAULTS: [&str; 5] = [
     "id_rsa",
@@ -32,8 +38,20 @@ const DEFAULTS: [&str; 5] = [
     "id_ed25519_sk",
 ];
 
-/// What came of a file.
-pub(super) type Loaded = Result<Arc<Identity>, Problem>;
+/// What a key file was found to be, the first time that it was named.
+pub(super) enum KeyFile {
+    /// A key that can be used.
+    Ready(Arc<Identity>),
+    /// A key that is encrypted.
+    Encrypted {
+        /// Its public half, where that is known.
+        public: Option<Arc<Identity>>,
+        /// What came of asking for its passphrase, which is done once.
+        asked: Option<Result<Arc<Identity>, Problem>>,
+    },
+    /// No key.
+    Bad(Problem),
+}
 
 /// Why a file gave no key.
 #[derive(Debug, Clone)]
@@ -51,104 +69,161 @@ pub(super) struct Found {
     pub(super) certificates: Vec<Arc<UserCertificate>>,
 }
 
+/// What is to be known about one host to decide about its encrypted keys.
+struct Asking<'a> {
+    settings: &'a Settings,
+    agent: Option<&'a Agent>,
+    /// How often a passphrase is asked for; 0 where nobody may be asked (`BatchMode`).
+    tries: u32,
+}
+
 /// Loads what the options name, and ssh's default names where they name nothing.
 pub(super) fn load(
     ssh_config: &SshConfig,
     settings: &Settings,
     made: &mut Made,
     options: &Options,
+    agent: Option<&Agent>,
 ) -> Result<Found, ResolverError> {
+    let batch = options.batch_mode.as_ref().is_some_and(|yes| *yes.value());
+    let prompts = options.number_of_password_prompts.as_ref();
+    let asking = Asking {
+        settings,
+        agent,
+        tries: match prompts.map_or(TRIES, |prompts| *prompts.value()) {
+            _ if batch => 0,
+            tries => tries,
+        },
+    };
     let mut found = Found::default();
-    let has_agent = agent_socket(ssh_config, options).is_some();
     match &options.identity_files {
         Some(files) => {
             for file in files {
-                match identity(settings, made, file.value().path(), want_named(has_agent)) {
-                    Ok(identity) => found.identities.push(identity),
-                    Err(problem) => left_out(made, file.origin(), file.value().path(), problem)?,
-                }
+                let path = file.value().path();
+                asking.add(made, &mut found, path, file.origin())?;
             }
         }
         None => {
-            let want = if has_agent { Want::Agent } else { Want::Ask };
             for path in DEFAULTS.iter().filter_map(|name| in_home(ssh_config, name)) {
-                match identity(settings, made, &path, want) {
-                    Ok(identity) => found.identities.push(identity),
-                    Err(problem) => left_out(made, &Origin::Default, &path, problem)?,
-                }
+                asking.add(made, &mut found, &path, &Origin::Default)?;
             }
         }
     }
     for file in &options.certificate_files {
-        match UserCertificate::load(file.value().path()) {
-            Ok(certificate) => found.certificates.push(Arc::new(certificate)),
-            Err(error) => {
-                let path = file.value().path();
-                left_out(made, file.origin(), path, Problem::of(path, &error))?;
+        match certificate(made, file.value().path()) {
+            Ok(certificate) => found.certificates.push(certificate),
+            Err(problem) => {
+                let named = ("CertificateFile", file.origin());
+                left_out(made, named, file.value().path(), problem)?;
             }
         }
     }
     Ok(found)
 }
 
-/// What to do about a key that is encrypted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
-    /// Ask for its passphrase.
-    Ask,
-    /// Ask, and where nobody answers leave it to the agent.
-    AskOrAgent,
-    /// Leave it to the agent; ssh too asks for no passphrase before it.
-    Agent,
-}
-
-fn want_named(has_agent: bool) -> Want {
-    if has_agent {
-        Want::AskOrAgent
-    } else {
-        Want::Ask
-    }
-}
-
-/// Loads a key, the first time that it is named.
-fn identity(settings: &Settings, made: &mut Made, path: &Path, want: Want) -> Loaded {
-    if let Some(loaded) = made.identities.get(path) {
-        return loaded.clone();
-    }
-    let loaded = match Identity::load(path, None) {
-        Err(IdentityError::Encrypted { .. }) => encrypted(settings, path, want),
-        // A path may name the public key of one that the agent has.
-        Err(error) if !is_missing(&error) => Identity::load_public(path).map_err(|_| error),
-        other => other,
-    };
-    let loaded = loaded
-        .map(Arc::new)
-        .map_err(|error| Problem::of(path, &error));
-    made.identities.insert(path.to_owned(), loaded.clone());
-    loaded
-}
-
-fn encrypted(settings: &Settings, path: &Path, want: Want) -> Result<Identity, IdentityError> {
-    let mut error = IdentityError::Encrypted {
-        path: path.to_owned(),
-    };
-    let asked = settings
-        .passphrases
-        .as_ref()
-        .filter(|_| want != Want::Agent);
-    for tries in 0..TRIES {
-        let Some(passphrase) = asked.and_then(|asked| asked.passphrase(path, tries)) else {
-            break;
+impl Asking<'_> {
+    /// Adds a file's key to what was found.
+    fn add(
+        &self,
+        made: &mut Made,
+        found: &mut Found,
+        path: &Path,
+        origin: &Origin,
+    ) -> Result<(), ResolverError> {
+        let file = made
+            .identities
+            .entry(path.to_owned())
+            .or_insert_with(|| read(path));
+        let problem = match file {
+            KeyFile::Ready(identity) => {
+                found.identities.push(identity.clone());
+                return Ok(());
+            }
+            KeyFile::Bad(problem) => problem.clone(),
+            KeyFile::Encrypted { public, asked } => {
+                let held = self.held_by_agent();
+                let public = public.clone();
+                let has = |public: &Arc<Identity>| {
+                    held.iter().any(|key| key.blob() == public.public_blob())
+                };
+                if let Some(public) = public.clone().filter(has) {
+                    found.identities.push(public);
+                    return Ok(());
+                }
+                // As ssh does, the agent's keys go before a question that nobody named a key for.
+                let unnamed = *origin == Origin::Default && !held.is_empty();
+                if !unnamed {
+                    let asked = asked.get_or_insert_with(|| self.ask(path));
+                    if let Ok(identity) = asked {
+                        found.identities.push(identity.clone());
+                        return Ok(());
+                    }
+                }
+                // The agent may be given the key at any time.
+                let public = public.filter(|_| self.agent.is_some());
+                found.identities.extend(public);
+                match asked {
+                    Some(Err(problem)) if !unnamed => problem.clone(),
+                    _ => return Ok(()),
+                }
+            }
         };
-        match Identity::load(path, Some(&passphrase)) {
-            Err(wrong @ IdentityError::WrongPassphrase { .. }) => error = wrong,
-            other => return other,
+        left_out(made, ("IdentityFile", origin), path, problem)
+    }
+
+    /// Returns what the agent holds; nothing if it cannot be asked.
+    fn held_by_agent(&self) -> Arc<[AgentKey]> {
+        let scope = Scope::root().child(Some(AGENT_TIMEOUT));
+        let held = self.agent.and_then(|agent| agent.identities(&scope).ok());
+        held.unwrap_or_else(|| Arc::new([]))
+    }
+
+    /// Asks for a passphrase and decrypts the key with it.
+    fn ask(&self, path: &Path) -> Result<Arc<Identity>, Problem> {
+        let mut error = IdentityError::Encrypted {
+            path: path.to_owned(),
+        };
+        let asked = self.settings.passphrases.as_ref();
+        for tries in 0..self.tries {
+            let Some(passphrase) = asked.and_then(|asked| asked.passphrase(path, tries)) else {
+                break;
+            };
+            match Identity::load(path, Some(&passphrase)) {
+                Ok(identity) => return Ok(Arc::new(identity)),
+                Err(wrong) => error = wrong,
+            }
+            if !matches!(error, IdentityError::WrongPassphrase { .. }) {
+                break;
+            }
         }
+        Err(Problem::of(path, &error))
     }
-    if want == Want::Ask {
-        return Err(error);
+}
+
+/// Reads a key file.
+fn read(path: &Path) -> KeyFile {
+    match Identity::load(path, None) {
+        Ok(identity) => KeyFile::Ready(Arc::new(identity)),
+        Err(IdentityError::Encrypted { .. }) => KeyFile::Encrypted {
+            public: Identity::load_public(path).ok().map(Arc::new),
+            asked: None,
+        },
+        // A path may name the public key of one that the agent has, or that key's file may be gone.
+        Err(error) => match Identity::load_public(path) {
+            Ok(identity) => KeyFile::Ready(Arc::new(identity)),
+            Err(_) => KeyFile::Bad(Problem::of(path, &error)),
+        },
     }
-    Identity::load_public(path).map_err(|_| error)
+}
+
+/// Reads a certificate, the first time that it is named.
+fn certificate(made: &mut Made, path: &Path) -> Result<Arc<UserCertificate>, Problem> {
+    let loaded = made.certificates.entry(path.to_owned());
+    let load = || {
+        let loaded = UserCertificate::load(path).map(Arc::new);
+        loaded.map_err(|error| Problem::of(path, &error))
+    };
+    loaded.or_insert_with(load).clone()
 }
 
 impl Problem {
@@ -190,78 +265,27 @@ fn is_missing(error: &IdentityError) -> bool {
 /// nobody, is left out, and that is said unless it is just not there, as in ssh.
 fn left_out(
     made: &mut Made,
-    origin: &Origin,
+    (option, origin): (&'static str, &Origin),
     path: &Path,
     problem: Problem,
 ) -> Result<(), ResolverError> {
     let named = *origin == Origin::CommandLine;
     let what = match problem {
         Problem::Missing if !named => return Ok(()),
-        Problem::Missing => format!(
-            "could not read identity {}: No such file or directory",
-            path.display()
-        ),
+        Problem::Missing => {
+            let path = path.display();
+            format!("could not read identity {path}: No such file or directory")
+        }
         Problem::Bad(what) => what,
     };
     if named {
         let origin = origin.clone();
-        return Err(ResolverError::Identity { origin, what });
+        return Err(ResolverError::Identity {
+            origin,
+            option,
+            what,
+        });
     }
     made.note(format!("{what}; it is left out"));
     Ok(())
-}
-
-/// The socket of the agent that is asked for keys.
-pub(super) fn agent_socket(ssh_config: &SshConfig, options: &Options) -> Option<PathBuf> {
-    match options.identity_agent.as_ref().map(Given::value) {
-        Some(AgentSocket::None) => None,
-        Some(AgentSocket::Path(path)) => Some(path.clone()),
-        Some(AgentSocket::FromEnvironment) | None => from_environment(ssh_config),
-    }
-}
-
-fn from_environment(ssh_config: &SshConfig) -> Option<PathBuf> {
-    let path = ssh_config.local().variable("SSH_AUTH_SOCK")?;
-    (!path.is_empty()).then(|| PathBuf::from(path))
-}
-
-/// The socket of the agent that the host may use.
-pub(super) fn forwarded(ssh_config: &SshConfig, options: &Options) -> Option<PathBuf> {
-    match options.forward_agent.as_ref().map(Given::value) {
-        Some(ForwardAgent::Yes) => agent_socket(ssh_config, options),
-        Some(ForwardAgent::Socket(path)) => path.clone(),
-        Some(ForwardAgent::No) | None => None,
-    }
-}
-
-/// The methods that are allowed, in their order.
-pub(super) fn methods(options: &Options) -> Result<Vec<Method>, ResolverError> {
-    let is_no = |given: &Option<Given<bool>>| given.as_ref().is_some_and(|yes| !*yes.value());
-    let allowed = |method: &Method| match method {
-        Method::PublicKey => {
-            let said = options.pubkey_authentication.as_ref().map(Given::value);
-            said != Some(&PubkeyAuthentication::No)
-        }
-        Method::Password => !is_no(&options.password_authentication),
-        _ => !is_no(&options.kbd_interactive_authentication),
-    };
-    let Some(preferred) = &options.preferred_authentications else {
-        return Ok(Method::DEFAULT_ORDER.into_iter().filter(allowed).collect());
-    };
-    let names = preferred.value();
-    let known: Vec<Method> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    match names.iter().find(|name| name.parse::<Method>().is_err()) {
-        // Distributions list ssh's others before these; alone they are what was asked for.
-        Some(_) if !known.is_empty() => {}
-        Some(name) => {
-            return Err(ResolverError::Unsupported {
-                origin: preferred.origin().clone(),
-                option: "PreferredAuthentications",
-                value: name.clone(),
-                why: "libssh2 has publickey, keyboard-interactive and password",
-            });
-        }
-        None => {}
-    }
-    Ok(known.into_iter().filter(allowed).collect())
 }

@@ -42,6 +42,8 @@ pub(super) enum Family {
     Kex,
     /// Types of keys and signatures; patterns are taken too.
     Key,
+    /// Those of the system's file, which may be for a later ssh.
+    Any,
 }
 
 impl AlgorithmList {
@@ -136,6 +138,7 @@ impl Family {
             Self::Cipher => "cipher (ssh -Q cipher lists them)",
             Self::Mac => "MAC (ssh -Q mac lists them)",
             Self::Kex => "key exchange method (ssh -Q kex lists them)",
+            Self::Any => "list of algorithms",
             Self::Key => "type of key or signature (ssh -Q HostKeyAlgorithms lists them)",
         }
     }
@@ -146,6 +149,7 @@ impl Family {
             Self::Cipher => known(&CIPHERS),
             Self::Mac => known(&MACS),
             Self::Kex => known(&KEX),
+            Self::Any => true,
             Self::Key => known(&KEYS) || KEYS.iter().any(|key| list(name, key) != Listed::No),
         }
     }

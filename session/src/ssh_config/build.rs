@@ -138,9 +138,12 @@ fn refuse(chosen: &Chosen<'_>) -> Result<()> {
         .word(Key::ProxyCommand)
         .is_some_and(|(command, _)| !command.eq_ignore_ascii_case("none"));
     for keyword in keyword::keywords() {
-        let (Support::Refused, Some(key)) = (keyword.support, keyword.key) else {
-            continue;
-        };
+        let Some(key) = keyword.key else { continue };
+        match keyword.support {
+            Support::Refused => {}
+            Support::RefusedIfAsked if chosen.is_asked(key) => {}
+            _ => continue,
+        }
         let Some((value, place)) = chosen.get(key) else {
             continue;
         };

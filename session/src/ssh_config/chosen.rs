@@ -36,10 +36,19 @@ pub(super) struct Said<'a> {
     users: bool,
 }
 
+/// The value of an option that counts.
+#[derive(Debug, Clone, Copy)]
+struct First<'a> {
+    value: &'a Value,
+    place: Place<'a>,
+    /// Whether it is the user's, not the system's.
+    users: bool,
+}
+
 /// The values for one host.
 #[derive(Debug)]
 pub(super) struct Chosen<'a> {
-    first: [Option<(&'a Value, Place<'a>)>; Key::COUNT],
+    first: [Option<First<'a>>; Key::COUNT],
     pub(super) identities: Vec<Said<'a>>,
     pub(super) certificates: Vec<Said<'a>>,
     pub(super) send_env: Vec<Said<'a>>,
@@ -58,7 +67,13 @@ impl<'a> Chosen<'a> {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<(&'a Value, Place<'a>)> {
-        self.first[key as usize]
+        let first = self.first[key as usize]?;
+        Some((first.value, first.place))
+    }
+
+    /// Returns whether the user said it, and not the system's file.
+    pub(super) fn is_asked(&self, key: Key) -> bool {
+        self.first[key as usize].is_some_and(|first| first.users)
     }
 
     /// Returns the word that an option has.
@@ -113,13 +128,17 @@ impl<'a> Chosen<'a> {
             _ => {
                 let slot = &mut self.first[key as usize];
                 // To ssh a time of `none` in a file is as good as unsaid.
-                let unsaid = match slot {
+                let unsaid = match slot.map(|first| (first.value, first.place)) {
                     None => true,
                     Some((Value::Seconds(None), Place::File(..))) => true,
                     Some(_) => false,
                 };
                 if unsaid {
-                    *slot = Some((value, place));
+                    *slot = Some(First {
+                        value,
+                        place,
+                        users,
+                    });
                 }
                 Ok(())
             }

@@ -24,6 +24,7 @@ pub(super) enum Key {
     ForkAfterAuthentication,
     ForwardAgent,
     GlobalKnownHostsFile,
+    GssapiAuthentication,
     GssapiDelegateCredentials,
     HashKnownHosts,
     HostKeyAlgorithms,
@@ -87,6 +88,9 @@ pub enum Support {
     Harmless,
     /// An error if the value that holds for a host is none of [`Keyword::fine`].
     Refused,
+    /// As [`Support::Refused`] where the user says it, in a file of theirs or on the command line;
+    /// left alone in the system's file, where distributions say it for everybody.
+    RefusedIfAsked,
     /// ssh itself leaves it alone.
     Obsolete,
     /// Divides the file into parts.
@@ -113,6 +117,11 @@ impl Keyword {
     /// Returns its name as ssh_config(5) writes it.
     pub fn name(&self) -> &'static str {
         self.names[0]
+    }
+
+    /// Returns whether its value makes no difference.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.support == Support::Harmless && self.key.is_none()
     }
 }
 
@@ -208,7 +217,7 @@ mod tests {
             let said = !keyword.note.is_empty();
             let silent = matches!(keyword.support, Support::Honoured | Support::Structure);
             assert!(said || silent, "{} has no reason", keyword.name());
-            let refused = keyword.support == Support::Refused;
+            let refused = matches!(keyword.support, Support::Refused | Support::RefusedIfAsked);
             assert!(
                 keyword.key.is_some() || !refused,
                 "{} is never seen",

@@ -52,6 +52,19 @@ const fn refused(
     }
 }
 
+const fn refused_if_asked(
+    names: &'static [&'static str],
+    key: Key,
+    grammar: Grammar,
+    fine: &'static [&'static str],
+    note: &'static str,
+) -> Keyword {
+    Keyword {
+        support: Support::RefusedIfAsked,
+        ..refused(names, key, grammar, fine, note)
+    }
+}
+
 const fn obsolete(names: &'static [&'static str], note: &'static str) -> Keyword {
     Keyword {
         support: Support::Obsolete,
@@ -84,7 +97,7 @@ const YES_NO_ASK: Grammar = Grammar::OneOf(&[
 /// All of them, in the order of ssh_config(5), the obsolete ones last.
 // One row a line, as tables are read.
 #[rustfmt::skip]
-pub(super) const TABLE: [Keyword; 112] = [
+pub(super) const TABLE: [Keyword; 113] = [
     structure(&["Host"], Grammar::Host),
     structure(&["Match"], Grammar::Match),
     harmless(&["AddKeysToAgent"], Grammar::AddKeys, "keys are never added to the agent"),
@@ -122,9 +135,9 @@ pub(super) const TABLE: [Keyword; 112] = [
     harmless(&["ForwardX11Trusted"], FLAG, DISPLAY),
     harmless(&["GatewayPorts"], FLAG, FORWARDING),
     honoured(&["GlobalKnownHostsFile"], Key::GlobalKnownHostsFile, Grammar::KnownHosts),
-    harmless(&["GSSAPIAuthentication"], FLAG, GSSAPI),
+    refused_if_asked(&["GSSAPIAuthentication"], Key::GssapiAuthentication, FLAG, &["no"], "libssh2 has no GSSAPI; remove the line, or -O GSSAPIAuthentication=no, and log in by key or password"),
     harmless(&["GSSAPIClientIdentity"], Grammar::Word, GSSAPI),
-    refused(&["GSSAPIDelegateCredentials"], Key::GssapiDelegateCredentials, FLAG, &["no"], "no credentials can be passed on; -O GSSAPIDelegateCredentials=no"),
+    refused_if_asked(&["GSSAPIDelegateCredentials"], Key::GssapiDelegateCredentials, FLAG, &["no"], "no credentials can be passed on; -O GSSAPIDelegateCredentials=no"),
     harmless(&["GSSAPIKexAlgorithms"], Grammar::Checked(checks::gssapi_kex, "list of GSSAPI key exchange methods"), GSSAPI),
     harmless(&["GSSAPIKeyExchange"], FLAG, GSSAPI),
     harmless(&["GSSAPIRenewalForcesRekey"], FLAG, GSSAPI),
@@ -148,7 +161,7 @@ pub(super) const TABLE: [Keyword; 112] = [
     refused(&["KnownHostsCommand"], Key::KnownHostsCommand, Grammar::Command, &["none"], "write its output to a file and name it in GlobalKnownHostsFile, and -O KnownHostsCommand=none"),
     refused(&["LocalCommand"], Key::LocalCommand, Grammar::Command, &["none"], "no local command is run; -O PermitLocalCommand=no"),
     harmless(&["LocalForward"], Grammar::Forward(Forward::Local), FORWARDING),
-    honoured(&["LogLevel"], Key::LogLevel, Grammar::OneOf(&[("QUIET", "QUIET"), ("SILENT", "QUIET"), ("FATAL", "FATAL"), ("ERROR", "ERROR"), ("INFO", "INFO"), ("VERBOSE", "VERBOSE"), ("DEBUG", "DEBUG1"), ("DEBUG1", "DEBUG1"), ("DEBUG2", "DEBUG2"), ("DEBUG3", "DEBUG3")])),
+    known(&["LogLevel"], Key::LogLevel, Grammar::OneOf(&[("QUIET", "QUIET"), ("SILENT", "QUIET"), ("FATAL", "FATAL"), ("ERROR", "ERROR"), ("INFO", "INFO"), ("VERBOSE", "VERBOSE"), ("DEBUG", "DEBUG1"), ("DEBUG1", "DEBUG1"), ("DEBUG2", "DEBUG2"), ("DEBUG3", "DEBUG3")]), "chooses what ssh logs of itself"),
     harmless(&["LogVerbose"], Grammar::WordsOrNone(None), "chooses what ssh logs of itself"),
     honoured(&["MACs"], Key::Macs, Grammar::Algorithms(Family::Mac)),
     honoured(&["NoHostAuthenticationForLocalhost"], Key::NoHostAuthenticationForLocalhost, FLAG),
@@ -170,7 +183,7 @@ pub(super) const TABLE: [Keyword; 112] = [
     refused(&["RemoteCommand"], Key::RemoteCommand, Grammar::Command, &["none"], "sshoal runs the command that it is given; -O RemoteCommand=none"),
     refused(&["RemoteForward"], Key::RemoteForward, Grammar::Forward(Forward::Remote), &[], "nothing listens on the host; -O ClearAllForwardings=yes"),
     refused(&["RequestTTY"], Key::RequestTty, Grammar::OneOf(&[("yes", "yes"), ("no", "no"), ("true", "yes"), ("false", "no"), ("force", "force"), ("auto", "auto")]), &["yes", "no", "auto"], "commands run without a terminal; -O RequestTTY=no"),
-    honoured(&["RequiredRSASize"], Key::RequiredRsaSize, Grammar::Number),
+    honoured(&["RequiredRSASize", "RSAMinSize"], Key::RequiredRsaSize, Grammar::Number),
     honoured(&["RevokedHostKeys"], Key::RevokedHostKeys, Grammar::Word),
     harmless(&["SecurityKeyProvider"], Grammar::Word, "security keys sign through the agent only"),
     honoured(&["SendEnv"], Key::SendEnv, Grammar::SendEnv),
@@ -187,10 +200,11 @@ pub(super) const TABLE: [Keyword; 112] = [
     honoured(&["TCPKeepAlive", "KeepAlive"], Key::TcpKeepAlive, FLAG),
     refused(&["Tunnel"], Key::Tunnel, Grammar::OneOf(&[("yes", "yes"), ("no", "no"), ("true", "yes"), ("false", "no"), ("point-to-point", "point-to-point"), ("ethernet", "ethernet")]), &["no"], "no tunnel device is opened; -O Tunnel=no"),
     harmless(&["TunnelDevice"], Grammar::Checked(checks::tunnel, "pair of tunnel devices"), "has an effect with Tunnel only, which is refused"),
-    honoured(&["UpdateHostKeys"], Key::UpdateHostKeys, YES_NO_ASK),
+    known(&["UpdateHostKeys"], Key::UpdateHostKeys, YES_NO_ASK, "keys that hosts tell of are not stored"),
+    harmless(&["UseKeychain"], FLAG, "is for the keychain of macOS, whose ssh alone has it"),
     honoured(&["User"], Key::User, Grammar::Word),
     honoured(&["UserKnownHostsFile"], Key::UserKnownHostsFile, Grammar::KnownHosts),
-    refused(&["VerifyHostKeyDNS"], Key::VerifyHostKeyDns, YES_NO_ASK, &["no", "ask"], "host keys are not looked up in the DNS; add them to known_hosts, and -O VerifyHostKeyDNS=no"),
+    refused_if_asked(&["VerifyHostKeyDNS"], Key::VerifyHostKeyDns, YES_NO_ASK, &["no", "ask"], "host keys are not looked up in the DNS; add them to known_hosts, and -O VerifyHostKeyDNS=no"),
     harmless(&["VersionAddendum"], Grammar::Words(1, usize::MAX), "is for the eyes of the host only"),
     harmless(&["VisualHostKey"], FLAG, "no key is drawn"),
     harmless(&["WarnWeakCrypto"], Grammar::Words(1, usize::MAX), "is about a warning of ssh"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::algorithms::Family;
 use super::error::{Fault, FileFault, Origin, SshConfigError};
 use super::files::{self, Guard};
 use super::keyword::{self, Grammar, Keyword};
@@ -159,6 +160,10 @@ impl Reader<'_> {
         let Some(keyword) = keyword::find(&line.keyword) else {
             line::arguments(line.rest)
                 .map_err(|fault| at_keyword(origin(), &line.keyword, fault))?;
+            // The system's file is for the ssh that is installed, which may know more.
+            if whose == Whose::System {
+                return Ok(Read::Nothing);
+            }
             let first = || (origin(), line.keyword.clone());
             self.first_unknown.get_or_insert_with(first);
             return Ok(Read::Item(Item::Unknown(line.keyword.clone())));
@@ -193,12 +198,21 @@ impl Reader<'_> {
                 Ok(Read::Item(Item::Include(trees)))
             }
             grammar => {
+                let grammar = match (grammar, whose) {
+                    (Grammar::Algorithms(_), Whose::System) => Grammar::Algorithms(Family::Any),
+                    _ => grammar,
+                };
                 let value = value::parse(grammar, line.rest, keyword.key, self.local);
                 self.ignores_unknown |= keyword.key == Some(keyword::Key::IgnoreUnknown);
-                Ok(match value.map_err(fail)? {
-                    Some(value) => Read::Item(Item::Set(keyword, value)),
-                    None => Read::Nothing,
-                })
+                match value {
+                    Ok(Some(value)) => Ok(Read::Item(Item::Set(keyword, value))),
+                    Ok(None) => Ok(Read::Nothing),
+                    // A later ssh may take more values of what makes no difference here.
+                    Err(_) if keyword.is_left_alone() && whose == Whose::System => {
+                        Ok(Read::Nothing)
+                    }
+                    Err(fault) => Err(fail(fault)),
+                }
             }
         }
     }

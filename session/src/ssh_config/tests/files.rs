@@ -169,3 +169,52 @@ fn a_green_thread_can_read_the_deepest_includes() {
     });
     assert_eq!(thread.unwrap().join().unwrap().unwrap(), 7);
 }
+
+/// It is for the ssh that is installed, which may be later than the rules here; the user's file is
+/// held against them.
+#[test]
+fn the_systems_file_may_be_for_a_later_ssh() {
+    let files = Files::new();
+    let later = "AnOptionOfLater yes\nCiphers later-cipher,aes128-ctr\nIPQoS later\n\
+        GSSAPIKexAlgorithms later\nCASignatureAlgorithms +later\nPort 2\n";
+    files.write("etc/ssh_config", later);
+    let options = files.lookup("h").unwrap();
+    assert_eq!(*options.port.value(), 2);
+    assert_eq!(
+        options.ciphers.unwrap().value().names(),
+        "later-cipher,aes128-ctr"
+    );
+    for line in later.lines().take(5) {
+        files.write(".ssh/config", line);
+        assert!(files.lookup("h").is_err(), "{line}");
+    }
+    files.write(".ssh/config", "");
+    files.write("etc/ssh_config", "Port later");
+    assert!(
+        files.lookup("h").is_err(),
+        "a value that counts has to be right"
+    );
+}
+
+/// Distributions say it for everybody; where the user says it, it is told.
+#[test]
+fn what_the_system_asks_for_and_cannot_be_had_is_left_alone() {
+    let files = Files::new();
+    let text = "GSSAPIAuthentication yes\nGSSAPIDelegateCredentials yes\nVerifyHostKeyDNS yes\n";
+    files.write("etc/ssh_config", text);
+    assert!(files.lookup("h").is_ok());
+    for line in text.lines() {
+        files.write(".ssh/config", line);
+        let said = chain(&files.lookup("h").unwrap_err());
+        assert!(said.contains(".ssh/config:1: "), "{said}");
+        let builder = files.builder().option(line).load().unwrap();
+        let said = chain(&builder.lookup(&host("h")).unwrap_err());
+        assert!(said.starts_with("command line: "), "{said}");
+    }
+    files.write(".ssh/config", "");
+    files.write("etc/ssh_config", "RemoteCommand ls");
+    assert!(
+        files.lookup("h").is_err(),
+        "the system's file may change the run no more than the user's"
+    );
+}
