@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sshoal::{Config, Each, Fleet, Host, KeepOpen, Visited};
+use sshoal::{Config, Each, Fleet, Host, KeepOpen, StopCause, Visited};
 
 use crate::access::{self, Opened};
 use crate::args::ForwardArgs;
@@ -35,8 +35,8 @@ use spec::{Local, Remote};
 enum Message {
     /// A host's forwardings are up; the lines say so, without the host.
     Up(usize, Vec<String>),
-    /// A host has ended.
-    Ended(Box<Visited<Ended>>),
+    /// A host has ended; the run was stopped before, by this.
+    Ended(Box<Visited<Ended>>, Option<StopCause>),
     /// Every host has.
     Over,
     /// Someone wants the end; the hosts have been told already.
@@ -177,10 +177,11 @@ fn fleet(hosts: Vec<Host>, configs: Vec<Arc<Config>>, pace: &Pace) -> Result<Fle
 }
 
 /// Tells of each host that ends, on a thread of its own.
-fn pass_on(each: Each<Ended>, fleet: Fleet, sender: Sender<Message>) -> Result<()> {
+fn pass_on(mut each: Each<Ended>, fleet: Fleet, sender: Sender<Message>) -> Result<()> {
     let pass = move || {
-        for visited in each {
-            if sender.send(Message::Ended(Box::new(visited))).is_err() {
+        while let Some(visited) = each.next() {
+            let ended = Message::Ended(Box::new(visited), each.stopped_by());
+            if sender.send(ended).is_err() {
                 return;
             }
         }
@@ -223,18 +224,19 @@ impl Watcher {
                     }
                     console.put(text.as_bytes());
                 }
-                Ok(Message::Ended(visited)) => self.ended(&visited, console),
+                Ok(Message::Ended(visited, stop)) => self.ended(&visited, stop, console),
             }
         }
     }
 
-    fn ended(&mut self, visited: &Visited<Ended>, console: &mut Console) {
+    fn ended(&mut self, visited: &Visited<Ended>, stop: Option<StopCause>, console: &mut Console) {
         let mut record: Record = self.recorder.record(visited.outcome());
         match visited.value() {
             None => {}
             Some(Ended::Failed(failure)) => record.ending = Ending::Failed(failure.clone()),
-            Some(Ended::Stopped { by_deadline }) => {
-                let (phase, by_deadline) = (Some("run"), *by_deadline);
+            Some(Ended::Stopped) => {
+                let phase = Some("run");
+                let by_deadline = stop == Some(StopCause::Deadline);
                 record.ending = Ending::Cancelled { phase, by_deadline };
             }
         }

@@ -8,8 +8,7 @@ use std::{fs, io};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sshoal::{
-    JoinHandle, Kind, Listener, Phase, Reached, Scope, Stop, forward_remote, spawn,
-    spawn_forward_local,
+    JoinHandle, Kind, Listener, Phase, Reached, Scope, forward_remote, spawn, spawn_forward_local,
 };
 
 use super::spec::{Listen, Local, Remote, Shown, joined};
@@ -27,7 +26,7 @@ pub(super) struct Forwards {
 #[derive(Debug)]
 pub(super) enum Ended {
     /// With the run.
-    Stopped { by_deadline: bool },
+    Stopped,
     /// They could not be set up, or were lost.
     Failed(Failure),
 }
@@ -69,17 +68,15 @@ impl Forwards {
             let broken = held.broken.get().cloned();
             broken.filter(|_| is_stop).unwrap_or(lost)
         });
-        let stopped = host.scope().check().err();
+        let is_stopped = host.scope().check().is_err();
         scope.cancel();
         for thread in held.threads {
             // A panic in one ended it, and it is over anyway.
             let _ = thread.join();
         }
-        match stopped {
-            Some(stop) => Ended::Stopped {
-                by_deadline: stop == Stop::TimedOut,
-            },
-            None => Ended::Failed(failure),
+        match is_stopped {
+            true => Ended::Stopped,
+            false => Ended::Failed(failure),
         }
     }
 
