@@ -13,7 +13,8 @@
 //!
 //! The first use starts the green threads' scheduler and installs handlers for `SIGSEGV` and
 //! `SIGBUS` that end the process when a green thread overflows its stack of 64 KiB. Nothing else
-//! of the process is changed; [`raise_descriptor_limit`] is offered for callers to call.
+//! of the process is changed; [`raise_descriptor_limit`] and [`keep_secrets_out_of_dumps`] are
+//! offered for callers to call.
 //!
 //! # Crate features
 //!
