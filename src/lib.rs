@@ -13,7 +13,8 @@
 //!
 //! The first use starts the green threads' scheduler and installs handlers for `SIGSEGV` and
 //! `SIGBUS` that end the process when a green thread overflows its stack of 64 KiB. Nothing else
-//! of the process is changed; [`raise_descriptor_limit`] is offered for callers to call.
+//! of the process is changed; [`raise_descriptor_limit`] and [`keep_secrets_out_of_dumps`] are
+//! offered for callers to call.
 //!
 //! # Crate features
 //!
@@ -66,6 +67,7 @@ pub use sshoal_session::{
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, host_key};
+pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
 

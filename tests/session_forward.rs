@@ -286,3 +286,53 @@ fn a_host_listens_after_it_was_asked_for_signs_of_life() {
     let listener = session.listen("127.0.0.1", 0, &limit()).expect("listens");
     assert_ne!(listener.port(), 0);
 }
+
+/// Whoever waits for a session's end hears of it at once and of the reason, with a forwarding under way, be the
+/// session of use for commands or not (sshd's `MaxSessions 0`).
+#[test]
+fn the_end_of_a_session_is_told_with_its_reason() {
+    for sessions in ["MaxSessions 10", "MaxSessions 0"] {
+        let Some(sshd) = Sshd::builder().config(sessions).start() else {
+            return;
+        };
+        let (target, serving) = echo(1);
+        let session = session(&sshd);
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("binds");
+        let way = listener.address().expect("is TCP");
+        let scope = Scope::root();
+        let destination = Destination::Tcp("127.0.0.1".into(), target.port());
+        let forwarding = sshoal::spawn_forward_local(&session, listener, destination, &scope);
+        let forwarding = forwarding.expect("spawns");
+        let waited = session.clone();
+        let waiting = spawn(move || waited.wait_for_end(&limit())).expect("spawns");
+        ask(way, 1);
+        serving.join().expect("no panic");
+        for daemon in sshd.daemons() {
+            daemon.signal_tree(rustix::process::Signal::KILL);
+        }
+        let error = waiting.join().expect("no panic");
+        assert_eq!(error.phase(), Phase::Run);
+        assert!(
+            matches!(error.kind(), Kind::Closed | Kind::Reset),
+            "{sessions}: {error:?}"
+        );
+        // The next connection finds the session gone.
+        let mut stream = TcpStream::connect(way).expect("connects");
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+        let ended = forwarding.join().expect("no panic").expect_err("has ended");
+        assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionAborted);
+    }
+}
+
+#[test]
+fn who_waits_for_a_sessions_end_may_stop() {
+    let Some(sshd) = Sshd::start() else {
+        return;
+    };
+    let session = session(&sshd);
+    let short = Scope::root().child(Some(std::time::Duration::from_millis(200)));
+    let error = session.wait_for_end(&short);
+    assert_eq!((error.phase(), error.kind()), (Phase::Run, Kind::Timeout));
+    let output = session.command("echo on").output().expect("runs");
+    assert_eq!(output.stdout, b"on\n");
+}

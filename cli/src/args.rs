@@ -40,6 +40,9 @@ pub(crate) enum Action {
     /// Runs a command on many hosts
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Forwards ports through many hosts, until interrupted
+    #[command(after_help = FORWARD_EXAMPLES)]
+    Forward(Box<ForwardArgs>),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -76,6 +79,42 @@ pub(crate) struct RunArgs {
     /// its first word belong to it
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// The arguments of `sshoal forward`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    /// Port of this machine whose connections each host makes, [bind:]port:host:hostport; /path
+    /// stands for a Unix socket on either side; port 0 takes a free one; may repeat
+    #[arg(
+        short = 'L',
+        long = "local-forward",
+        value_name = "SPEC",
+        env = "SSHOAL_LOCAL_FORWARD"
+    )]
+    pub(crate) local_forwards: Vec<String>,
+    /// Port of each host whose connections this machine makes, [bind:]port:host:hostport or
+    /// [bind:]port:/path; may repeat
+    #[arg(
+        short = 'R',
+        long = "remote-forward",
+        value_name = "SPEC",
+        env = "SSHOAL_REMOTE_FORWARD"
+    )]
+    pub(crate) remote_forwards: Vec<String>,
+    /// Says only what failed, and which ports are forwarded
+    #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Adds the time of each phase to the lines of hosts that end
+    #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
+    pub(crate) verbose: bool,
 }
 
 /// On which hosts.
@@ -296,7 +335,13 @@ pub(crate) struct Limit(pub(crate) Option<Duration>);
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    if let (Action::Run(run), Some((_, matches))) = (&mut cli.action, matches.subcommand()) {
+    let access = match &mut cli.action {
+        Action::Run(run) => Some(&mut run.access),
+        Action::Forward(forward) => Some(&mut forward.access),
+        #[cfg(feature = "demo")]
+        _ => None,
+    };
+    if let (Some(access), Some((_, matches))) = (access, matches.subcommand()) {
         let weak = [
             "user",
             "identities",
@@ -304,11 +349,12 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             "no_agent",
             "host_key",
             "connect_timeout",
+            "timeout",
             "retry_on",
         ];
         let from_environment =
             |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
-        run.access.from_environment = weak.into_iter().filter(from_environment).collect();
+        access.from_environment = weak.into_iter().filter(from_environment).collect();
     }
     Ok(cli)
 }
@@ -365,6 +411,19 @@ Examples:
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
 not be reached or was lost, 5 a command failed, 130 interrupted, 143 terminated, 1 internal.";
+
+const FORWARD_EXAMPLES: &str = "\
+Examples:
+  sshoal forward -H web1 -L 8080:db.internal:80
+  sshoal forward -h hosts.txt -L 0:localhost:5432   # a free port here for each host
+  sshoal forward -h hosts.txt -R 3128:proxy:3128    # the same port on each host
+
+Standard output has a line for each forwarding that is up:
+  HOST<tab>local 127.0.0.1:40123 -> localhost:5432
+  HOST<tab>remote localhost:3128 -> proxy:3128
+
+Exit codes: 2 usage, 3 --deadline was reached, 4 a host could not be reached, refused a forwarding
+or was lost, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\

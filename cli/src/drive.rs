@@ -217,7 +217,7 @@ impl Stopper {
 
 /// Ends the process if the main thread did not in time. Nothing is lost that it had in hand:
 /// files are written without a buffer, and JSON line by line.
-fn exit_hard(interrupt: Interrupt) {
+pub(crate) fn exit_hard(interrupt: Interrupt) {
     thread::park_timeout(PATIENCE_HARD);
     std::process::exit(interrupt.exit_code().into());
 }

@@ -20,6 +20,7 @@ mod demo;
 mod drive;
 mod engine;
 mod exit_code;
+mod forward;
 mod hosts;
 mod local;
 mod plan;
@@ -33,12 +34,16 @@ mod time;
 mod wording;
 
 fn main() -> ExitCode {
+    if let Err(error) = sshoal::keep_secrets_out_of_dumps() {
+        complain(&format!("core files may show secrets: {error}"));
+    }
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
     };
     let done = match cli.action {
         Action::Run(args) => run::run(&args),
+        Action::Forward(args) => forward::forward(&args),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

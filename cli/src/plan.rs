@@ -178,7 +178,7 @@ pub(crate) fn join(words: &[OsString]) -> Vec<u8> {
     words.join(&b' ')
 }
 
-fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) -> Result<Access> {
+pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) -> Result<Access> {
     let options = options(args);
     let password = match &args.password_file {
         Some(file) => PasswordFrom::File(file.clone()),
@@ -274,7 +274,7 @@ fn by_rank<T>(args: &AccessArgs, id: &str, value: Option<T>) -> (Option<T>, Opti
     }
 }
 
-fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
+pub(crate) fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
     let (retry_on, _) = by_rank(access, "retry_on", args.retry_on);
     if retry_on.is_some() && args.retries.is_none() {
         bail!("--retry-on does nothing by itself; say how often with --retries N");

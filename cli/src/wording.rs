@@ -49,7 +49,8 @@ fn chain(error: &Error) -> String {
     text
 }
 
-fn os_text(error: &io::Error) -> String {
+/// Returns an error of the system in words, without its number.
+pub(crate) fn os_text(error: &io::Error) -> String {
     let text = without_number(&error.to_string());
     let resolver = "failed to lookup address information: ";
     text.strip_prefix(resolver).unwrap_or(&text).to_owned()

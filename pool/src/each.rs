@@ -10,7 +10,7 @@ use sshoal_reactor::Scope;
 use sshoal_session::{Command, Error, Host, Session};
 
 use crate::connector::Connected;
-use crate::outcome::{End, Outcome};
+use crate::outcome::{End, Outcome, StopCause};
 use crate::run::{Run, RunHandle};
 
 /// A host whose session is open, as a program sees it.
@@ -109,6 +109,12 @@ impl<T> Each<T> {
     /// Returns a handle to stop the run, or to ask after it, from another thread.
     pub fn handle(&self) -> RunHandle {
         self.run.handle()
+    }
+
+    /// Returns what stopped the run early, if anything did; programs that return when their scope
+    /// ends leave that out of their outcome.
+    pub fn stopped_by(&self) -> Option<StopCause> {
+        self.run.stopped_by()
     }
 }
 

@@ -73,6 +73,21 @@ pub(crate) fn connect(
 }
 
 /// Looks a name up, numbers without asking anyone, and leaves out what must not be connected to.
+/// Connects to a name or address that is no host's, by the first of its addresses that takes the
+/// connection. Parks.
+pub(crate) fn connect_plain(name: &str, port: u16, scope: &Scope) -> io::Result<Stream> {
+    let addresses = lookup::ask(name, port, scope)??;
+    let mut last = io::ErrorKind::NotFound.into();
+    for address in addresses {
+        match Stream::connect(address, scope) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+        scope.check()?;
+    }
+    Err(last)
+}
+
 fn resolve(name: &str, port: u16, reach: &Reach, scope: &Scope) -> Result<Vec<SocketAddr>, Error> {
     let failed = |source| Error::Resolve {
         name: name.to_owned(),

@@ -310,6 +310,12 @@ impl Engine {
         }
     }
 
+    /// Returns the error of a session that has ended, for whoever did not ask anything of it.
+    pub(crate) fn lost(&self, phase: Phase) -> Error {
+        let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
+        self.error(phase, Libssh2Error::new(code, "connection closed by host"))
+    }
+
     /// Leaves a channel to be freed later, by whoever opens the next one.
     pub(crate) fn leave(&self, channel: ChannelId) {
         let mut left = self.left.lock();

@@ -4,11 +4,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::io::Errno;
 use sshoal_reactor::sync::Semaphore;
-use sshoal_reactor::{Listener, Scope, Stream, spawn};
+use sshoal_reactor::{JoinHandle, Listener, Scope, Stream, spawn};
 
-use crate::session::Session;
+use crate::address;
+use crate::session::{Opener, Session};
 use crate::tunnel::{Destination, RemoteListener, Tunnel};
 
 /// Connections passed on at once by one forwarding; more wait in the listener's queue.
@@ -16,16 +19,45 @@ const CONNECTIONS_MAX: usize = 256;
 /// Bytes passed on at once.
 const PASS_BYTES: usize = 16 * 1024;
 
+/// How long the next connection is waited for after one that this machine had no room for.
+const ROOM_PAUSE: Duration = Duration::from_millis(500);
+
 /// Takes connections that come to `listener`, on this machine, and has the session's host connect
 /// each to `destination` (`ssh -L`). Parks, until the scope or the session ends.
 ///
-/// A connection that the host cannot make is closed, and the next one taken.
+/// A connection that the host cannot make is closed, and the next one taken. The end of the session
+/// is noticed with the next connection; [`Session::wait_for_end`] notices it at once.
 ///
 /// # Errors
 ///
 /// Why the scope ended, or the listener's failure. The end of the session is `ConnectionAborted`.
 pub fn forward_local(
-    session: &Arc<Session>,
+    session: &Session,
+    listener: &Listener,
+    destination: &Destination,
+    scope: &Scope,
+) -> io::Result<()> {
+    take_local(&session.opener()?, listener, destination, scope)
+}
+
+/// As [`forward_local`], on a green thread of its own, which does not keep the session open and
+/// ends with the scope.
+///
+/// # Errors
+///
+/// There is no memory for a green thread.
+pub fn spawn_forward_local(
+    session: &Session,
+    listener: Listener,
+    destination: Destination,
+    scope: &Scope,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let (opener, scope) = (session.opener()?, scope.clone());
+    spawn(move || take_local(&opener, &listener, &destination, &scope))
+}
+
+fn take_local(
+    opener: &Opener,
     listener: &Listener,
     destination: &Destination,
     scope: &Scope,
@@ -33,20 +65,38 @@ pub fn forward_local(
     let room = Semaphore::new(CONNECTIONS_MAX);
     loop {
         let permit = room.acquire(scope)?;
-        let near = listener.accept(scope)?;
-        if !session.is_open() {
+        let near = match listener.accept(scope) {
+            Ok(near) => near,
+            Err(error) if is_want_of_room(&error) => {
+                // It waits in the listener's queue until something else has ended.
+                tracing::warn!(host = %opener.host(), %error, "cannot take a connection");
+                scope.child(Some(ROOM_PAUSE)).ended();
+                scope.check()?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if !opener.is_open() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        let (session, destination) = (session.clone(), destination.clone());
+        let (opener, destination) = (opener.clone(), destination.clone());
         let within = scope.child(None);
         spawn(move || {
-            match session.tunnel(&destination, &within) {
+            match opener.open(&destination, &within) {
                 Ok(far) => join(near, far, &within),
-                Err(error) => tracing::warn!(host = %session.host(), %error, "cannot forward"),
+                Err(error) => tracing::warn!(host = %opener.host(), %error, "cannot forward"),
             }
             drop(permit);
         })?;
     }
+}
+
+/// Whether the machine has no descriptor or memory left, which others may give back.
+fn is_want_of_room(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 /// Takes connections that come to a port of the host's and connects each to `destination`, on this
@@ -81,6 +131,8 @@ pub fn forward_remote(
 pub enum LocalDestination {
     /// A TCP address.
     Tcp(std::net::SocketAddr),
+    /// A name or address, looked up for each connection, and a TCP port.
+    Host(String, u16),
     /// A Unix socket.
     Unix(std::path::PathBuf),
 }
@@ -89,6 +141,7 @@ impl LocalDestination {
     fn connect(&self, scope: &Scope) -> io::Result<Stream> {
         match self {
             Self::Tcp(address) => Stream::connect(*address, scope),
+            Self::Host(name, port) => address::connect_plain(name, *port, scope),
             Self::Unix(path) => Stream::connect_unix(path, scope),
         }
     }

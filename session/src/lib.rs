@@ -53,14 +53,14 @@ pub use config::{AgentKeys, Compression, Config, ConfigBuilder, ConfigError, Tcp
 pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
 pub use exit::Exit;
 pub use ffi::OutputStream;
-pub use forward::{LocalDestination, forward_local, forward_remote};
+pub use forward::{LocalDestination, forward_local, forward_remote, spawn_forward_local};
 pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
 pub use identity::{Identity, IdentityError, UserCertificate};
 pub use jump::Jump;
 pub use proxy_command::{ProxyCommand, ProxyCommandError};
 pub use resolver::{Passphrases, Resolver, ResolverBuilder, ResolverError};
-pub use secret::Secret;
+pub use secret::{Secret, keep_secrets_out_of_dumps};
 pub use session::Session;
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
 pub use timings::Timings;

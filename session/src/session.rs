@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sshoal_reactor::Scope;
+use sshoal_reactor::{Interest, Scope};
 
 use crate::algorithms::Algorithms;
 use crate::auth::authenticate;
 use crate::command::Command;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, stopped};
 use crate::environment::Environment;
 use crate::error::{Error, Phase};
 use crate::ffi::Library;
@@ -169,6 +169,50 @@ impl Session {
         tunnel::listen::listen(&carrier, address, port, scope)
     }
 
+    /// Waits until the session has ended, and returns why. Parks.
+    ///
+    /// It keeps a session alive that only waits: what the host sends of its own accord is answered
+    /// meanwhile, such as its signs of life (sshd's `ClientAliveInterval`). To that end a channel is
+    /// opened that is never used, which counts for sshd's `MaxSessions`; a host that refuses it is
+    /// waited for without.
+    ///
+    /// # Errors
+    ///
+    /// This is one: what ended the session, in phase run, or why the scope ended.
+    pub fn wait_for_end(&self, scope: &Scope) -> Error {
+        let phase = Phase::Run;
+        let stop = |scope: &Scope| scope.check().err().map(|stop| stopped(stop, phase, scope));
+        let held = self
+            .carrier()
+            .map(|carrier| tunnel::open::hold(&carrier, scope));
+        if let Ok(Ok(held)) = &held {
+            // Nobody has cause to write to it.
+            while matches!(held.read(&mut [0], scope), Ok(1..)) {}
+        }
+        let wire = self.engine.wire();
+        loop {
+            if let Some(error) = stop(scope) {
+                return error;
+            }
+            let sequence = wire.waiters().sequence();
+            if !wire.probe() {
+                return self.engine.lost(phase);
+            }
+            if let Some(ticket) = wire.waiters().register(sequence, Interest::READ) {
+                // Told or stopped, there is something to look at.
+                let _ = ticket.wait(scope);
+            }
+        }
+    }
+
+    /// Returns what opens tunnels and outlives the borrow; it ends with the session.
+    pub(crate) fn opener(&self) -> io::Result<Opener> {
+        Ok(Opener {
+            carrier: self.carrier()?,
+            host: self.host.clone(),
+        })
+    }
+
     /// Returns whether commands are to offer our agent to the host.
     pub(crate) fn offers_agent(&self) -> bool {
         self.agent.is_some()
@@ -240,6 +284,29 @@ impl Drop for Session {
     /// Commands and files that outlive the session fail from here on.
     fn drop(&mut self) {
         self.engine.give_up();
+    }
+}
+
+/// Opens tunnels through a session without a hold on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    carrier: Arc<Carrier>,
+    host: Host,
+}
+
+impl Opener {
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Returns whether the session is, as far as is known, still there.
+    pub(crate) fn is_open(&self) -> bool {
+        self.carrier.engine().wire().probe()
+    }
+
+    /// Has the host make a connection. Parks.
+    pub(crate) fn open(&self, destination: &Destination, scope: &Scope) -> Result<Tunnel, Error> {
+        tunnel::open::open(&self.carrier, destination, scope, ())
     }
 }
 

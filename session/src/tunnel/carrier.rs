@@ -265,8 +265,15 @@ impl Carrier {
 
     /// Ends all tunnels with the session.
     fn fail(&self, mut carried: Carried) {
-        self.engine.give_up();
-        let (kind, text) = match self.engine.wire().broken() {
+        let wire = self.engine.wire();
+        // Whoever asks later why the session ended is to hear of the host, not of this.
+        wire.break_off(wire.broken().unwrap_or_else(|| {
+            Broken::Io(
+                io::ErrorKind::ConnectionAborted,
+                "the host ended the session".to_owned(),
+            )
+        }));
+        let (kind, text) = match wire.broken() {
             Some(Broken::Io(kind, text)) => (kind, text),
             Some(Broken::Overstepped(what, _)) => (io::ErrorKind::InvalidData, what.to_owned()),
             _ => (

@@ -70,6 +70,21 @@ pub(crate) fn open(
     settled: impl Send + 'static,
 ) -> Result<Tunnel, Error> {
     let (kind, message) = destination.request()?;
+    ask(carrier, (kind, message), scope, settled)
+}
+
+/// Opens a channel for commands (RFC 4254 §6.1) that is never given one: while there is a channel
+/// to read, the carrier takes in, and libssh2 answers, what the host sends of its own accord. Parks.
+pub(crate) fn hold(carrier: &Arc<Carrier>, scope: &Scope) -> Result<Tunnel, Error> {
+    ask(carrier, ("session", Vec::new()), scope, ())
+}
+
+fn ask(
+    carrier: &Arc<Carrier>,
+    (kind, message): (&'static str, Vec<u8>),
+    scope: &Scope,
+    settled: impl Send + 'static,
+) -> Result<Tunnel, Error> {
     let turn = carrier.engine().reply_turn(Phase::Open, scope)?;
     // Nothing is asked for that nobody waits for.
     scope
