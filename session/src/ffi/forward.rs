@@ -127,7 +127,7 @@ impl Library {
     fn adopt(&mut self, pointer: *mut sys::LIBSSH2_CHANNEL) -> ChannelId {
         // libssh2 has granted it `LIBSSH2_CHANNEL_WINDOW_DEFAULT` (packet.c).
         let window = sys::LIBSSH2_CHANNEL_WINDOW_DEFAULT;
-        self.wire.window_opened(window as usize);
+        self.window_opened(window as usize);
         ChannelId(self.channels.insert(Open { pointer, window }))
     }
 }
