@@ -164,10 +164,18 @@ impl Library {
             })
         });
         match written {
-            Ok(0) | Err(Code::AGAIN) if self.wait_closed(channel).is_ok() => {
-                Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED))
+            Ok(0) | Err(Code::AGAIN) => {
+                let left = self.wire.budget();
+                if self.wait_closed(channel).is_ok() {
+                    return Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED));
+                }
+                // What came meanwhile may have been the room, or the end of a key exchange: there
+                // may be nothing else to come.
+                if self.wire.budget() != left {
+                    self.wire.retry_if_moved();
+                }
+                Err(Code::AGAIN)
             }
-            Ok(0) => Err(Code::AGAIN),
             Ok(written) => {
                 self.wire.written(written);
                 Ok(written)
