@@ -23,6 +23,9 @@ pub(crate) use report::{Broken, CallReport, Received};
 
 /// Bytes in the out-queue beyond which writers wait.
 const OUT_BYTES_HIGH: usize = 128 * 1024;
+/// Bytes in the out-queue that nobody waits to write: answers that a host has us give and does not
+/// take.
+const OUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes given to libssh2 in one call, before it has to come back.
 const CALL_BYTES_MAX: usize = 64 * 1024;
 /// Bytes received for nothing, beyond what the windows allow.
@@ -298,12 +301,17 @@ impl Wire {
             inbox.has_sent = true;
             inbox.report.moved = true;
         }
-        let mut outbox = self.outbox.lock();
-        outbox.bytes.extend_from_slice(bytes);
-        outbox.sent_bytes += bytes.len() as u64;
-        self.queued
-            .store(outbox.bytes.len() - outbox.start, Ordering::Release);
-        true
+        let queued = {
+            let mut outbox = self.outbox.lock();
+            outbox.bytes.extend_from_slice(bytes);
+            outbox.sent_bytes += bytes.len() as u64;
+            outbox.bytes.len() - outbox.start
+        };
+        self.queued.store(queued, Ordering::Release);
+        if queued > OUT_BYTES_MAX {
+            self.break_off(Broken::Overstepped("answers that it does not take", false));
+        }
+        queued <= OUT_BYTES_MAX
     }
 
     /// Sends what is queued, as far as the socket takes it.
