@@ -45,8 +45,8 @@ impl Bell {
 pub(crate) struct Carrier {
     engine: Arc<Engine>,
     bell: Arc<Bell>,
-    /// What the green thread has not taken over yet.
-    arrived: Mutex<Carried>,
+    /// What the green thread has not taken over yet; `None` once it has ended.
+    arrived: Mutex<Option<Carried>>,
     /// How many tunnels there are.
     count: AtomicUsize,
     /// Our agent's socket, where the host may use it.
@@ -90,7 +90,7 @@ impl Carrier {
         let carrier = Arc::new(Self {
             engine,
             bell,
-            arrived: Mutex::default(),
+            arrived: Mutex::new(Some(Carried::default())),
             count: AtomicUsize::new(0),
             agent,
         });
@@ -117,7 +117,11 @@ impl Carrier {
         let ends = Ends::new(self.bell.clone());
         self.count.fetch_add(1, Ordering::Relaxed);
         let far = Far::new(channel, ends.clone());
-        self.arrived.lock().tunnels.push(far);
+        match &mut *self.arrived.lock() {
+            Some(arrived) => arrived.tunnels.push(far),
+            // The session ended right behind the host's answer.
+            None => ends.end(CHANNEL_LOST),
+        }
         // Data may have come with the confirmation.
         self.bell.ring();
         ends
@@ -125,7 +129,10 @@ impl Carrier {
 
     /// Takes over a port that the host listens on.
     pub(super) fn take_listener(&self, listening: Listening) {
-        self.arrived.lock().listeners.push(listening);
+        match &mut *self.arrived.lock() {
+            Some(arrived) => arrived.listeners.push(listening),
+            None => listening.reception.end(),
+        }
         self.bell.ring();
     }
 
@@ -138,10 +145,8 @@ impl Carrier {
             // In this order: what is announced after the count was read is seen by it.
             let sequence = wire.waiters().sequence();
             self.bell.rung.store(false, Ordering::SeqCst);
-            {
-                let mut arrived = self.arrived.lock();
-                carried.tunnels.append(&mut arrived.tunnels);
-                carried.listeners.append(&mut arrived.listeners);
+            if let Some(arrived) = &mut *self.arrived.lock() {
+                carried.append(arrived);
             }
             let mut guests = Vec::new();
             let turn = self.turn(sequence, &mut carried, &mut guests, &mut buffer);
@@ -274,10 +279,9 @@ impl Carrier {
                 "session closed".to_owned(),
             ),
         };
-        // What arrives from here on finds the session given up, and fails by itself.
-        let mut arrived = std::mem::take(&mut *self.arrived.lock());
-        carried.tunnels.append(&mut arrived.tunnels);
-        carried.listeners.append(&mut arrived.listeners);
+        // What arrives from here on ends at once.
+        let arrived = self.arrived.lock().take();
+        carried.append(&mut arrived.unwrap_or_default());
         for tunnel in &mut carried.tunnels {
             tunnel.ends.end(End::Lost(kind, text.clone()));
             (tunnel.has_read, tunnel.has_room) = (true, true);
@@ -290,6 +294,11 @@ impl Carrier {
 }
 
 impl Carried {
+    fn append(&mut self, arrived: &mut Self) {
+        self.tunnels.append(&mut arrived.tunnels);
+        self.listeners.append(&mut arrived.listeners);
+    }
+
     /// Tells near sides what a turn changed.
     fn notify(&mut self) {
         for tunnel in &mut self.tunnels {
@@ -336,7 +345,13 @@ impl Far {
                     self.ends.bring(&buffer[..read]);
                     something = true;
                 }
-                Ok(_) | Err(Code::AGAIN) => break,
+                Err(Code::AGAIN) => break,
+                // What is left is of a stream that a tunnel has not.
+                Ok(_) => {
+                    self.ended = true;
+                    self.ends.end(End::Eof);
+                    something = true;
+                }
                 Err(_) => {
                     self.ended = true;
                     self.ends.end(CHANNEL_LOST);
