@@ -35,9 +35,9 @@ const IDLE_BYTES_MAX: usize = 1024 * 1024;
 const SMALL_PACKET_BYTES: usize = 128;
 /// Packets of one byte that may fill windows; a jump host's session has hundreds of windows.
 const SMALL_PACKETS_MAX: usize = 512 * 1024;
-/// What a window's byte may take in larger packets: libssh2 grants up to two windows at once and
-/// inflates into blocks that are up to twice too large.
-const WINDOW_SHARE: usize = 4;
+/// What a window's byte may take in larger packets: libssh2 inflates into blocks that are up to
+/// twice too large.
+const WINDOW_SHARE: usize = 2;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are given back when they fall empty.

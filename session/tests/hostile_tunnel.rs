@@ -280,3 +280,21 @@ fn channels_opened_unasked_leave_the_tunnel_as_it_is() {
     let session = connect(&server);
     assert_eq!(read_all(&tunnel(&session).unwrap()).unwrap(), 4);
 }
+
+/// A host that never closes what we have closed: its session is given up at the bound, and not a channel later.
+#[test]
+fn channels_that_a_host_does_not_close_end_at_the_bound() {
+    let server = Server::start(Cipher::Readable, |client| {
+        loop {
+            let open = client.await_message(90)?;
+            let kind = u32::from_be_bytes(open[1..5].try_into().unwrap()) as usize;
+            let sender = &open[5 + kind..9 + kind];
+            let numbers = [0, 100_000, 32_768_u32].map(u32::to_be_bytes).concat();
+            client.send(&[&[91][..], sender, &numbers].concat())?;
+        }
+    });
+    let session = connect(&server);
+    let opened = (0..3000).take_while(|_| tunnel(&session).is_ok()).count();
+    assert!((1024..1100).contains(&opened), "{opened}");
+    assert!(!session.is_open());
+}

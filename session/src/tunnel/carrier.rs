@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sshoal_reactor::{Interest, Scope, Stream, yield_now};
@@ -17,10 +18,14 @@ use super::{End, Ends, Tunnel};
 use crate::engine::{Drive, Engine, Turn};
 use crate::ffi::{ChannelId, Code, Library, OutputStream};
 use crate::forward;
-use crate::wire::Broken;
+use crate::wire::{Broken, Wire};
 
 /// Connections to the agent, and tunnels of other sorts, beyond which no agent is given.
 const TUNNELS_TO_AGENT_MAX: usize = 64;
+/// Channels that we have closed and the host has not, beyond which the session is given up.
+const CLOSING_MAX: usize = 1024;
+/// How long a turn serves tunnels before it gives way; the others come first in the next turn.
+const SERVE_MAX: Duration = Duration::from_millis(5);
 /// Bytes read from a channel at once.
 const READ_BYTES: usize = 32 * 1024;
 
@@ -58,6 +63,8 @@ pub(crate) struct Carrier {
 struct Carried {
     tunnels: Vec<Far>,
     listeners: Vec<Listening>,
+    /// The tunnel that is served first.
+    first: usize,
 }
 
 /// One tunnel, on the carrier's side.
@@ -75,6 +82,8 @@ struct Far {
     /// What the turn changed for the near side.
     has_read: bool,
     has_room: bool,
+    /// The channel was closed, and the host's close is awaited.
+    is_closing: bool,
     /// The channel was freed.
     is_free: bool,
 }
@@ -202,16 +211,21 @@ impl Carrier {
                 Err(_) => Drive::Lost,
             }
         };
-        self.engine.turn(sequence, drive, |library| {
+        let served_all = Cell::new(true);
+        let turn = self.engine.turn(sequence, drive, |library| {
             self.welcome(library, carried, accepted.take(), guests);
-            for tunnel in &mut carried.tunnels {
-                tunnel.has_read |= tunnel.receive(library, buffer);
-                if !wire.is_full() {
-                    tunnel.has_room |= tunnel.send(library);
-                }
-                tunnel.leave(library);
-            }
-        })
+            served_all.set(carried.serve(library, wire, buffer));
+        });
+        if carried.closing() > CLOSING_MAX {
+            wire.break_off(Broken::Overstepped(
+                "channels that it does not close",
+                false,
+            ));
+        }
+        match turn {
+            Turn::Wait(_) if !served_all.get() => Turn::Again,
+            turn => turn,
+        }
     }
 
     /// Takes the connections that the host has brought.
@@ -222,7 +236,9 @@ impl Carrier {
         accepted: Option<ChannelId>,
         guests: &mut Vec<Tunnel>,
     ) {
-        let Carried { tunnels, listeners } = carried;
+        let Carried {
+            tunnels, listeners, ..
+        } = carried;
         let mut bring = |channel| {
             let ends = Ends::new(self.bell.clone());
             self.count.fetch_add(1, Ordering::Relaxed);
@@ -299,6 +315,31 @@ impl Carried {
         self.listeners.append(&mut arrived.listeners);
     }
 
+    /// Moves what can be moved for every tunnel, for as long as a turn may take; whether it came to
+    /// all of them. What libssh2 has queued is searched for each, and a host can make that long.
+    fn serve(&mut self, library: &mut Library, wire: &Wire, buffer: &mut [u8]) -> bool {
+        let (begun, count) = (Instant::now(), self.tunnels.len());
+        for served in 0..count {
+            let at = (self.first + served) % count;
+            let tunnel = &mut self.tunnels[at];
+            tunnel.has_read |= tunnel.receive(library, buffer);
+            if !wire.is_full() {
+                tunnel.has_room |= tunnel.send(library);
+            }
+            tunnel.leave(library);
+            if begun.elapsed() > SERVE_MAX && served + 1 < count {
+                self.first = at + 1;
+                return false;
+            }
+        }
+        true
+    }
+
+    fn closing(&self) -> usize {
+        let closing = self.tunnels.iter().filter(|tunnel| tunnel.is_closing);
+        closing.count()
+    }
+
     /// Tells near sides what a turn changed.
     fn notify(&mut self) {
         for tunnel in &mut self.tunnels {
@@ -323,6 +364,7 @@ impl Far {
             ended: false,
             has_read: false,
             has_room: false,
+            is_closing: false,
             is_free: false,
         }
     }
@@ -409,6 +451,7 @@ impl Far {
             }
         }
         self.is_free = library.free_channel(self.channel) != Err(Code::AGAIN);
+        self.is_closing = !self.is_free;
     }
 
     /// Tells the near side what a turn changed.
