@@ -135,7 +135,6 @@ fn within_memory<T>(what: &str, f: impl FnOnce() -> T) -> T {
     let before = resident_kib();
     let result = f();
     let grown = resident_kib().saturating_sub(before);
-    eprintln!("{what}: {grown} KiB more");
     assert!(grown < MEMORY_KIB_MAX, "{what}: {grown} KiB more");
     result
 }
