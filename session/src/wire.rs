@@ -17,8 +17,10 @@ use crate::framing::{Framing, Offer};
 use crate::link::Link;
 use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
+mod allowance;
 mod report;
 
+use self::allowance::{SMALL_PACKET_BYTES, allowance};
 pub(crate) use report::{Broken, CallReport, Received};
 
 /// Bytes in the out-queue beyond which writers wait.
@@ -30,14 +32,6 @@ const OUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 const CALL_BYTES_MAX: usize = 64 * 1024;
 /// Bytes received for nothing, beyond what the windows allow.
 const IDLE_BYTES_MAX: usize = 1024 * 1024;
-/// What a packet of one byte may take on the wire, under any cipher and MAC, and in libssh2's
-/// memory: 96 to 112 bytes in two blocks, measured.
-const SMALL_PACKET_BYTES: usize = 128;
-/// Packets of one byte that may fill windows; a jump host's session has hundreds of windows.
-const SMALL_PACKETS_MAX: usize = 512 * 1024;
-/// What a window's byte may take in larger packets: libssh2 inflates into blocks that are up to
-/// twice too large.
-const WINDOW_SHARE: usize = 2;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are given back when they fall empty.
@@ -398,24 +392,20 @@ impl Wire {
     /// Takes note of bytes delivered to a reader, each of which may have come in a packet of its
     /// own.
     pub(crate) fn delivered(&self, bytes: usize) {
-        self.credit(bytes);
+        let inbox = &mut *self.inbox.lock();
+        let bytes = bytes.saturating_mul(SMALL_PACKET_BYTES);
+        inbox.idle = inbox.idle.saturating_sub(bytes);
     }
 
     /// Takes note of a reply that was waited for.
     pub(crate) fn replied(&self) {
-        self.credit(1);
+        self.delivered(1);
     }
 
     /// Takes note of bytes that libssh2 took for the host, which answers them: by grants of
     /// windows, by acknowledgements, now and then by new keys.
     pub(crate) fn written(&self, bytes: usize) {
-        self.credit(bytes);
-    }
-
-    fn credit(&self, packets: usize) {
-        let inbox = &mut *self.inbox.lock();
-        let bytes = packets.saturating_mul(SMALL_PACKET_BYTES);
-        inbox.idle = inbox.idle.saturating_sub(bytes);
+        self.delivered(bytes);
     }
 
     /// Takes note of a channel opened with this window; returns what all windows allow libssh2 to
@@ -430,7 +420,7 @@ impl Wire {
     /// [`Wire::window_opened`].
     pub(crate) fn window_closed(&self, bytes: usize, unread: usize) -> usize {
         // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
-        self.credit(unread + 3);
+        self.delivered(unread + 3);
         let mut inbox = self.inbox.lock();
         inbox.windows = inbox.windows.saturating_sub(bytes);
         allowance(inbox.windows)
@@ -498,11 +488,6 @@ impl Wire {
             self.link.shutdown();
         }
     }
-}
-
-/// What the windows of open channels may be filled with: on the wire, and in libssh2's memory.
-fn allowance(windows: usize) -> usize {
-    WINDOW_SHARE * windows + SMALL_PACKET_BYTES * windows.min(SMALL_PACKETS_MAX)
 }
 
 impl Hook for Wire {
