@@ -139,6 +139,18 @@ impl Library {
         result
     }
 
+    /// Takes note of a channel opened with this window.
+    fn window_opened(&mut self, window: usize) {
+        let allowance = self.wire.window_opened(window);
+        self.session.memory().allow(allowance);
+    }
+
+    /// Takes note of a channel freed, with so many bytes that nobody read.
+    fn window_closed(&mut self, window: usize, unread: usize) {
+        let allowance = self.wire.window_closed(window, unread);
+        self.session.memory().allow(allowance);
+    }
+
     /// Returns libssh2's last error, with its text.
     pub(crate) fn error(&self, code: Code) -> Libssh2Error {
         match self.session.last_error() {

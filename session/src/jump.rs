@@ -28,6 +28,8 @@ const SPARE_SESSIONS_MAX: usize = 28;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// It is, if so many later ones were answered before it, or none at all for as long.
 const OVERTAKEN: u64 = 8;
+/// Sessions that may go away under an open; a jump host that ends each is not tried for ever.
+const LOST_MAX: u32 = 3;
 /// How often those that wait look whether opens are stuck.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a jump host that could not be reached is taken for unreachable.
@@ -135,6 +137,7 @@ impl Jump {
         destination: &Destination,
         scope: &Scope,
     ) -> Result<(Tunnel, Arc<Session>), Error> {
+        let mut lost = 0;
         loop {
             let (number, session) = self.line(scope)?;
             let begun = Instant::now();
@@ -159,7 +162,8 @@ impl Jump {
                     source,
                 }),
                 // The session went away under it, which says nothing of the host behind.
-                Err(_) if !session.is_open() => {
+                Err(_) if !session.is_open() && lost < LOST_MAX => {
+                    lost += 1;
                     scope
                         .check()
                         .map_err(|stop| stopped(stop, Phase::Connect, scope))?;

@@ -283,7 +283,9 @@ impl Ends {
 
     /// Takes note that libssh2 took bytes.
     fn taken(&self, bytes: usize) {
-        self.outbound.lock().taken -= bytes;
+        let taken = &mut self.outbound.lock().taken;
+        // Nothing counts any more where the near side may write no more.
+        *taken = taken.saturating_sub(bytes);
     }
 
     /// Lets the near side write no more.

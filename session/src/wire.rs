@@ -2,7 +2,8 @@
 //!
 //! libssh2 reads from and writes to the buffers here, through its callbacks, and never sees the
 //! socket. Whatever it sends is taken whole and flushed once after the call; what it may receive
-//! is cut into whole packets, within a budget per call and caps on what it may hoard.
+//! is cut into whole packets, within a budget per call and a cap on what comes for nothing; what
+//! libssh2 makes of it in memory is bounded where it is allocated (`ffi/memory.rs`).
 
 use std::io;
 use std::sync::Arc;
@@ -16,23 +17,21 @@ use crate::framing::{Framing, Offer};
 use crate::link::Link;
 use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
+mod allowance;
 mod report;
 
+use self::allowance::{SMALL_PACKET_BYTES, allowance};
 pub(crate) use report::{Broken, CallReport, Received};
 
 /// Bytes in the out-queue beyond which writers wait.
 const OUT_BYTES_HIGH: usize = 128 * 1024;
+/// Bytes in the out-queue that nobody waits to write: answers that a host has us give and does not
+/// take.
+const OUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes given to libssh2 in one call, before it has to come back.
 const CALL_BYTES_MAX: usize = 64 * 1024;
-/// Bytes received but not delivered to a reader, before authentication or beyond the windows.
-const HELD_BYTES_MAX: usize = 1024 * 1024;
-/// Packets received without a byte delivered or a reply that was waited for.
-const HELD_PACKETS_MAX: usize = 65_536;
-/// What a small packet may count for: a reply, or where lengths are hidden the length, padding,
-/// header and MAC around a few bytes. Without it a session would use up its cap by being used.
-const SMALL_PACKET_BYTES: usize = 100;
-/// Small packets that one read may have gathered.
-const SMALL_PACKETS_MAX: usize = 2048;
+/// Bytes received for nothing, beyond what the windows allow.
+const IDLE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are given back when they fall empty.
@@ -51,9 +50,8 @@ struct Inbox {
     /// libssh2 has sent something in this call.
     has_sent: bool,
     report: CallReport,
-    /// Payload given and not delivered, and the packets it came in.
-    held: usize,
-    held_packets: usize,
+    /// Bytes given for nothing: no reader and no request has had anything of them.
+    idle: usize,
     /// The sum of the windows of open channels.
     windows: usize,
     last_received: Instant,
@@ -96,8 +94,7 @@ impl Wire {
                 costly: false,
                 has_sent: false,
                 report: CallReport::NEW,
-                held: 0,
-                held_packets: 0,
+                idle: 0,
                 windows: 0,
                 last_received: Instant::now(),
                 version_at: None,
@@ -196,13 +193,7 @@ impl Wire {
             let there = &inbox.bytes[inbox.start..];
             let room = inbox.short.cut(buffer.len());
             match inbox.framing.offer(there, room, inbox.budget, inbox.costly) {
-                Offer::Give {
-                    bytes,
-                    packets,
-                    payload,
-                } => {
-                    return self.give(inbox, &mut buffer[..bytes], packets, payload);
-                }
+                Offer::Give(bytes) => return self.give(inbox, &mut buffer[..bytes]),
                 Offer::NeedCipher => return Received::NeedCipher,
                 Offer::Costly => {
                     inbox.report.costly = true;
@@ -229,7 +220,7 @@ impl Wire {
         }
     }
 
-    fn give(&self, inbox: &mut Inbox, to: &mut [u8], packets: usize, payload: usize) -> Received {
+    fn give(&self, inbox: &mut Inbox, to: &mut [u8]) -> Received {
         let there = &inbox.bytes[inbox.start..];
         to.copy_from_slice(&there[..to.len()]);
         if let Err(what) = inbox.framing.gave(there, to.len()) {
@@ -244,13 +235,7 @@ impl Wire {
         inbox.report.moved = true;
         // Where lengths are hidden, libssh2 asks once and comes back with half a packet in hand.
         inbox.report.more = true;
-        // Where lengths are hidden, all bytes count as payload, less a share for framing.
-        inbox.held += if inbox.framing.hides_lengths() {
-            to.len() - to.len() / 4
-        } else {
-            payload
-        };
-        inbox.held_packets += packets;
+        inbox.idle += to.len();
         if inbox.start == inbox.bytes.len() {
             inbox.start = 0;
             inbox.bytes.clear();
@@ -258,7 +243,7 @@ impl Wire {
                 inbox.bytes = Vec::new();
             }
         }
-        if inbox.held > HELD_BYTES_MAX + inbox.windows || inbox.held_packets > HELD_PACKETS_MAX {
+        if inbox.idle > IDLE_BYTES_MAX + allowance(inbox.windows) {
             self.break_off(Broken::Overstepped("data that nothing asked for", false));
             return Received::Failed;
         }
@@ -310,12 +295,17 @@ impl Wire {
             inbox.has_sent = true;
             inbox.report.moved = true;
         }
-        let mut outbox = self.outbox.lock();
-        outbox.bytes.extend_from_slice(bytes);
-        outbox.sent_bytes += bytes.len() as u64;
-        self.queued
-            .store(outbox.bytes.len() - outbox.start, Ordering::Release);
-        true
+        let queued = {
+            let mut outbox = self.outbox.lock();
+            outbox.bytes.extend_from_slice(bytes);
+            outbox.sent_bytes += bytes.len() as u64;
+            outbox.bytes.len() - outbox.start
+        };
+        self.queued.store(queued, Ordering::Release);
+        if queued > OUT_BYTES_MAX {
+            self.break_off(Broken::Overstepped("answers that it does not take", false));
+        }
+        queued <= OUT_BYTES_MAX
     }
 
     /// Sends what is queued, as far as the socket takes it.
@@ -399,37 +389,41 @@ impl Wire {
         self.inbox.lock().framing.set_cipher(cipher, mac);
     }
 
-    /// Takes note of bytes delivered to a reader.
+    /// Takes note of bytes delivered to a reader, each of which may have come in a packet of its
+    /// own.
     pub(crate) fn delivered(&self, bytes: usize) {
-        let mut inbox = self.inbox.lock();
-        // Where lengths are hidden, small packets count for much more than they carry.
-        let framing = match inbox.framing.hides_lengths() {
-            true => bytes.min(SMALL_PACKETS_MAX) * SMALL_PACKET_BYTES,
-            false => 0,
-        };
-        inbox.held = inbox.held.saturating_sub(bytes + framing);
-        inbox.held_packets = 0;
+        let inbox = &mut *self.inbox.lock();
+        let bytes = bytes.saturating_mul(SMALL_PACKET_BYTES);
+        inbox.idle = inbox.idle.saturating_sub(bytes);
     }
 
-    /// Takes note of a reply that was waited for; the grant of a window is one to what was written.
+    /// Takes note of a reply that was waited for.
     pub(crate) fn replied(&self) {
+        self.delivered(1);
+    }
+
+    /// Takes note of bytes that libssh2 took for the host, which answers them: by grants of
+    /// windows, by acknowledgements, now and then by new keys.
+    pub(crate) fn written(&self, bytes: usize) {
+        self.delivered(bytes);
+    }
+
+    /// Takes note of a channel opened with this window; returns what all windows allow libssh2 to
+    /// hold.
+    pub(crate) fn window_opened(&self, bytes: usize) -> usize {
         let mut inbox = self.inbox.lock();
-        inbox.held = inbox.held.saturating_sub(SMALL_PACKET_BYTES);
-        inbox.held_packets = 0;
+        inbox.windows += bytes;
+        allowance(inbox.windows)
     }
 
-    /// Takes note of a channel opened with this window.
-    pub(crate) fn window_opened(&self, bytes: usize) {
-        self.inbox.lock().windows += bytes;
-    }
-
-    /// Takes note of a channel freed, with so many bytes that nobody read.
-    pub(crate) fn window_closed(&self, bytes: usize, unread: usize) {
+    /// Takes note of a channel freed, with so many bytes that nobody read; returns as
+    /// [`Wire::window_opened`].
+    pub(crate) fn window_closed(&self, bytes: usize, unread: usize) -> usize {
+        // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
+        self.delivered(unread + 3);
         let mut inbox = self.inbox.lock();
         inbox.windows = inbox.windows.saturating_sub(bytes);
-        // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
-        let farewell = 3 * SMALL_PACKET_BYTES;
-        inbox.held = inbox.held.saturating_sub(unread + farewell);
+        allowance(inbox.windows)
     }
 
     /// Returns whether the server's version line is still awaited.

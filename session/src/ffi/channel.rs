@@ -73,7 +73,7 @@ impl Library {
             }
             Ok(pointer)
         })?;
-        self.wire.window_opened(window as usize);
+        self.window_opened(window as usize);
         Ok(ChannelId(self.channels.insert(Open { pointer, window })))
     }
 
@@ -133,6 +133,13 @@ impl Library {
             // SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2).
             OutputStream::Stderr => 1,
         };
+        // libssh2 grants the host as much beyond the window as a read has room for.
+        let most = self
+            .channels
+            .get(channel.0)
+            .map_or(0, |open| open.window as usize);
+        let most = buffer.len().min(most);
+        let buffer = &mut buffer[..most];
         let read = self.on(channel, |pointer| {
             // SAFETY: F2, F3, F5: at most `buffer.len()` bytes are written.
             count(unsafe {
@@ -157,12 +164,20 @@ impl Library {
             })
         });
         match written {
-            Ok(0) | Err(Code::AGAIN) if self.wait_closed(channel).is_ok() => {
-                Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED))
+            Ok(0) | Err(Code::AGAIN) => {
+                let left = self.wire.budget();
+                if self.wait_closed(channel).is_ok() {
+                    return Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED));
+                }
+                // What came meanwhile may have been the room, or the end of a key exchange: there
+                // may be nothing else to come.
+                if self.wire.budget() != left {
+                    self.wire.retry_if_moved();
+                }
+                Err(Code::AGAIN)
             }
-            Ok(0) => Err(Code::AGAIN),
             Ok(written) => {
-                self.wire.replied();
+                self.wire.written(written);
                 Ok(written)
             }
             failed => failed,
@@ -266,7 +281,7 @@ impl Library {
         if freed != Err(Code::AGAIN)
             && let Some(open) = self.channels.remove(channel.0)
         {
-            self.wire.window_closed(open.window as usize, unread);
+            self.window_closed(open.window as usize, unread);
         }
         freed
     }

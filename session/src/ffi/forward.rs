@@ -31,6 +31,9 @@ unsafe extern "C" {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListenerId(u64);
 
+/// What a channel to our agent may fill of the window that libssh2 grants it: requests are small, and
+/// the host opens as many channels as it likes.
+const GUEST_WINDOW_BYTES: u32 = 32 * 1024;
 /// Connections that wait to be taken; more are refused by libssh2.
 const WAITING_MAX: c_int = 16;
 
@@ -74,7 +77,7 @@ impl Library {
     /// Returns the next channel that the host opened to our agent, if there is one.
     pub(crate) fn next_guest(&mut self) -> Option<ChannelId> {
         let pointer = self.guests.pop()?;
-        Some(self.adopt(pointer))
+        Some(self.adopt(pointer, GUEST_WINDOW_BYTES))
     }
 
     /// Has the host listen on an address and port of its own, 0 for any; returns the port.
@@ -106,7 +109,8 @@ impl Library {
             // SAFETY: F1, F2: a listener's pointer is in `listeners` until it is freed.
             library.some(unsafe { libssh2_channel_forward_accept(pointer) })
         })?;
-        Ok(self.adopt(channel))
+        // libssh2 has granted it so much (packet.c).
+        Ok(self.adopt(channel, sys::LIBSSH2_CHANNEL_WINDOW_DEFAULT))
     }
 
     /// Ends a listener; again after "would block".
@@ -124,10 +128,8 @@ impl Library {
         ended
     }
 
-    fn adopt(&mut self, pointer: *mut sys::LIBSSH2_CHANNEL) -> ChannelId {
-        // libssh2 has granted it `LIBSSH2_CHANNEL_WINDOW_DEFAULT` (packet.c).
-        let window = sys::LIBSSH2_CHANNEL_WINDOW_DEFAULT;
-        self.wire.window_opened(window as usize);
+    fn adopt(&mut self, pointer: *mut sys::LIBSSH2_CHANNEL, window: u32) -> ChannelId {
+        self.window_opened(window as usize);
         ChannelId(self.channels.insert(Open { pointer, window }))
     }
 }

@@ -1,4 +1,10 @@
-//! libssh2's memory: an allocator that erases what authentication frees, and what is told by it.
+//! libssh2's memory: an allocator that bounds it, that erases what authentication frees, and what is
+//! told by that.
+//!
+//! libssh2 queues every packet that it has no use for yet, or ever: data within a window, and also
+//! answers to nothing, empty data, messages that it does not know. One such packet takes some
+//! hundred bytes, or 80 KB where 100 bytes on the wire were inflated. So all blocks are counted,
+//! and beyond the bound the connection is broken off (law S1).
 //!
 //! libssh2 erases neither the packets with a user's answers nor its copies of them. While
 //! [`Memory::watch`] is on, every block is erased before it goes back to the system. The same
@@ -11,11 +17,16 @@ use std::ptr;
 
 use zeroize::Zeroize;
 
+use super::callback::break_off;
 use super::conversation::Conversation;
 
 /// What a session's callbacks share; libssh2's "abstract" points to it.
 #[derive(Default)]
 pub(super) struct Memory {
+    /// Bytes of all blocks; the few that were made before this was put in place count as none.
+    held: usize,
+    /// What the windows of open channels may be filled with.
+    allowance: usize,
     watched: bool,
     /// Makes the next allocation fail: the only way to leave an exchange that libssh2 offers none.
     fails_next: bool,
@@ -56,6 +67,13 @@ impl Farewell {
     }
 }
 
+/// Bytes that libssh2 may hold besides what the windows allow: key exchange, compression, answers,
+/// and the packets of SFTP, of which one may have 4 MiB (`sftp.c`).
+const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes beyond the bound from which on libssh2 gets none at all. It is left running out of memory
+/// only as a last resort: once the connection is broken off, a call ends with the 35,000 bytes that
+/// libssh2 has received, which inflate to at most 28 MiB.
+const LAST_RESORT_BYTES: usize = 32 * 1024 * 1024;
 /// More than any list of methods takes.
 const METHODS_BYTES_MAX: usize = 1024;
 /// More than any farewell takes.
@@ -69,6 +87,21 @@ impl Memory {
         if on {
             self.refusal = None;
         }
+    }
+
+    /// Sets what the windows of open channels may be filled with.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.allowance = bytes;
+    }
+
+    /// Counts a block; `false` where libssh2 must not have it.
+    fn take_on(&mut self, bytes: usize) -> bool {
+        self.held += bytes;
+        let beyond = self.held.saturating_sub(HELD_BYTES_MAX + self.allowance);
+        if beyond > 0 {
+            break_off("more in memory than it was asked for");
+        }
+        beyond <= LAST_RESORT_BYTES
     }
 
     pub(super) fn fail_next(&mut self) {
@@ -152,11 +185,21 @@ unsafe fn size(block: *mut c_void) -> usize {
 /// libssh2's allocator.
 pub(super) extern "C" fn allocate(count: usize, context: *mut *mut c_void) -> *mut c_void {
     // SAFETY: F7.
-    if std::mem::take(&mut unsafe { memory(context) }.fails_next) {
+    let memory = unsafe { memory(context) };
+    if std::mem::take(&mut memory.fails_next) {
         return ptr::null_mut();
     }
     // SAFETY: any size may be asked for.
-    unsafe { libc::malloc(count) }
+    let block = unsafe { libc::malloc(count) };
+    if block.is_null() {
+        return block;
+    }
+    // SAFETY: malloc has just made it.
+    if !memory.take_on(unsafe { size(block) }) {
+        free(block, context);
+        return ptr::null_mut();
+    }
+    block
 }
 
 /// libssh2's `free`.
@@ -166,9 +209,10 @@ pub(super) extern "C" fn free(block: *mut c_void, context: *mut *mut c_void) {
     }
     // SAFETY: F7.
     let memory = unsafe { memory(context) };
+    // SAFETY: F7: every block of this session was made by malloc.
+    let count = unsafe { size(block) };
+    memory.held = memory.held.saturating_sub(count);
     if memory.watched {
-        // SAFETY: F7: every block of this session was made by malloc.
-        let count = unsafe { size(block) };
         // SAFETY: F7: libssh2 gave the block up, of which it may have set a part only; its bytes
         // are read as what they are and never trusted.
         memory.look_at(unsafe { std::slice::from_raw_parts_mut(block.cast::<u8>(), count) });

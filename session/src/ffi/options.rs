@@ -43,7 +43,7 @@ impl Library {
         });
         match opened {
             Ok(pointer) => {
-                self.wire.window_opened(WINDOW as usize);
+                self.window_opened(WINDOW as usize);
                 let window = WINDOW;
                 let channel = self.channels.insert(Open { pointer, window });
                 Ok(Some(ChannelId(channel)))

@@ -43,7 +43,7 @@ impl Library {
             let pointer = unsafe { sys::libssh2_sftp_init(library.pointer) };
             library.some(pointer)
         })?;
-        self.wire.window_opened(SFTP_WINDOW_BYTES);
+        self.window_opened(SFTP_WINDOW_BYTES);
         self.sftp.pointer = Some(pointer);
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Library {
             // SAFETY: F2, F5, F7.
             count(unsafe { sys::libssh2_sftp_write(pointer, bytes.as_ptr().cast(), bytes.len()) })
         })?;
-        self.wire.replied();
+        self.wire.written(written);
         Ok(written)
     }
 

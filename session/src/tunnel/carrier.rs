@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sshoal_reactor::{Interest, Scope, Stream, yield_now};
@@ -17,10 +18,14 @@ use super::{End, Ends, Tunnel};
 use crate::engine::{Drive, Engine, Turn};
 use crate::ffi::{ChannelId, Code, Library, OutputStream};
 use crate::forward;
-use crate::wire::Broken;
+use crate::wire::{Broken, Wire};
 
 /// Connections to the agent, and tunnels of other sorts, beyond which no agent is given.
 const TUNNELS_TO_AGENT_MAX: usize = 64;
+/// Channels that we have closed and the host has not, beyond which the session is given up.
+const CLOSING_MAX: usize = 1024;
+/// How long a turn serves tunnels before it gives way; the others come first in the next turn.
+const SERVE_MAX: Duration = Duration::from_millis(5);
 /// Bytes read from a channel at once.
 const READ_BYTES: usize = 32 * 1024;
 
@@ -45,8 +50,8 @@ impl Bell {
 pub(crate) struct Carrier {
     engine: Arc<Engine>,
     bell: Arc<Bell>,
-    /// What the green thread has not taken over yet.
-    arrived: Mutex<Carried>,
+    /// What the green thread has not taken over yet; `None` once it has ended.
+    arrived: Mutex<Option<Carried>>,
     /// How many tunnels there are.
     count: AtomicUsize,
     /// Our agent's socket, where the host may use it.
@@ -58,6 +63,8 @@ pub(crate) struct Carrier {
 struct Carried {
     tunnels: Vec<Far>,
     listeners: Vec<Listening>,
+    /// The tunnel that is served first.
+    first: usize,
 }
 
 /// One tunnel, on the carrier's side.
@@ -75,6 +82,8 @@ struct Far {
     /// What the turn changed for the near side.
     has_read: bool,
     has_room: bool,
+    /// The channel was closed, and the host's close is awaited.
+    is_closing: bool,
     /// The channel was freed.
     is_free: bool,
 }
@@ -90,7 +99,7 @@ impl Carrier {
         let carrier = Arc::new(Self {
             engine,
             bell,
-            arrived: Mutex::default(),
+            arrived: Mutex::new(Some(Carried::default())),
             count: AtomicUsize::new(0),
             agent,
         });
@@ -117,7 +126,11 @@ impl Carrier {
         let ends = Ends::new(self.bell.clone());
         self.count.fetch_add(1, Ordering::Relaxed);
         let far = Far::new(channel, ends.clone());
-        self.arrived.lock().tunnels.push(far);
+        match &mut *self.arrived.lock() {
+            Some(arrived) => arrived.tunnels.push(far),
+            // The session ended right behind the host's answer.
+            None => ends.end(CHANNEL_LOST),
+        }
         // Data may have come with the confirmation.
         self.bell.ring();
         ends
@@ -125,7 +138,10 @@ impl Carrier {
 
     /// Takes over a port that the host listens on.
     pub(super) fn take_listener(&self, listening: Listening) {
-        self.arrived.lock().listeners.push(listening);
+        match &mut *self.arrived.lock() {
+            Some(arrived) => arrived.listeners.push(listening),
+            None => listening.reception.end(),
+        }
         self.bell.ring();
     }
 
@@ -138,10 +154,8 @@ impl Carrier {
             // In this order: what is announced after the count was read is seen by it.
             let sequence = wire.waiters().sequence();
             self.bell.rung.store(false, Ordering::SeqCst);
-            {
-                let mut arrived = self.arrived.lock();
-                carried.tunnels.append(&mut arrived.tunnels);
-                carried.listeners.append(&mut arrived.listeners);
+            if let Some(arrived) = &mut *self.arrived.lock() {
+                carried.append(arrived);
             }
             let mut guests = Vec::new();
             let turn = self.turn(sequence, &mut carried, &mut guests, &mut buffer);
@@ -197,16 +211,21 @@ impl Carrier {
                 Err(_) => Drive::Lost,
             }
         };
-        self.engine.turn(sequence, drive, |library| {
+        let served_all = Cell::new(true);
+        let turn = self.engine.turn(sequence, drive, |library| {
             self.welcome(library, carried, accepted.take(), guests);
-            for tunnel in &mut carried.tunnels {
-                tunnel.has_read |= tunnel.receive(library, buffer);
-                if !wire.is_full() {
-                    tunnel.has_room |= tunnel.send(library);
-                }
-                tunnel.leave(library);
-            }
-        })
+            served_all.set(carried.serve(library, wire, buffer));
+        });
+        if carried.closing() > CLOSING_MAX {
+            wire.break_off(Broken::Overstepped(
+                "channels that it does not close",
+                false,
+            ));
+        }
+        match turn {
+            Turn::Wait(_) if !served_all.get() => Turn::Again,
+            turn => turn,
+        }
     }
 
     /// Takes the connections that the host has brought.
@@ -217,7 +236,9 @@ impl Carrier {
         accepted: Option<ChannelId>,
         guests: &mut Vec<Tunnel>,
     ) {
-        let Carried { tunnels, listeners } = carried;
+        let Carried {
+            tunnels, listeners, ..
+        } = carried;
         let mut bring = |channel| {
             let ends = Ends::new(self.bell.clone());
             self.count.fetch_add(1, Ordering::Relaxed);
@@ -281,10 +302,9 @@ impl Carrier {
                 "session closed".to_owned(),
             ),
         };
-        // What arrives from here on finds the session given up, and fails by itself.
-        let mut arrived = std::mem::take(&mut *self.arrived.lock());
-        carried.tunnels.append(&mut arrived.tunnels);
-        carried.listeners.append(&mut arrived.listeners);
+        // What arrives from here on ends at once.
+        let arrived = self.arrived.lock().take();
+        carried.append(&mut arrived.unwrap_or_default());
         for tunnel in &mut carried.tunnels {
             tunnel.ends.end(End::Lost(kind, text.clone()));
             (tunnel.has_read, tunnel.has_room) = (true, true);
@@ -297,6 +317,36 @@ impl Carrier {
 }
 
 impl Carried {
+    fn append(&mut self, arrived: &mut Self) {
+        self.tunnels.append(&mut arrived.tunnels);
+        self.listeners.append(&mut arrived.listeners);
+    }
+
+    /// Moves what can be moved for every tunnel, for as long as a turn may take; whether it came to
+    /// all of them. What libssh2 has queued is searched for each, and a host can make that long.
+    fn serve(&mut self, library: &mut Library, wire: &Wire, buffer: &mut [u8]) -> bool {
+        let (begun, count) = (Instant::now(), self.tunnels.len());
+        for served in 0..count {
+            let at = (self.first + served) % count;
+            let tunnel = &mut self.tunnels[at];
+            tunnel.has_read |= tunnel.receive(library, buffer);
+            if !wire.is_full() {
+                tunnel.has_room |= tunnel.send(library);
+            }
+            tunnel.leave(library);
+            if begun.elapsed() > SERVE_MAX && served + 1 < count {
+                self.first = at + 1;
+                return false;
+            }
+        }
+        true
+    }
+
+    fn closing(&self) -> usize {
+        let closing = self.tunnels.iter().filter(|tunnel| tunnel.is_closing);
+        closing.count()
+    }
+
     /// Tells near sides what a turn changed.
     fn notify(&mut self) {
         for tunnel in &mut self.tunnels {
@@ -321,6 +371,7 @@ impl Far {
             ended: false,
             has_read: false,
             has_room: false,
+            is_closing: false,
             is_free: false,
         }
     }
@@ -343,7 +394,13 @@ impl Far {
                     self.ends.bring(&buffer[..read]);
                     something = true;
                 }
-                Ok(_) | Err(Code::AGAIN) => break,
+                Err(Code::AGAIN) => break,
+                // What is left is of a stream that a tunnel has not.
+                Ok(_) => {
+                    self.ended = true;
+                    self.ends.end(End::Eof);
+                    something = true;
+                }
                 Err(_) => {
                     self.ended = true;
                     self.ends.end(CHANNEL_LOST);
@@ -401,6 +458,7 @@ impl Far {
             }
         }
         self.is_free = library.free_channel(self.channel) != Err(Code::AGAIN);
+        self.is_closing = !self.is_free;
     }
 
     /// Tells the near side what a turn changed.

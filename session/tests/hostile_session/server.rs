@@ -17,6 +17,10 @@ use openssl::sha::sha256;
 use openssl::sign::Signer;
 
 use super::cipher::{Keys, Opener, Sealer};
+use zlib::Zlib;
+
+#[path = "zlib.rs"]
+mod zlib;
 
 /// What the server says in the clear, and at which cipher.
 const VERSION: &[u8] = b"SSH-2.0-little";
@@ -60,9 +64,30 @@ impl Server {
         })
     }
 
+    /// As [`Server::start`]; what the server says from there on is compressed.
+    pub(crate) fn start_compressed(
+        script: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let script = move |client: &mut Client| {
+            client.await_message(50)?;
+            client.send(&[52])?;
+            client.zlib = Some(Zlib::default());
+            script(client)
+        };
+        Self::start_with(Cipher::Readable, "zlib@openssh.com", script)
+    }
+
     /// Runs a script for each client that is about to authenticate.
     pub(crate) fn start_at_authentication(
         cipher: Cipher,
+        script: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(cipher, "none", script)
+    }
+
+    fn start_with(
+        cipher: Cipher,
+        compression: &'static str,
         script: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -77,7 +102,8 @@ impl Server {
         let stop = Arc::new(AtomicBool::new(false));
         let acceptor = thread::spawn({
             let stop = stop.clone();
-            move || accept(&listener, &key, cipher, &script, &stop)
+            let manner = (cipher, compression);
+            move || accept(&listener, &key, manner, &script, &stop)
         });
         Self {
             address,
@@ -110,7 +136,7 @@ impl Drop for Server {
 fn accept(
     listener: &TcpListener,
     key: &PKey<Private>,
-    cipher: Cipher,
+    manner: (Cipher, &'static str),
     script: &(impl Fn(&mut Client) -> io::Result<()> + Sync),
     stop: &AtomicBool,
 ) {
@@ -123,7 +149,7 @@ fn accept(
             streams.extend(stream.try_clone());
             scope.spawn(move || {
                 // A client that goes away is what most scripts wait for.
-                let _ = serve(stream, key, cipher, script);
+                let _ = serve(stream, key, manner, script);
             });
         }
         for stream in streams {
@@ -135,7 +161,7 @@ fn accept(
 fn serve(
     stream: TcpStream,
     key: &PKey<Private>,
-    cipher: Cipher,
+    (cipher, compression): (Cipher, &'static str),
     script: &impl Fn(&mut Client) -> io::Result<()>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -143,9 +169,11 @@ fn serve(
         stream,
         key: key.clone(),
         cipher,
+        compression,
         version: Vec::new(),
         session_id: None,
         sealer: Sealer::Clear,
+        zlib: None,
         opener: Opener::Clear,
         sent: 0,
         received: 0,
@@ -162,9 +190,12 @@ pub(crate) struct Client {
     stream: TcpStream,
     key: PKey<Private>,
     cipher: Cipher,
+    /// What is offered for what we say.
+    compression: &'static str,
     version: Vec<u8>,
     session_id: Option<[u8; 32]>,
     sealer: Sealer,
+    zlib: Option<Zlib>,
     opener: Opener,
     /// Packets in each direction (RFC 4253 §6.4).
     sent: u32,
@@ -223,7 +254,7 @@ impl Client {
             mac,
             mac,
             "none",
-            "none",
+            self.compression,
             "",
             "",
         ] {
@@ -279,6 +310,18 @@ impl Client {
 
     /// Makes the packet of a message; it has to be sent next, by [`Client::send_bytes`].
     pub(crate) fn seal(&mut self, message: &[u8]) -> Vec<u8> {
+        let stored = self.zlib.as_mut().map(|zlib| zlib.store(message));
+        self.seal_packed(stored.as_deref().unwrap_or(message))
+    }
+
+    /// As [`Client::seal`], of a message of this many runs of zeroes, for a client that inflates.
+    pub(crate) fn seal_inflatable(&mut self, message: u8, runs: usize) -> Vec<u8> {
+        let zlib = self.zlib.as_mut().expect("compression was agreed on");
+        let packed = zlib.inflatable(message, runs);
+        self.seal_packed(&packed)
+    }
+
+    fn seal_packed(&mut self, message: &[u8]) -> Vec<u8> {
         let packet = self.sealer.seal(self.sent, message);
         self.sent = self.sent.wrapping_add(1);
         packet
