@@ -15,6 +15,7 @@ use sshoal_reactor::{Interest, Scope, Stop, WaitList, spawn};
 use crate::config::Config;
 use crate::engine::stopped;
 use crate::error::{Error, Kind, Phase};
+use crate::ffi::Library;
 use crate::host::Host;
 use crate::session::Session;
 use crate::timings::Timings;
@@ -24,10 +25,9 @@ use crate::tunnel::{Destination, Tunnel};
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(4).expect("is not 0");
 /// Sessions beyond those, while opens on all others go unanswered.
 const SPARE_SESSIONS_MAX: usize = 28;
-/// An open that takes longer may be stuck; more where answers take long.
+/// An open that takes longer is stuck, if the jump host has sent something meanwhile that it did
+/// not have to wait for; more where answers take long.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// It is, if so many later ones were answered before it, or none at all for as long.
-const OVERTAKEN: u64 = 8;
 /// Sessions that may go away under an open; a jump host that ends each is not tried for ever.
 const LOST_MAX: u32 = 3;
 /// How often those that wait look whether opens are stuck.
@@ -56,10 +56,6 @@ struct State {
     /// Sessions on their way.
     connecting: usize,
     failure: Option<Failure>,
-    /// When an open was answered, or a session began to take them, last.
-    answered_at: Option<Instant>,
-    /// How many were answered.
-    answered: u64,
     /// How long they take, smoothed.
     usual: Duration,
     next_number: u64,
@@ -77,8 +73,8 @@ struct Line {
 #[derive(Debug, Clone, Copy)]
 struct Opening {
     since: Instant,
-    /// How many others had been answered by then.
-    answered: u64,
+    /// When the jump host was asked for a sign of life meanwhile.
+    asked_at: Option<Instant>,
 }
 
 /// Why no session could be made.
@@ -201,7 +197,7 @@ impl Jump {
             }
             let opening = Opening {
                 since: Instant::now(),
-                answered: state.answered,
+                asked_at: None,
             };
             if let Some(line) = state.free_line() {
                 line.opening = Some(opening);
@@ -214,7 +210,7 @@ impl Jump {
             {
                 return Err(self.failed(failure.error.clone()));
             }
-            if self.may_connect(&state) {
+            if self.may_connect(&mut state) {
                 state.connecting += 1;
                 let jump = self.clone();
                 if let Err(source) = spawn(move || jump.connect()) {
@@ -234,7 +230,7 @@ impl Jump {
     }
 
     /// Whether one more session should be made.
-    fn may_connect(&self, state: &State) -> bool {
+    fn may_connect(&self, state: &mut State) -> bool {
         let lines = state.lines.len();
         if state.connecting > 0 && (lines == 0 || state.connecting >= SESSIONS.get()) {
             // The first one shows whether the host lets us in at all.
@@ -257,7 +253,6 @@ impl Jump {
             Ok(session) => {
                 let number = state.next_number;
                 state.next_number += 1;
-                state.answered_at = Some(Instant::now());
                 state.failure = None;
                 state.lines.push(Line {
                     number,
@@ -286,8 +281,6 @@ impl Jump {
             // One that was stuck says nothing of how long answers take.
             let took = (now - begun).min(PATIENCE);
             state.usual = (state.usual * 7 + took) / 8;
-            state.answered_at = Some(now);
-            state.answered += 1;
             let line = state.lines.iter_mut().find(|line| line.number == number);
             if let Some(line) = line {
                 line.opening = None;
@@ -299,15 +292,31 @@ impl Jump {
 
 impl State {
     /// Returns how many sessions have an open that will not be answered soon.
-    fn stuck(&self, now: Instant) -> usize {
+    ///
+    /// A machine that is short of time, here or there, makes opens slow as well, and more sessions
+    /// would make it slower: the jump host has to have sent something well after the open, on the
+    /// same session, which its other tunnels make it do, or a question of ours.
+    fn stuck(&mut self, now: Instant) -> usize {
         let patience = PATIENCE.max(3 * self.usual);
-        let is_long = |since: Instant| now.saturating_duration_since(since) >= patience;
-        let silent = self.answered_at.is_none_or(is_long);
-        let is_stuck = |opening: &Opening| {
-            is_long(opening.since) && (silent || self.answered - opening.answered >= OVERTAKEN)
-        };
-        let opening = self.lines.iter().filter_map(|line| line.opening);
-        opening.filter(is_stuck).count()
+        let mut stuck = 0;
+        for line in &mut self.lines {
+            let Some(opening) = &mut line.opening else {
+                continue;
+            };
+            if now.saturating_duration_since(opening.since) < patience {
+                continue;
+            }
+            let engine = line.session.engine();
+            let since = opening.asked_at.unwrap_or(opening.since + patience / 2);
+            if engine.wire().heard() > since {
+                stuck += 1;
+            } else if opening.asked_at.is_none() {
+                opening.asked_at = Some(now);
+                // One that fails has lost its session, which is noticed as such.
+                let _ = engine.with(Library::keepalive);
+            }
+        }
+        stuck
     }
 
     /// Returns the session that can open and has the fewest tunnels.
