@@ -82,6 +82,8 @@ pub struct Config {
     pub(crate) lists: Lists,
     /// What `lists` says, once they were read.
     pub(crate) offer: Offer,
+    /// Whether weak algorithms are offered too, behind all others.
+    pub(crate) legacy: bool,
     pub(crate) compression: Compression,
     pub(crate) environment: Arc<Environment>,
     pub(crate) host_name: Option<String>,
@@ -178,6 +180,7 @@ impl Config {
             connect_timeout: Some(CONNECT_TIMEOUT),
             lists: Lists::default(),
             offer: Offer::default(),
+            legacy: false,
             compression: Compression::No,
             environment: Arc::default(),
             host_name: None,
@@ -214,6 +217,15 @@ impl Config {
     /// Returns the name by which a host is reached.
     pub(crate) fn name_of<'a>(&'a self, host: &'a Host) -> &'a str {
         self.host_name.as_deref().unwrap_or(host.name())
+    }
+
+    /// Returns the jump host on the way, the last one if there are several, which its own
+    /// configuration goes on from.
+    pub fn jump_host(&self) -> Option<&Arc<Jump>> {
+        match &self.route {
+            Route::Jump(jump) => Some(jump),
+            _ => None,
+        }
     }
 
     /// Returns the port for hosts that name none.
@@ -278,8 +290,8 @@ impl ConfigBuilder {
     }
 
     /// Sets a password, given away once and never again after a refusal; default: none. It is also
-    /// the answer to keyboard-interactive's one hidden prompt, where [`ConfigBuilder::answers`] sets
-    /// nobody to give it.
+    /// the answer to keyboard-interactive's one hidden prompt; where [`ConfigBuilder::answers`] sets
+    /// somebody to answer, not if the prompt speaks of a code or a token.
     pub fn password(mut self, password: Secret) -> Self {
         self.config.password = Some(Arc::new(password));
         self
@@ -292,8 +304,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets who answers keyboard-interactive challenges, for example for one-time codes; default:
-    /// none, and then the method is used for the password only.
+    /// Sets who answers keyboard-interactive challenges that the password does not, for example for
+    /// one-time codes; default: none, and then the method is used for the password only.
     pub fn answers(mut self, answers: Arc<dyn Answers>) -> Self {
         self.config.answers = Some(Answerer(answers));
         self
@@ -330,6 +342,14 @@ impl ConfigBuilder {
     /// that cannot be offered, and says why.
     pub fn ciphers(mut self, names: impl Into<String>) -> Self {
         self.config.lists.ciphers = Some(names.into());
+        self
+    }
+
+    /// Offers the weak algorithms that libssh2 has, behind all others: AES-CBC, whose padding and
+    /// chained blocks tell an attacker on the way things. For hosts that have nothing better;
+    /// default: not offered. SHA-1, 3DES and DSA are not there at all.
+    pub fn legacy_algorithms(mut self) -> Self {
+        self.config.legacy = true;
         self
     }
 
@@ -510,6 +530,9 @@ impl ConfigBuilder {
         }
         let compression = config.compression == Compression::Yes;
         config.offer = Offer::read(&config.lists, compression)?;
+        if config.legacy {
+            config.offer.add_legacy();
+        }
         if config.methods.is_empty() {
             return Err(ConfigError::NoMethod);
         }

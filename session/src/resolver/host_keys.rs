@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::connection::unsupported;
-use super::{Made, ResolverError, Settings, in_home};
+use super::{Made, ResolverError, Settings, in_home, is_batch};
 use crate::host_key::{HostKeyPolicy, HostKeys, RevokedKeys};
 use crate::known_hosts::KnownHosts;
 use crate::ssh_config::{ConfigPath, Given, Options, SshConfig, StrictHostKeyChecking};
@@ -29,7 +29,9 @@ pub(super) fn make(
         .as_ref()
         .is_some_and(|yes| *yes.value());
     let revoked = options.revoked_host_keys.as_ref();
-    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked:?}");
+    // Where it was said does not make another check of it.
+    let revoked_path = revoked.map(Given::value);
+    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked_path:?}");
     if let Some(keys) = made.host_keys.get(&key) {
         return Ok(keys.clone());
     }
@@ -85,7 +87,9 @@ fn policy(settings: &Settings, made: &mut Made, options: &Options) -> HostKeyPol
             );
             HostKeyPolicy::AcceptNew
         }
-        Some(StrictHostKeyChecking::Ask) | None => settings.unsaid_policy,
+        Some(StrictHostKeyChecking::Ask) if is_batch(options) => HostKeyPolicy::Strict,
+        Some(StrictHostKeyChecking::Ask) => settings.ask_policy,
+        None => settings.unsaid_policy,
     }
 }
 
