@@ -327,9 +327,8 @@ impl Resolver {
         if let Some(password) = &self.settings.password {
             builder = builder.shared_password(password.clone());
         }
-        if let Some(answers) = &self.settings.answers
-            && !is_batch(options)
-        {
+        let batch = options.batch_mode.as_ref().is_some_and(|yes| *yes.value());
+        if let Some(answers) = self.settings.answers.as_ref().filter(|_| !batch) {
             builder = builder.answers(answers.clone());
         }
         if let Some(path) = identities::forwarded(&self.ssh_config, options) {
@@ -384,8 +383,7 @@ impl ResolverBuilder {
         self
     }
 
-    /// Sets who knows the passphrases of encrypted keys; default: nobody. Nobody is asked where
-    /// ssh_config says `BatchMode yes`.
+    /// Sets who knows the passphrases of encrypted keys; default: nobody.
     pub fn passphrases(mut self, passphrases: Arc<dyn Passphrases>) -> Self {
         self.settings.passphrases = Some(passphrases);
         self
@@ -407,11 +405,6 @@ impl ResolverBuilder {
             made: Mutex::default(),
         }
     }
-}
-
-/// Whether nobody is there to be asked (`BatchMode yes`).
-fn is_batch(options: &Options) -> bool {
-    options.batch_mode.as_ref().is_some_and(|yes| *yes.value())
 }
 
 /// The user's file of this name in `.ssh`, if there is a home.

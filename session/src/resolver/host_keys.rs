@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::connection::unsupported;
-use super::{Made, ResolverError, Settings, in_home, is_batch};
+use super::{Made, ResolverError, Settings, in_home};
 use crate::host_key::{HostKeyPolicy, HostKeys, RevokedKeys};
 use crate::known_hosts::KnownHosts;
 use crate::ssh_config::{ConfigPath, Given, Options, SshConfig, StrictHostKeyChecking};
@@ -29,9 +29,7 @@ pub(super) fn make(
         .as_ref()
         .is_some_and(|yes| *yes.value());
     let revoked = options.revoked_host_keys.as_ref();
-    // Where it was said does not make another check of it.
-    let revoked_path = revoked.map(Given::value);
-    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked_path:?}");
+    let key = format!("{policy:?} {user:?} {global:?} {hashed} {revoked:?}");
     if let Some(keys) = made.host_keys.get(&key) {
         return Ok(keys.clone());
     }
@@ -87,8 +85,10 @@ fn policy(settings: &Settings, made: &mut Made, options: &Options) -> HostKeyPol
             );
             HostKeyPolicy::AcceptNew
         }
-        Some(StrictHostKeyChecking::Ask) if is_batch(options) => HostKeyPolicy::Strict,
-        Some(StrictHostKeyChecking::Ask) => settings.ask_policy,
+        Some(StrictHostKeyChecking::Ask) => match &options.batch_mode {
+            Some(batch) if *batch.value() => HostKeyPolicy::Strict,
+            _ => settings.ask_policy,
+        },
         None => settings.unsaid_policy,
     }
 }

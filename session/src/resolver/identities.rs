@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Made, ResolverError, Settings, in_home, is_batch};
+use super::{Made, ResolverError, Settings, in_home};
 use crate::auth::Method;
 use crate::identity::{Identity, IdentityError, UserCertificate};
 use crate::secret::Secret;
@@ -59,15 +59,11 @@ pub(super) fn load(
     options: &Options,
 ) -> Result<Found, ResolverError> {
     let mut found = Found::default();
-    let asked = settings
-        .passphrases
-        .as_deref()
-        .filter(|_| !is_batch(options));
     let has_agent = agent_socket(ssh_config, options).is_some();
     match &options.identity_files {
         Some(files) => {
             for file in files {
-                match identity(asked, made, file.value().path(), want_named(has_agent)) {
+                match identity(settings, made, file.value().path(), want_named(has_agent)) {
                     Ok(identity) => found.identities.push(identity),
                     Err(problem) => left_out(made, file.origin(), file.value().path(), problem)?,
                 }
@@ -76,7 +72,7 @@ pub(super) fn load(
         None => {
             let want = if has_agent { Want::Agent } else { Want::Ask };
             for path in DEFAULTS.iter().filter_map(|name| in_home(ssh_config, name)) {
-                match identity(asked, made, &path, want) {
+                match identity(settings, made, &path, want) {
                     Ok(identity) => found.identities.push(identity),
                     Err(problem) => left_out(made, &Origin::Default, &path, problem)?,
                 }
@@ -115,12 +111,12 @@ fn want_named(has_agent: bool) -> Want {
 }
 
 /// Loads a key, the first time that it is named.
-fn identity(asked: Option<&dyn Passphrases>, made: &mut Made, path: &Path, want: Want) -> Loaded {
+fn identity(settings: &Settings, made: &mut Made, path: &Path, want: Want) -> Loaded {
     if let Some(loaded) = made.identities.get(path) {
         return loaded.clone();
     }
     let loaded = match Identity::load(path, None) {
-        Err(IdentityError::Encrypted { .. }) => encrypted(asked, path, want),
+        Err(IdentityError::Encrypted { .. }) => encrypted(settings, path, want),
         // A path may name the public key of one that the agent has.
         Err(error) if !is_missing(&error) => Identity::load_public(path).map_err(|_| error),
         other => other,
@@ -132,15 +128,14 @@ fn identity(asked: Option<&dyn Passphrases>, made: &mut Made, path: &Path, want:
     loaded
 }
 
-fn encrypted(
-    asked: Option<&dyn Passphrases>,
-    path: &Path,
-    want: Want,
-) -> Result<Identity, IdentityError> {
+fn encrypted(settings: &Settings, path: &Path, want: Want) -> Result<Identity, IdentityError> {
     let mut error = IdentityError::Encrypted {
         path: path.to_owned(),
     };
-    let asked = asked.filter(|_| want != Want::Agent);
+    let asked = settings
+        .passphrases
+        .as_ref()
+        .filter(|_| want != Want::Agent);
     for tries in 0..TRIES {
         let Some(passphrase) = asked.and_then(|asked| asked.passphrase(path, tries)) else {
             break;
