@@ -15,6 +15,7 @@ use sshoal::{
 
 use crate::codes::Codes;
 use crate::plan::{Access, PasswordFrom};
+use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 use crate::unknown_keys;
 
@@ -145,12 +146,13 @@ fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder
 fn password(from: &PasswordFrom, notices: &mut Vec<String>) -> Result<Option<Secret>> {
     match from {
         PasswordFrom::Nowhere => Ok(None),
-        PasswordFrom::Terminal if !Terminal::is_there() => {
-            bail!("-A needs a terminal to ask on; use --password-file, or keys")
-        }
         PasswordFrom::Terminal => {
-            let password = Terminal::ask_hidden("Password for the fleet: ");
-            Ok(Some(password.context("cannot ask for the password")?))
+            let Some(mut terminal) = Terminal::open() else {
+                bail!("-A needs a terminal to ask on; use --password-file, or keys")
+            };
+            let password = terminal.ask_hidden("Password for the fleet: ");
+            let password = password.context("cannot ask for the password")?;
+            Ok(Some(password.context("no password was given")?))
         }
         PasswordFrom::File(path) => password_file(path, notices).map(Some),
     }
@@ -190,11 +192,8 @@ struct Asked;
 
 impl Passphrases for Asked {
     fn passphrase(&self, key: &Path, _tries: u32) -> Option<Secret> {
-        if !Terminal::is_there() {
-            return None;
-        }
         let prompt = format!("Enter passphrase for key '{}': ", key.display());
-        Terminal::ask_hidden(&prompt).ok()
+        Terminal::open()?.ask_hidden(&one_line(&prompt)).ok()?
     }
 }
 

@@ -26,10 +26,11 @@ impl Answers for Codes {
         }
         let answer = |prompt: &Prompt| {
             let text = of_host(host, prompt.text());
-            match prompt.is_echoed() {
-                true => terminal.ask(&text).ok()?,
-                false => Terminal::ask_hidden(&text).ok(),
-            }
+            let answer = match prompt.is_echoed() {
+                true => terminal.ask(&text),
+                false => terminal.ask_hidden(&text),
+            };
+            answer.ok()?
         };
         challenge.prompts().iter().map(answer).collect()
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use sshoal::Secret;
 
 /// The controlling terminal of this process.
@@ -42,7 +42,30 @@ impl Terminal {
     /// What the system says.
     pub(crate) fn ask(&mut self, prompt: &str) -> io::Result<Option<Secret>> {
         self.show(prompt)?;
-        // A terminal gives one line at a time, of at most so many bytes.
+        self.line()
+    }
+
+    /// Asks for a line that is not seen as it is typed; `None` at the end of input.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn ask_hidden(&mut self, prompt: &str) -> io::Result<Option<Secret>> {
+        let before = tcgetattr(&self.file)?;
+        let mut hidden = before.clone();
+        hidden.local_modes -= LocalModes::ECHO;
+        hidden.local_modes |= LocalModes::ECHONL;
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        // Before the prompt, so that what is typed at its sight is hidden; what was typed before is
+        // no answer to it.
+        let asked = tcsetattr(&self.file, OptionalActions::Flush, &hidden)
+            .map_err(io::Error::from)
+            .and_then(|()| self.ask(prompt));
+        Self::restore();
+        asked
+    }
+
+    /// Reads a line: a terminal gives one at a time.
+    fn line(&mut self) -> io::Result<Option<Secret>> {
         let mut line = vec![0; LINE_BYTES_MAX];
         let length = self.file.read(&mut line)?;
         line.truncate(length);
@@ -52,18 +75,6 @@ impl Terminal {
         let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         line.truncate(end.unwrap_or(line.len()));
         Ok(Some(Secret::from(line)))
-    }
-
-    /// Asks for a line that is not seen as it is typed.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(crate) fn ask_hidden(prompt: &str) -> io::Result<Secret> {
-        let before = Self::open().and_then(|terminal| tcgetattr(&terminal.file).ok());
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = before;
-        let answer = rpassword::prompt_password(prompt);
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        answer.map(Secret::from)
     }
 
     /// Lets what is typed be seen again, where this process ends while somebody is still asked.

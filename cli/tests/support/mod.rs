@@ -41,6 +41,23 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// The same command in a session of its own, without a controlling terminal.
+pub(crate) fn detached(program: &Command) -> Command {
+    let mut detached = Command::new("setsid");
+    detached
+        .arg("--wait")
+        .arg(program.get_program())
+        .args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => detached.env(name, value),
+            None => detached.env_remove(name),
+        };
+    }
+    detached.stdin(Stdio::null());
+    detached
+}
+
 /// An embedded fleet kept by `sshoal demo up`; it ends when this is dropped.
 pub(crate) struct Fleet {
     child: Child,
