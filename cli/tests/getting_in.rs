@@ -269,3 +269,30 @@ fn a_hosts_file_has_options_for_single_hosts() {
     );
     assert!(!two.log().contains("Enabling compression"), "{}", two.log());
 }
+
+/// A server that speaks AES-CBC alone lets in those that `--legacy` names, and its offer is told to the others.
+#[test]
+fn weak_algorithms_are_for_hosts_that_are_named() {
+    let Some(sshd) = Sshd::builder().config("Ciphers aes256-cbc").start() else {
+        return;
+    };
+    let home = Home::new();
+    let config = section("old", &sshd) + &section("chosen", &sshd) + "  Ciphers aes128-ctr\n";
+    home.write(
+        "config",
+        &(config + &section("other", &sshd) + &everybody()),
+    );
+    home.write("known_hosts", &sshd.known_hosts());
+    let run = output(home.run().args(["--legacy", "OLD,chosen", "-P"]).args([
+        "-H",
+        "old chosen other",
+        WHERE,
+    ]));
+    assert_eq!(run.status.code(), Some(4), "{}", stderr(&run));
+    let mut lines: Vec<String> = stdout(&run).lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [at("chosen", &sshd), at("old", &sshd)]);
+    let part =
+        "other failed: kex: Unable to negotiate: no matching cipher found. Their offer: aes256-cbc";
+    assert!(stderr(&run).contains(part), "{}", stderr(&run));
+}
