@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sshoal::{Answers, Challenge, Host, Prompt, Secret};
 
+use crate::progress;
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 
@@ -19,6 +20,7 @@ impl Answers for Codes {
     fn answer(&self, host: &Host, challenge: &Challenge) -> Option<Vec<Secret>> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut terminal = Terminal::open()?;
+        progress::make_room();
         for text in [challenge.name(), challenge.instruction()] {
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
                 terminal.show(&format!("{}\n", of_host(host, line))).ok()?;

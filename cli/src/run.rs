@@ -35,8 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         &labels,
         plan.colors.for_output(terminals.stderr),
     )?;
-    // A bar would be drawn over what hosts ask.
-    let bar = terminals.stderr && plan.show.talk != Talk::Quiet && !plan.access.codes;
+    let bar = terminals.stderr && plan.show.talk != Talk::Quiet;
     let progress = if bar {
         Progress::on_terminal(labels.len())
     } else {
