@@ -197,10 +197,7 @@ fn left_out(
     let named = origin.is_of_this_run();
     let what = match problem {
         Problem::Missing if !named => return Ok(()),
-        Problem::Missing => format!(
-            "could not read identity {}: No such file or directory",
-            path.display()
-        ),
+        Problem::Missing => format!("could not read identity {}: No such file or directory", path.display()),
         Problem::Bad(what) => what,
     };
     if named {
