@@ -132,11 +132,7 @@ impl Plan {
     pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let show = show(&args.show)?;
-        let lines = hosts::read(&args.whom)?;
-        let (hosts, own) = lines
-            .into_iter()
-            .map(|line| (line.host, line.options))
-            .unzip();
+        let (hosts, own) = hosts::read(&args.whom)?;
         let command = join(&args.command);
         if command.trim_ascii().is_empty() {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
