@@ -81,7 +81,7 @@ fn a_key_that_a_line_names_has_to_be_there() {
         .expect_err("is not there")
         .to_string();
     assert!(
-        error.starts_with("hosts:1: could not read identity /no/such/key"),
+        error.starts_with("hosts:1: ") && error.contains("could not read identity /no/such/key"),
         "{error}"
     );
 }
