@@ -172,15 +172,42 @@ fn an_unanswered_challenge_gives_way_to_the_next_method() {
         return;
     };
     let answers = Always::new(None);
-    let config = bare(&sshd).answers(answers.clone());
-    is_let_in(&sshd, config.password(secret(PASSWORD)));
+    let config = bare(&sshd)
+        .answers(answers.clone())
+        .identity(identity(&sshd.key_path()))
+        .methods([Method::KeyboardInteractive, Method::PublicKey]);
+    is_let_in(&sshd, config);
     assert_eq!(answers.rounds(), 1);
-    assert!(sshd.log().contains("Accepted password"), "{}", sshd.log());
+    assert!(sshd.log().contains("Accepted publickey"), "{}", sshd.log());
     // SSH_MSG_USERAUTH_INFO_RESPONSE: nothing was answered.
     assert!(
         !sshd.log().contains("receive packet: type 61"),
         "{}",
         sshd.log()
+    );
+}
+
+/// The server demands two rounds of its own: the password is given in the first, and who answers is asked in the next.
+#[test]
+fn the_password_goes_before_those_who_answer_and_once() {
+    let Some(sshd) = sshd(&ONE_ROUND, "keyboard-interactive,keyboard-interactive").start() else {
+        return;
+    };
+    let answers = Always::new(Some(PASSWORD));
+    let config = bare(&sshd).answers(answers.clone());
+    is_let_in(&sshd, config.password(secret(PASSWORD)));
+    assert!(
+        sshd.log().contains("Partial keyboard-interactive"),
+        "{}",
+        sshd.log()
+    );
+    let asked = answers.rounds();
+    let alone = Always::new(Some(PASSWORD));
+    is_let_in(&sshd, bare(&sshd).answers(alone.clone()));
+    assert!(
+        asked >= 1 && asked < alone.rounds(),
+        "{asked} of {}",
+        alone.rounds()
     );
 }
 

@@ -8,10 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use sshoal::ssh_config::{Local, MatchExec, SshConfig};
-use sshoal::{Config, Host, HostKeyPolicy, Passphrases, Resolver, ResolverBuilder, Secret};
+use sshoal::ssh_config::{Local, MatchExec, Options, Proxy, SshConfig};
+use sshoal::{
+    Config, Host, HostKeyPolicy, HostOption, Passphrases, Resolver, ResolverBuilder, Secret,
+};
 
+use crate::codes::Codes;
 use crate::plan::{Access, PasswordFrom};
+use crate::sanitise::one_line;
+use crate::terminal::Terminal;
+use crate::unknown_keys;
 
 /// How each host is got into, and notices for the user.
 #[derive(Debug)]
@@ -21,47 +27,86 @@ pub(crate) struct Opened {
     pub(crate) notices: Vec<String>,
 }
 
-/// Opens everything.
+/// Opens everything, and asks about unknown host keys where that is wanted.
 ///
 /// # Errors
-/// Fails if an option or a named file is no good, or if there is no terminal to ask for the
-/// password.
+/// Fails if an option or a named file is no good, if there is no terminal to ask for the
+/// password, or if the user does not want the host keys.
 pub(crate) fn open(access: &Access, hosts: &[Host]) -> Result<Opened> {
     let mut notices = Vec::new();
     let mut resolver = builder(access, &mut notices)?;
     if let Some(password) = password(&access.password, &mut notices)? {
         resolver = resolver.password(password);
     }
+    if access.codes && Terminal::is_there() {
+        resolver = resolver.answers(Arc::new(Codes::default()));
+    }
     let resolver = resolver.build();
-    let configs = hosts
-        .iter()
-        .map(|host| resolver.config(host).with_context(|| host.to_string()))
-        .collect::<Result<Vec<_>>>()?;
+    let config = |(index, host): (usize, &Host)| {
+        let config = resolver.config_with(host, own(access, index));
+        config.with_context(|| host.to_string())
+    };
+    let configs = hosts.iter().enumerate().map(config);
+    let configs = configs.collect::<Result<Vec<_>>>()?;
     if !configs.iter().any(|config| config.has_credentials()) {
         bail!(
             "nothing to log in with; name a key with --identity, add one to ssh-agent, or use -A"
         );
     }
     notices.extend(resolver.notices());
+    unknown_keys::ask(hosts, &configs, &mut notices)?;
     Ok(Opened { configs, notices })
 }
 
-/// Returns `user@name:port` of each host, in input order; reads no key.
+/// Returns `user@name:port` of each host, in input order; reads no key. With `ways`, what else
+/// leads there follows in brackets.
 ///
 /// # Errors
 /// Fails if an option is no good.
-pub(crate) fn logins(access: &Access, hosts: &[Host]) -> Result<Vec<String>> {
+pub(crate) fn logins(access: &Access, hosts: &[Host], ways: bool) -> Result<Vec<String>> {
     let resolver = builder(access, &mut Vec::new())?.build();
-    let login = |host: &Host| {
-        let options = resolver.options(host).with_context(|| host.to_string())?;
+    let login = |(index, host): (usize, &Host)| {
+        let options = resolver.options_with(host, own(access, index));
+        let options = options.with_context(|| host.to_string())?;
         let name = match host.name().contains(':') {
             true => format!("[{}]", host.name()),
             false => host.name().to_owned(),
         };
         let (user, port) = (options.user.value(), options.port.value());
-        Ok(format!("{user}@{name}:{port}"))
+        let way = if ways {
+            way(host, &options)
+        } else {
+            String::new()
+        };
+        Ok(format!("{user}@{name}:{port}{way}"))
     };
-    hosts.iter().map(login).collect()
+    hosts.iter().enumerate().map(login).collect()
+}
+
+/// Returns in brackets what leads to a host, other than its name.
+fn way(host: &Host, options: &Options) -> String {
+    let mut parts = Vec::new();
+    let name = options.host_name.value();
+    if !name.eq_ignore_ascii_case(host.name()) {
+        parts.push(name.clone());
+    }
+    match options.proxy.as_ref().map(|proxy| proxy.value()) {
+        Some(Proxy::Jump(hops)) => {
+            let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
+            parts.push(format!("via {}", hops.join(",")));
+        }
+        Some(Proxy::Command(command)) => parts.push(format!("via `{}`", command.command())),
+        _ => {}
+    }
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", parts.join(" ")),
+    }
+}
+
+/// Returns a host's own options.
+fn own(access: &Access, index: usize) -> &[HostOption] {
+    access.own.get(index).map_or(&[], Vec::as_slice)
 }
 
 fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder> {
@@ -79,7 +124,11 @@ fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder
     if access.match_exec {
         ssh_config = ssh_config.match_exec(MatchExec::Run);
     }
-    let mut resolver = Resolver::builder(ssh_config.load()?).passphrases(Arc::new(Terminal));
+    let mut resolver = Resolver::builder(ssh_config.load()?)
+        .passphrases(Arc::new(Asked))
+        // Unknown keys are refused then, unless they are accepted before the run.
+        .ask_policy(HostKeyPolicy::Ask)
+        .legacy(&access.legacy);
     if access.dangerous_accept_any_host_key {
         notices
             .push("DANGER: any host key is accepted; whoever answers gets the command".to_owned());
@@ -97,13 +146,13 @@ fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder
 fn password(from: &PasswordFrom, notices: &mut Vec<String>) -> Result<Option<Secret>> {
     match from {
         PasswordFrom::Nowhere => Ok(None),
-        PasswordFrom::Terminal if !Terminal::is_there() => {
-            bail!("-A needs a terminal to ask on; use --password-file, or keys")
-        }
         PasswordFrom::Terminal => {
-            let password = rpassword::prompt_password("Password for the fleet: ");
+            let Some(mut terminal) = Terminal::open() else {
+                bail!("-A needs a terminal to ask on; use --password-file, or keys")
+            };
+            let password = terminal.ask_hidden("Password for the fleet: ");
             let password = password.context("cannot ask for the password")?;
-            Ok(Some(Secret::from(password)))
+            Ok(Some(password.context("no password was given")?))
         }
         PasswordFrom::File(path) => password_file(path, notices).map(Some),
     }
@@ -138,26 +187,13 @@ fn password_file(path: &Path, notices: &mut Vec<String>) -> Result<Secret> {
     Ok(Secret::from(line))
 }
 
-/// The terminal that the user sits at, whatever the standard streams are.
-struct Terminal;
+/// The user, who knows the passphrases.
+struct Asked;
 
-impl Terminal {
-    fn is_there() -> bool {
-        File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/tty")
-            .is_ok()
-    }
-}
-
-impl Passphrases for Terminal {
+impl Passphrases for Asked {
     fn passphrase(&self, key: &Path, _tries: u32) -> Option<Secret> {
-        if !Self::is_there() {
-            return None;
-        }
         let prompt = format!("Enter passphrase for key '{}': ", key.display());
-        rpassword::prompt_password(prompt).ok().map(Secret::from)
+        Terminal::open()?.ask_hidden(&one_line(&prompt)).ok()?
     }
 }
 

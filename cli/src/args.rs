@@ -121,7 +121,8 @@ pub(crate) struct ForwardArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Whom")]
 pub(crate) struct WhomArgs {
-    /// Hosts file, `-` for standard input: `[user@]host[:port]` a line, `#` comments; may repeat
+    /// Hosts file, `-` for standard input: `[user@]host[:port]` a line, `#` comments; KEY=VALUE
+    /// fields after the host are ssh_config options for it alone; may repeat
     #[arg(short = 'h', long = "hosts", value_name = "FILE", env = "SSHOAL_HOSTS")]
     pub(crate) hosts_files: Vec<PathBuf>,
     /// Hosts, split at white space; may repeat
@@ -164,7 +165,8 @@ pub(crate) struct AccessArgs {
     /// Leaves the ssh-agent alone
     #[arg(long, env = "SSHOAL_NO_AGENT", value_parser = FalseyValueParser::new())]
     pub(crate) no_agent: bool,
-    /// Asks once for a password for the whole fleet
+    /// Asks once for a password for the whole fleet, and for one-time codes host by host while the
+    /// connect timeout runs
     #[arg(short = 'A', long, env = "SSHOAL_ASKPASS", value_parser = FalseyValueParser::new())]
     pub(crate) askpass: bool,
     /// Takes the password from the first line of a file
@@ -182,6 +184,10 @@ pub(crate) struct AccessArgs {
     #[arg(long, env = "SSHOAL_DANGEROUS_ACCEPT_ANY_HOST_KEY", value_parser = FalseyValueParser::new())]
     #[arg(conflicts_with = "host_key")]
     pub(crate) dangerous_accept_any_host_key: bool,
+    /// Offers weak algorithms to these hosts, behind all others: AES-CBC, all of them that libssh2
+    /// is built with (no SHA-1, 3DES, DSA); split at white space and commas; may repeat
+    #[arg(long, value_name = "LIST", env = "SSHOAL_LEGACY")]
+    pub(crate) legacy: Vec<String>,
     /// The arguments that came from the environment and so rank below `-O`.
     #[arg(skip)]
     pub(crate) from_environment: Vec<&'static str>,
@@ -314,6 +320,8 @@ pub(crate) enum HostKeyArg {
     Strict,
     /// Records the key of a host that has none yet
     AcceptNew,
+    /// Shows the keys of all hosts that have none yet before the run, and asks once
+    Ask,
 }
 
 /// When status lines have colours.

@@ -14,6 +14,7 @@ use crate::engine::{Job, Running};
 use crate::exit_code::{Facts, Interrupt};
 use crate::record::{Record, Recorder};
 use crate::signals::{self, Demand, Escalation};
+use crate::terminal::Terminal;
 
 /// What the main thread is told.
 #[derive(Debug)]
@@ -219,6 +220,7 @@ impl Stopper {
 /// files are written without a buffer, and JSON line by line.
 pub(crate) fn exit_hard(interrupt: Interrupt) {
     thread::park_timeout(PATIENCE_HARD);
+    Terminal::restore();
     std::process::exit(interrupt.exit_code().into());
 }
 

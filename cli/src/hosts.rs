@@ -1,19 +1,23 @@
 //! The host list: hosts files, then `-H` lists, in the order given; hosts named twice run twice.
+//! A line of a hosts file may have options for its host alone.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use sshoal::{Host, parse_hosts_file};
+use sshoal::{Host, HostLine, HostOption, parse_host_lines};
 
 use crate::args::WhomArgs;
+
+/// Hosts, and the options that each has for itself.
+pub(crate) type Listed = (Vec<Host>, Vec<Vec<HostOption>>);
 
 /// Reads all that was named.
 ///
 /// # Errors
 /// Fails at the first file or host that is no good, and if no host is left over.
-pub(crate) fn read(whom: &WhomArgs) -> Result<Vec<Host>> {
+pub(crate) fn read(whom: &WhomArgs) -> Result<Listed> {
     if whom.hosts_files.is_empty() && whom.host_lists.is_empty() {
         bail!("no hosts; name some with -h FILE or -H LIST");
     }
@@ -26,23 +30,24 @@ pub(crate) fn read(whom: &WhomArgs) -> Result<Vec<Host>> {
     {
         bail!("-h - is given twice; standard input can be read once");
     }
-    let mut hosts = Vec::new();
+    let mut lines: Vec<HostLine> = Vec::new();
     for path in &whom.hosts_files {
         let (text, origin) = read_file(path)?;
-        hosts.extend(parse_hosts_file(text, &origin)?);
+        lines.extend(parse_host_lines(text, &origin)?);
     }
     for spec in whom
         .host_lists
         .iter()
         .flat_map(|list| list.split_whitespace())
     {
-        let host = spec.parse().with_context(|| format!("-H {spec:?}"))?;
-        hosts.push(host);
+        let host: Host = spec.parse().with_context(|| format!("-H {spec:?}"))?;
+        lines.push(host.into());
     }
-    if hosts.is_empty() {
+    if lines.is_empty() {
         bail!("the host list is empty; write at least one host, [user@]host[:port] a line");
     }
-    Ok(hosts)
+    let listed = lines.into_iter().map(|line| (line.host, line.options));
+    Ok(listed.unzip())
 }
 
 fn read_file(path: &Path) -> Result<(Vec<u8>, String)> {

@@ -14,6 +14,7 @@ use crate::args::Action;
 
 mod access;
 mod args;
+mod codes;
 mod console;
 #[cfg(feature = "demo")]
 mod demo;
@@ -30,7 +31,9 @@ mod render;
 mod run;
 mod sanitise;
 mod signals;
+mod terminal;
 mod time;
+mod unknown_keys;
 mod wording;
 
 fn main() -> ExitCode {

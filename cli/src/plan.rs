@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sshoal::ssh_config::quote;
-use sshoal::{Host, RetryOn};
+use sshoal::{Host, HostOption, RetryOn};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
 use crate::render::{Colors, Inline};
@@ -40,6 +40,10 @@ pub(crate) struct Access {
     pub(crate) user: Option<String>,
     /// ssh_config options, `KEY=VALUE`, the one that counts first.
     pub(crate) options: Vec<String>,
+    /// Options for single hosts, before all others, by host in input order; none for those beyond.
+    pub(crate) own: Vec<Vec<HostOption>>,
+    /// Names of hosts that are offered weak algorithms too.
+    pub(crate) legacy: Vec<String>,
     /// Read instead of the user's and the system's file.
     pub(crate) config_file: Option<PathBuf>,
     /// Whether `Match exec` may run commands.
@@ -49,6 +53,8 @@ pub(crate) struct Access {
     /// Over `ConnectTimeout`.
     pub(crate) connect_timeout: Option<Option<Duration>>,
     pub(crate) password: PasswordFrom,
+    /// Whether hosts may ask for what the password does not answer, if there is a terminal.
+    pub(crate) codes: bool,
     /// Whether the key of a host that has none yet is recorded, where ssh_config says nothing.
     pub(crate) accept_new: bool,
     pub(crate) dangerous_accept_any_host_key: bool,
@@ -126,7 +132,7 @@ impl Plan {
     pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let show = show(&args.show)?;
-        let hosts = hosts::read(&args.whom)?;
+        let (hosts, own) = hosts::read(&args.whom)?;
         let command = join(&args.command);
         if command.trim_ascii().is_empty() {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
@@ -134,7 +140,10 @@ impl Plan {
         Ok(Self {
             hosts,
             command,
-            access: access(&args.access, &args.pace, home)?,
+            access: Access {
+                own,
+                ..access(&args.access, &args.pace, home)?
+            },
             pace: pace(&args.pace, &args.access)?,
             show,
             colors: args.show.color.into(),
@@ -191,6 +200,13 @@ pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) 
              use keys, or --host-key accept-new"
         );
     }
+    let batch = said(&options, "BatchMode").is_some_and(|value| value.eq_ignore_ascii_case("yes"));
+    if batch && password == PasswordFrom::Terminal {
+        bail!("-A asks, and BatchMode=yes forbids it; use --password-file, or leave one out");
+    }
+    let keyboard = said(&options, "KbdInteractiveAuthentication");
+    let codes = password != PasswordFrom::Nowhere
+        || keyboard.is_some_and(|value| value.eq_ignore_ascii_case("yes"));
     if let Some(user) = &args.user {
         Host::new("host")?.with_user(user.as_str())?;
     }
@@ -205,10 +221,8 @@ pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) 
     let (typed, weak) = by_rank(args, "connect_timeout", pace.connect_timeout);
     let is_option = |key| options.iter().any(|option| names(option, key));
     let connect_timeout = typed.or(weak.filter(|_| !is_option("ConnectTimeout")));
-    let user = options.iter().find(|option| names(option, "User"));
-    let user = user.and_then(|option| option.split(['=', ' ']).next_back());
     Ok(Access {
-        user: user.map(str::to_owned).or_else(local::user),
+        user: said(&options, "User").or_else(local::user),
         config_file: args.config_file.clone(),
         match_exec: args.match_exec,
         home,
@@ -216,14 +230,39 @@ pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) 
         password,
         accept_new: false,
         dangerous_accept_any_host_key: args.dangerous_accept_any_host_key,
+        // Whoever answers at an unchecked host gets what was typed.
+        codes: codes && !args.dangerous_accept_any_host_key,
+        own: Vec::new(),
+        legacy: legacy(&args.legacy)?,
         options,
     })
+}
+
+/// Reads the names of hosts that get weak algorithms.
+fn legacy(lists: &[String]) -> Result<Vec<String>> {
+    let names = lists.iter().flat_map(|list| {
+        let names = list.split(|c: char| c.is_whitespace() || c == ',');
+        names.filter(|name| !name.is_empty())
+    });
+    let name = |text: &str| {
+        let host: Host = text.parse().with_context(|| format!("--legacy {text:?}"))?;
+        Ok(host.name().to_owned())
+    };
+    names.map(name).collect()
 }
 
 /// Whether an option sets this key.
 fn names(option: &str, key: &str) -> bool {
     let own = option.split(['=', ' ', '\t']).next().unwrap_or_default();
     own.trim().eq_ignore_ascii_case(key)
+}
+
+/// Returns the value of the option that counts for a key, without quotes.
+fn said(options: &[String], key: &str) -> Option<String> {
+    let option = options.iter().find(|option| names(option, key))?;
+    let (_, value) = option.trim_start().split_once(['=', ' ', '\t'])?;
+    let blank = |c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'');
+    Some(value.trim_matches(blank).to_owned())
 }
 
 /// Puts everything that has a name in ssh_config into its order: what was typed, `-O`, the
@@ -256,6 +295,7 @@ fn options(args: &AccessArgs) -> Vec<String> {
     let policy = args.host_key.map(|policy| match policy {
         HostKeyArg::Strict => "yes",
         HostKeyArg::AcceptNew => "accept-new",
+        HostKeyArg::Ask => "ask",
     });
     put(
         "host_key",

@@ -1,5 +1,6 @@
 //! The progress bar: counts, rate and time left, on standard error when that is a terminal.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -36,6 +37,7 @@ impl Progress {
             bar.set_draw_target(ProgressDrawTarget::stderr());
             bar.reset_elapsed();
             bar.enable_steady_tick(TICK);
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
         }
     }
 
@@ -82,6 +84,19 @@ impl Progress {
         }
     }
 }
+
+/// Takes the bar off the screen for good, from any thread: somebody is asked something there.
+pub(crate) fn make_room() {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(bar) = shown {
+        bar.disable_steady_tick();
+        bar.finish_and_clear();
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+}
+
+/// The bar that is on the screen.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
     // It has nowhere to say that it cannot write, and it can.

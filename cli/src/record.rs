@@ -2,10 +2,11 @@
 //!
 //! The principal type is [`Record`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sshoal::{Collected, Config, End, Error, Host, Outcome, Phase, StopCause};
+use sshoal::{Collected, Config, End, Error, Host, Jump, Outcome, Phase, StopCause};
 
 use crate::exit_code::Class;
 use crate::sanitise::one_line;
@@ -67,6 +68,8 @@ pub(crate) struct Record {
     pub(crate) attempts: u32,
     pub(crate) started: Option<SystemTime>,
     pub(crate) duration: Duration,
+    /// The jump hosts on the way, the first one first, as ssh's `-J` has them.
+    pub(crate) way: Option<Arc<str>>,
     /// The phases that were reached, in order.
     pub(crate) phases: Vec<(&'static str, Duration)>,
 }
@@ -116,6 +119,29 @@ pub(crate) struct Recorder {
     pub(crate) labels: Vec<String>,
     /// User and port, by host.
     logins: Vec<(String, u16)>,
+    /// Jump hosts, by host.
+    ways: Vec<Option<Arc<str>>>,
+}
+
+/// Names the jump hosts on the way of each configuration; those that share one share its name.
+fn ways(configs: &[Arc<Config>]) -> Vec<Option<Arc<str>>> {
+    let mut known: HashMap<*const Jump, Arc<str>> = HashMap::new();
+    let name = |jump: &Arc<Jump>| -> Arc<str> {
+        let mut hops = vec![jump.host().to_string()];
+        let mut before = jump.config().jump_host();
+        while let Some(jump) = before {
+            hops.push(jump.host().to_string());
+            before = jump.config().jump_host();
+        }
+        hops.reverse();
+        hops.join(",").into()
+    };
+    let way = |config: &Arc<Config>| {
+        let jump = config.jump_host()?;
+        let known = known.entry(Arc::as_ptr(jump));
+        Some(known.or_insert_with(|| name(jump)).clone())
+    };
+    configs.iter().map(way).collect()
 }
 
 impl Recorder {
@@ -128,6 +154,7 @@ impl Recorder {
         Self {
             labels,
             logins: hosts.iter().zip(configs).map(login).collect(),
+            ways: ways(configs),
         }
     }
 
@@ -164,6 +191,7 @@ impl Recorder {
             attempts: outcome.attempts(),
             started: outcome.started(),
             duration: outcome.duration(),
+            way: self.ways[outcome.index()].clone(),
             phases: phases
                 .iter()
                 .map(|(phase, took)| (phase.as_str(), took))
@@ -232,6 +260,7 @@ pub(crate) mod tests {
             attempts: 1,
             started: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)),
             duration: Duration::from_millis(800),
+            way: None,
             phases: vec![
                 ("connect", Duration::from_millis(2)),
                 ("run", Duration::from_millis(50)),

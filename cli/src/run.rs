@@ -15,6 +15,7 @@ use crate::progress::Progress;
 use crate::record::{Record, Recorder};
 use crate::render::Renderers;
 use crate::sanitise::one_line;
+use crate::terminal::Terminal;
 use crate::{access, complain};
 
 /// Runs the command on the hosts and returns the exit code.
@@ -57,6 +58,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     };
     let driven = drive(job, &recorder, &mut renderers, &mut console)?;
     let written = renderers.end(driven.wall, &mut console);
+    Terminal::restore();
     console.end_line(Sink::Stderr);
     match written {
         Ok(()) => Ok(driven.facts.exit_code()),
@@ -70,8 +72,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
 /// Prints what would run where, and returns the exit code.
 fn dry_run(plan: &Plan) -> Result<u8> {
     let command = String::from_utf8_lossy(&plan.command);
+    let ways = plan.show.talk == Talk::Verbose;
     let mut text = String::new();
-    for login in access::logins(&plan.access, &plan.hosts)? {
+    for login in access::logins(&plan.access, &plan.hosts, ways)? {
         text.push_str(&one_line(&format!("{login} {command}")));
         text.push('\n');
     }

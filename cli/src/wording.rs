@@ -10,11 +10,29 @@ use crate::sanitise::one_line;
 
 /// Returns why a host failed; one line, safe to show.
 pub(crate) fn reason(error: &Error) -> String {
-    let text = match error {
+    one_line(&text_of(error)).into_owned()
+}
+
+fn text_of(error: &Error) -> String {
+    match error {
         Error::Resolve { name, source } => {
             format!("Could not resolve hostname {name}: {}", os_text(source))
         }
         Error::Connect { source, .. } => os_text(source),
+        Error::Jump { jump, source } => format!("jump host {jump}: {}", text_of(source)),
+        Error::Tunnel { jump, source } => {
+            format!(
+                "jump host {jump}: open failed: {}",
+                opening(&source.to_string())
+            )
+        }
+        Error::NoCommonAlgorithm { list, theirs } => {
+            format!("Unable to negotiate: no matching {list} found. Their offer: {theirs}")
+        }
+        Error::Stalled { silence, .. } => {
+            let seconds = silence.as_secs();
+            format!("Timeout, server not responding for {seconds} s")
+        }
         Error::TimedOut {
             phase: Phase::Connect,
             ..
@@ -33,17 +51,28 @@ pub(crate) fn reason(error: &Error) -> String {
             _ => os_text(source),
         },
         other => chain(other),
-    };
-    one_line(&text).into_owned()
+    }
 }
 
-/// Joins an error and its causes.
+/// Takes the reason of a refused channel out of libssh2's text for it.
+fn opening(text: &str) -> &str {
+    let text = text.split(" (libssh2 ").next().unwrap_or(text);
+    let reason = text.strip_prefix("Channel open failure (");
+    let reason = reason.and_then(|reason| reason.strip_suffix(')'));
+    reason.unwrap_or(text)
+}
+
+/// Joins an error and its causes, each said once.
 fn chain(error: &Error) -> String {
     let mut text = without_number(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&without_number(&error.to_string()));
+        let more = without_number(&error.to_string());
+        // Some say their cause themselves, where a sentence goes on behind it.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
         cause = error.source();
     }
     text
@@ -105,6 +134,60 @@ mod tests {
             source,
         };
         assert_eq!(reason(&lost), "Connection closed by remote host");
+    }
+
+    #[test]
+    fn says_what_failed_on_the_way() {
+        let refused = || Error::Connect {
+            address: "127.0.0.1:22".parse().unwrap(),
+            source: io::Error::from_raw_os_error(111),
+        };
+        let gate = Error::Jump {
+            jump: "gate".to_owned(),
+            source: refused().into(),
+        };
+        assert_eq!(reason(&gate), "jump host gate: Connection refused");
+        let outer = Error::Jump {
+            jump: "outer".to_owned(),
+            source: gate.into(),
+        };
+        let expected = "jump host outer: jump host gate: Connection refused";
+        assert_eq!(reason(&outer), expected);
+        let text = "Channel open failure (connect failed) (libssh2 -21)";
+        assert_eq!(opening(text), "connect failed");
+        assert_eq!(opening("Would block (libssh2 -37)"), "Would block");
+    }
+
+    #[test]
+    fn says_why_two_sides_do_not_get_together() {
+        let nothing = Error::NoCommonAlgorithm {
+            list: sshoal::AlgorithmList::Cipher,
+            theirs: "aes256-cbc,3des-cbc\x1b[2J".to_owned(),
+        };
+        let expected = "Unable to negotiate: no matching cipher found. \
+                        Their offer: aes256-cbc,3des-cbc\\x1b[2J";
+        assert_eq!(reason(&nothing), expected);
+        let stalled = Error::Stalled {
+            phase: Phase::Run,
+            silence: Duration::from_secs(90),
+        };
+        assert_eq!(reason(&stalled), "Timeout, server not responding for 90 s");
+        let methods = "publickey,password".to_owned();
+        let denied = Error::Auth(sshoal::AuthError::Denied { methods });
+        assert_eq!(reason(&denied), "Permission denied (publickey,password).");
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = io::Error::from_raw_os_error(2);
+        let start = Error::ProxyCommand(sshoal::ProxyCommandError::Start { source });
+        let expected = "cannot start the proxy command: No such file or directory";
+        assert_eq!(reason(&start), expected);
+        let path = "/run/agent".to_owned();
+        let source = io::Error::other("gone: /run/agent");
+        let agent = Error::Auth(sshoal::AuthError::Agent { path, source });
+        let expected = "the authentication agent at /run/agent: gone: /run/agent";
+        assert_eq!(reason(&agent), expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{output, sshoal, stderr, stdout};
+use support::{detached, output, sshoal, stderr, stdout};
 
 /// Runs `sshoal run` with these arguments and checks the refusal.
 #[track_caller]
@@ -276,23 +276,6 @@ fn refuses_to_ask_for_a_password_without_terminal() {
     let mut program = sshoal(home.path());
     program.args(["run", "-H", "a", "-A", "true"]);
     check_command(&mut detached(&program), &["-A", "--password-file"]);
-}
-
-/// The same command in a session of its own, without a controlling terminal.
-fn detached(program: &Command) -> Command {
-    let mut detached = Command::new("setsid");
-    detached
-        .arg("--wait")
-        .arg(program.get_program())
-        .args(program.get_args());
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => detached.env(name, value),
-            None => detached.env_remove(name),
-        };
-    }
-    detached.stdin(Stdio::null());
-    detached
 }
 
 #[test]

@@ -4,12 +4,12 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Fleet, output, stderr, stdout};
+use support::{Fleet, screen::Screen, stderr};
 
 /// Starts a run that prints for ever, and waits until it does.
 fn talking(fleet: &Fleet) -> (Child, BufReader<std::process::ChildStdout>) {
@@ -120,33 +120,16 @@ fn files_outlive_a_closed_standard_output() {
 fn on_a_terminal_the_second_ctrl_c_ends_the_run() {
     let fleet = Fleet::start(2);
     // The deadline ends the wait for a text that never comes.
-    let line = shell_line(
-        fleet
-            .run_on(2)
-            .args(["-p", "1", "--deadline", "60", "sleep", "600"]),
-    );
-    let mut script = Command::new("script");
-    script
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-        .env("TERM", "xterm");
-    let mut child = script
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut keyboard = child.stdin.take().unwrap();
-    let mut screen = Screen {
-        reader: child.stdout.take().unwrap(),
-        text: String::new(),
-    };
+    let mut run = fleet.run_on(2);
+    let mut screen = Screen::start(run.args(["-p", "1", "--deadline", "60", "sleep", "600"]));
     screen.wait_for(" 0/2 ");
-    keyboard.write_all(b"\x03").unwrap();
+    screen.press("\x03");
     screen.wait_for("interrupted: no more hosts are begun; 0 of 2 ended, ");
     screen.wait_for("Ctrl-C again");
-    assert!(child.try_wait().unwrap().is_none(), "{}", screen.text);
+    assert!(screen.is_running(), "{}", screen.text());
     let begun = Instant::now();
-    keyboard.write_all(b"\x03").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    screen.press("\x03");
+    assert_eq!(screen.wait(), Some(130));
     assert!(
         begun.elapsed() < Duration::from_secs(2),
         "it took {:?}",
@@ -156,60 +139,19 @@ fn on_a_terminal_the_second_ctrl_c_ends_the_run() {
     screen.wait_for("0 ok, 2 cancelled");
 }
 
-/// What a pseudo-terminal showed so far.
-struct Screen {
-    reader: std::process::ChildStdout,
-    text: String,
-}
-
-impl Screen {
-    #[track_caller]
-    fn wait_for(&mut self, part: &str) {
-        let mut buffer = [0; 4096];
-        while !self.text.contains(part) {
-            let len = self.reader.read(&mut buffer).unwrap();
-            assert!(len > 0, "{part:?} was never shown: {:?}", self.text);
-            self.text.push_str(&String::from_utf8_lossy(&buffer[..len]));
-        }
-    }
-}
-
-/// Runs a shell line on a pseudo-terminal of its own, and returns what it showed.
-fn on_terminal(line: &str) -> String {
-    let mut script = Command::new("script");
-    script
-        .args(["--quiet", "--return", "--command", line, "/dev/null"])
-        .env("TERM", "xterm");
-    script.stdin(Stdio::null());
-    stdout(&output(&mut script))
-}
-
-fn shell_line(command: &Command) -> String {
-    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(quoted)
-        .collect();
-    words.join(" ")
+/// Runs a program on a pseudo-terminal of its own, and returns what it showed.
+fn on_terminal(program: &Command) -> String {
+    Screen::start(program).end().1
 }
 
 #[test]
 fn escape_sequences_of_hosts_are_harmless_on_a_terminal_unless_raw() {
     let fleet = Fleet::start(1);
     for mode in ["-i", "-P"] {
-        let shown = on_terminal(&shell_line(fleet.run_on(1).args([
-            mode,
-            "echo",
-            "\x1b[35mred",
-        ])));
+        let shown = on_terminal(fleet.run_on(1).args([mode, "echo", "\x1b[35mred"]));
         assert!(shown.contains("\\x1b[35mred"), "{shown:?}");
         assert!(!shown.contains("\x1b[35m"), "{shown:?}");
-        let raw = on_terminal(&shell_line(fleet.run_on(1).args([
-            mode,
-            "--raw",
-            "echo",
-            "\x1b[35mred",
-        ])));
+        let raw = on_terminal(fleet.run_on(1).args([mode, "--raw", "echo", "\x1b[35mred"]));
         assert!(raw.contains("\x1b[35mred"), "{raw:?}");
     }
 }
@@ -217,7 +159,7 @@ fn escape_sequences_of_hosts_are_harmless_on_a_terminal_unless_raw() {
 #[test]
 fn a_terminal_shows_colours_and_a_summary() {
     let fleet = Fleet::start(2);
-    let shown = on_terminal(&shell_line(fleet.run_on(2).arg("true")));
+    let shown = on_terminal(fleet.run_on(2).arg("true"));
     assert!(
         shown.contains("\x1b[32mok\x1b[0m") && shown.contains("2 hosts in "),
         "{shown:?}"

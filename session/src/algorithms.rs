@@ -42,6 +42,9 @@ ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256";
 const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,\
 aes128-ctr,aes192-ctr,aes256-ctr";
 
+/// Ciphers that are weak, for hosts that have nothing else.
+const LEGACY_CIPHERS: [&str; 3] = ["aes256-cbc", "aes192-cbc", "aes128-cbc"];
+
 /// MACs in both directions.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,\
 hmac-sha2-256,hmac-sha2-512";
@@ -111,6 +114,18 @@ impl Offer {
             macs: list::read(AlgorithmList::Mac, MACS, lists.macs.as_deref())?,
             compression: compression.then_some(COMPRESSION),
         })
+    }
+}
+
+impl Offer {
+    /// Adds the weak algorithms that the linked libssh2 has, behind all others.
+    pub(crate) fn add_legacy(&mut self) {
+        let have = supported(AlgorithmList::Cipher);
+        for name in LEGACY_CIPHERS {
+            if have.contains(&name) && !self.ciphers.split(',').any(|own| own == name) {
+                self.ciphers = format!("{},{name}", self.ciphers);
+            }
+        }
     }
 }
 

@@ -7,6 +7,10 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+mod lines;
+
+pub use self::lines::{HostLine, HostOption, HostsFileError, parse_host_lines, parse_hosts_file};
+
 /// A machine to reach: a name or address, and optionally a port and a user.
 ///
 /// IPv6 addresses stand in brackets where a port follows, and may stand bare where none does.
@@ -179,10 +183,19 @@ pub enum HostError {
         /// The most that is taken.
         max: usize,
     },
-    /// A line of a hosts file has more than a host and a user.
-    #[error("{text:?} follows the host and the user")]
+    /// A line of a hosts file has more than a host and a user, and it is no option.
+    #[error("{text:?} follows the host and the user, and is no KEY=VALUE")]
     TooManyFields {
         /// The first field too many.
+        text: String,
+    },
+    /// A line of a hosts file has a quote without its other half.
+    #[error("a quote is not closed: add the other one, or write \\\" for a quote itself")]
+    UnbalancedQuote,
+    /// A line of a hosts file has options, where they would be lost.
+    #[error("{text:?} is an option, which is not read here")]
+    Option {
+        /// The first option.
         text: String,
     },
     /// A line of a hosts file names a user before the host and another one after it.
@@ -196,86 +209,6 @@ pub enum HostError {
     /// A line of a hosts file is not UTF-8.
     #[error("the line is not UTF-8")]
     NotUtf8,
-}
-
-/// A line of a hosts file that names no host.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{origin}:{line}")]
-#[non_exhaustive]
-pub struct HostsFileError {
-    /// The file, as the caller named it.
-    pub origin: String,
-    /// The line's number, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub source: HostError,
-}
-
-/// Reads a hosts file: one host a line, `#` comments, blank lines.
-///
-/// A comment begins at a `#` that opens the line or follows white space. The older form with the
-/// user as a second field (`host[:port] user`) is understood. `origin` names the file in errors.
-///
-/// # Errors
-/// Fails at the first line that names no host.
-pub fn parse_hosts_file(text: impl AsRef<[u8]>, origin: &str) -> Result<Vec<Host>, HostsFileError> {
-    let text = text.as_ref();
-    // Editors of one system put this mark first; it belongs to no name.
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-    let mut hosts = Vec::new();
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        match parse_line(line) {
-            Ok(Some(host)) => hosts.push(host),
-            Ok(None) => {}
-            Err(source) => {
-                return Err(HostsFileError {
-                    origin: origin.to_owned(),
-                    line: index + 1,
-                    source,
-                });
-            }
-        }
-    }
-    Ok(hosts)
-}
-
-/// Reads one line of a hosts file; `None` if it is blank or a comment.
-fn parse_line(line: &[u8]) -> Result<Option<Host>, HostError> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = without_comment(line).trim_ascii();
-    if line.len() > LINE_BYTES_MAX {
-        return Err(HostError::TooLong {
-            max: LINE_BYTES_MAX,
-        });
-    }
-    let line = str::from_utf8(line).map_err(|_| HostError::NotUtf8)?;
-    let mut fields = line.split_ascii_whitespace();
-    let Some(spec) = fields.next() else {
-        return Ok(None);
-    };
-    let host: Host = spec.parse()?;
-    let Some(user) = fields.next() else {
-        return Ok(Some(host));
-    };
-    if let Some(text) = fields.next() {
-        return Err(HostError::TooManyFields {
-            text: text.to_owned(),
-        });
-    }
-    match host.user() {
-        Some(first) if first != user => Err(HostError::TwoUsers {
-            first: first.to_owned(),
-            second: user.to_owned(),
-        }),
-        _ => host.with_user(user).map(Some),
-    }
-}
-
-/// Cuts a line at a `#` that opens it or follows white space.
-fn without_comment(line: &[u8]) -> &[u8] {
-    let begins = |index: usize| index == 0 || line[index - 1].is_ascii_whitespace();
-    let comment = (0..line.len()).find(|&index| line[index] == b'#' && begins(index));
-    &line[..comment.unwrap_or(line.len())]
 }
 
 /// Divides `name:port`, `[name]:port`, `[name]`, `name` and a bare IPv6 address.
@@ -374,9 +307,6 @@ fn check_user(user: &str) -> Result<(), HostError> {
 
 /// Above the 253 bytes of a domain name (RFC 1035 §2.3.4).
 const NAME_BYTES_MAX: usize = 255;
-
-/// Room for the longest host and user, and nothing like a binary file.
-const LINE_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests;

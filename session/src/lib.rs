@@ -55,6 +55,7 @@ pub use exit::Exit;
 pub use ffi::OutputStream;
 pub use forward::{LocalDestination, forward_local, forward_remote, spawn_forward_local};
 pub use host::{Host, HostError, HostsFileError, parse_hosts_file};
+pub use host::{HostLine, HostOption, parse_host_lines};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
 pub use identity::{Identity, IdentityError, UserCertificate};
 pub use jump::Jump;

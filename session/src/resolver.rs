@@ -3,7 +3,7 @@
 //! The principal type is [`Resolver`]. Key files, known_hosts files and jump hosts that several
 //! hosts name are read and made once and shared; equal configurations are one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use crate::agent::Agent;
 use crate::auth::{Answers, Method};
 use crate::config::{Config, ConfigBuilder};
-use crate::host::Host;
+use crate::host::{Host, HostOption};
 use crate::host_key::{HostKeyPolicy, HostKeys};
 use crate::identity::UserCertificate;
 use crate::jump::Jump;
 use crate::known_hosts::KnownHosts;
 use crate::secret::Secret;
-use crate::ssh_config::{Options, Proxy, SshConfig};
+use crate::ssh_config::{Options, Origin, Proxy, SshConfig};
 
 mod algorithms;
 mod connection;
@@ -67,6 +67,9 @@ impl std::fmt::Debug for Resolver {
 /// What ssh_config does not say.
 struct Settings {
     unsaid_policy: HostKeyPolicy,
+    ask_policy: HostKeyPolicy,
+    /// Names in lowercase.
+    legacy: HashSet<String>,
     dangerous_accept_any_host_key: bool,
     password: Option<Arc<Secret>>,
     answers: Option<Arc<dyn Answers>>,
@@ -84,8 +87,19 @@ struct Made {
     host_keys: HashMap<String, Arc<HostKeys>>,
     agents: HashMap<PathBuf, Arc<Agent>>,
     jumps: HashMap<String, Arc<Jump>>,
-    configs: HashMap<String, Arc<Config>>,
+    configs: HashMap<Asked, Arc<Config>>,
     notices: Vec<String>,
+}
+
+/// All that a configuration is made of.
+#[derive(PartialEq, Eq, Hash)]
+struct Asked {
+    options: Options,
+    /// The jump host on the way, by where it is.
+    way: usize,
+    /// Whether keys were named for this run: they have to be usable then.
+    named_keys: bool,
+    legacy: bool,
 }
 
 impl Made {
@@ -116,6 +130,8 @@ impl Resolver {
             ssh_config,
             settings: Settings {
                 unsaid_policy: HostKeyPolicy::Strict,
+                ask_policy: HostKeyPolicy::Strict,
+                legacy: HashSet::new(),
                 dangerous_accept_any_host_key: false,
                 password: None,
                 answers: None,
@@ -134,7 +150,21 @@ impl Resolver {
     ///
     /// The option that cannot be, with its file and line; a file that cannot be used.
     pub fn config(&self, host: &Host) -> Result<Arc<Config>, ResolverError> {
-        let options = self.ssh_config.lookup(host)?;
+        self.config_with(host, &[])
+    }
+
+    /// As [`Resolver::config`], with options for this host alone, as a line of a hosts file has them
+    /// ([`HostLine`](crate::HostLine)). They come before all others; those that say no override too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::config`].
+    pub fn config_with(
+        &self,
+        host: &Host,
+        options: &[HostOption],
+    ) -> Result<Arc<Config>, ResolverError> {
+        let options = self.ssh_config.lookup_with(host, options)?;
         let mut made = self.made.lock();
         let jump = self.way(&mut made, &options, &mut vec![host.to_string()])?;
         self.shared(&mut made, host, options, jump)
@@ -146,7 +176,20 @@ impl Resolver {
     ///
     /// The option that cannot be, with its file and line.
     pub fn options(&self, host: &Host) -> Result<Options, ResolverError> {
-        Ok(self.ssh_config.lookup(host)?)
+        self.options_with(host, &[])
+    }
+
+    /// As [`Resolver::options`], with options for this host alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::options`].
+    pub fn options_with(
+        &self,
+        host: &Host,
+        options: &[HostOption],
+    ) -> Result<Options, ResolverError> {
+        Ok(self.ssh_config.lookup_with(host, options)?)
     }
 
     /// Returns what is to be told about files that were left out, and the like; each thing once.
@@ -216,22 +259,33 @@ impl Resolver {
         if options.host_name.value() == &host.name().to_lowercase() {
             options.host_name = Default::default();
         }
-        let way = jump.as_ref().map_or(0, |jump| Arc::as_ptr(jump) as usize);
-        let key = format!("{way:x} {options:?}");
-        if let Some(config) = made.configs.get(&key) {
+        let named = |origin: &Origin| origin.is_of_this_run();
+        let mut keys = options.identity_files.iter().flatten();
+        let asked = Asked {
+            way: jump.as_ref().map_or(0, |jump| Arc::as_ptr(jump) as usize),
+            named_keys: keys.any(|file| named(file.origin()))
+                || options
+                    .certificate_files
+                    .iter()
+                    .any(|file| named(file.origin())),
+            legacy: self.settings.legacy.contains(&host.name().to_lowercase()),
+            options,
+        };
+        if let Some(config) = made.configs.get(&asked) {
             return Ok(config.clone());
         }
-        let config = Arc::new(self.make(made, &options, jump)?);
-        made.configs.insert(key, config.clone());
+        let config = Arc::new(self.make(made, &asked, jump)?);
+        made.configs.insert(asked, config.clone());
         Ok(config)
     }
 
     fn make(
         &self,
         made: &mut Made,
-        options: &Options,
+        asked: &Asked,
         jump: Option<Arc<Jump>>,
     ) -> Result<Config, ResolverError> {
+        let options = &asked.options;
         let host_keys = host_keys::make(&self.ssh_config, &self.settings, made, options)?;
         let mut builder = Config::builder(host_keys)
             .user(options.user.value())
@@ -245,6 +299,9 @@ impl Resolver {
         builder = self.authentication(made, builder, options)?;
         builder = connection::set(builder, options, &self.ssh_config)?;
         builder = algorithms::set(builder, options)?;
+        if asked.legacy {
+            builder = builder.legacy_algorithms();
+        }
         if let Some(limit) = self.settings.connect_timeout {
             builder = builder.connect_timeout(limit);
         }
@@ -307,10 +364,27 @@ impl Resolver {
 }
 
 impl ResolverBuilder {
-    /// Sets what happens to unknown host keys where ssh_config says nothing, or `ask`; default
+    /// Sets what happens to unknown host keys where ssh_config says nothing; default
     /// [`HostKeyPolicy::Strict`], since a fleet has nobody to ask per host.
     pub fn unsaid_policy(mut self, policy: HostKeyPolicy) -> Self {
         self.settings.unsaid_policy = policy;
+        self
+    }
+
+    /// Sets what happens to unknown host keys where ssh_config says `ask`, and not that nobody is
+    /// there (`BatchMode`); default [`HostKeyPolicy::Strict`]. With [`HostKeyPolicy::Ask`] the caller
+    /// asks before the run, once for all hosts ([`host_key::probe`](crate::host_key::probe())).
+    pub fn ask_policy(mut self, policy: HostKeyPolicy) -> Self {
+        self.settings.ask_policy = policy;
+        self
+    }
+
+    /// Offers weak algorithms to hosts of these names, behind all others
+    /// ([`ConfigBuilder::legacy_algorithms`]); default: to none. Names are held against those that
+    /// hosts are called by, in any case.
+    pub fn legacy<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(|name| name.as_ref().to_lowercase());
+        self.settings.legacy.extend(names);
         self
     }
 
@@ -327,7 +401,8 @@ impl ResolverBuilder {
         self
     }
 
-    /// Sets who answers what hosts ask; default: nobody.
+    /// Sets who answers what hosts ask and the password does not; default: nobody. Nobody is asked
+    /// where ssh_config says `BatchMode yes`.
     pub fn answers(mut self, answers: Arc<dyn Answers>) -> Self {
         self.settings.answers = Some(answers);
         self

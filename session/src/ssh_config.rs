@@ -7,7 +7,7 @@
 //!
 //! | what | rule |
 //! | --- | --- |
-//! | rank | host as named, command line, user's file, system's file; the first value counts |
+//! | rank | host as named, its own options, command line, user's file, system's file; the first value counts |
 //! | lists | `IdentityFile`, `CertificateFile` and `SendEnv` add up; of `SetEnv` the first line counts |
 //! | `Match final` | everything is read a second time, with the name that resulted |
 //! | `CanonicalizeHostname` | refused unless `no`: lookups ask no name server |
@@ -42,7 +42,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-use crate::host::Host;
+use crate::host::{Host, HostOption};
 
 pub use algorithms::{AlgorithmList, Change};
 pub use error::{Fault, FileFault, Origin, SshConfigError};
@@ -132,7 +132,25 @@ impl SshConfig {
     /// Fails for a value that is refused, or whose tokens cannot be replaced; it is named with its
     /// file and line.
     pub fn lookup(&self, host: &Host) -> Result<Options, SshConfigError> {
-        self.look_up(host, &self.command_line)
+        self.look_up(host, &[], &self.command_line)
+    }
+
+    /// As [`SshConfig::lookup`], with options for this host alone, which come before all others but
+    /// the host's own user and port; of several the first counts.
+    ///
+    /// # Errors
+    /// As [`SshConfig::lookup`]; and for an option that cannot be.
+    pub fn lookup_with(
+        &self,
+        host: &Host,
+        options: &[HostOption],
+    ) -> Result<Options, SshConfigError> {
+        let mut own = Vec::with_capacity(options.len());
+        for option in options {
+            let item = tree::own(option.text(), option.origin(), &self.local)?;
+            own.extend(item.map(|item| (item, option.origin())));
+        }
+        self.look_up(host, &own, &self.command_line)
     }
 
     /// As [`SshConfig::lookup`], without the options of the command line: they are for the hosts
@@ -141,7 +159,7 @@ impl SshConfig {
     /// # Errors
     /// As [`SshConfig::lookup`].
     pub fn lookup_jump(&self, host: &Host) -> Result<Options, SshConfigError> {
-        self.look_up(host, &[])
+        self.look_up(host, &[], &[])
     }
 
     /// Returns this side of the connections.
@@ -149,7 +167,12 @@ impl SshConfig {
         &self.local
     }
 
-    fn look_up(&self, host: &Host, command_line: &[Item]) -> Result<Options, SshConfigError> {
+    fn look_up(
+        &self,
+        host: &Host,
+        own: &[(Item, &Origin)],
+        command_line: &[Item],
+    ) -> Result<Options, SshConfigError> {
         let mut walk = Walk {
             local: &self.local,
             commands: &self.commands,
@@ -158,6 +181,7 @@ impl SshConfig {
             host: host.name().to_owned(),
             is_final: false,
         };
+        walk.own(own)?;
         walk.command_line(command_line)?;
         self.pass(&mut walk)?;
         let name = self.name(&walk)?;

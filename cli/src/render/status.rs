@@ -6,6 +6,7 @@ use crate::console::Console;
 use crate::exit_code::Class;
 use crate::plan::Talk;
 use crate::record::{Ending, Record};
+use crate::sanitise::one_line;
 
 /// Whether status lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,9 @@ impl Status {
             let mut facts: Vec<String> = phases
                 .map(|(name, took)| format!("{name} {}", fine(*took)))
                 .collect();
+            if let Some(way) = &record.way {
+                facts.push(one_line(&format!("via {way}")).into_owned());
+            }
             if record.attempts > 1 {
                 facts.push(format!("{} attempts", record.attempts));
             }
@@ -127,6 +131,15 @@ mod tests {
             line,
             "[0/1] web1:2222 \x1b[33mexit 3\x1b[0m  0.8s  (connect 2.0ms, run 50.0ms)"
         );
+    }
+
+    #[test]
+    fn verbose_names_the_jump_hosts_on_the_way() {
+        let mut record = sample(Ending::Exited(0));
+        record.way = Some("gate,ann@inner:2222".into());
+        let line = |talk| Status::new(1, talk, Colors::Off).line(&record);
+        assert!(line(Talk::Verbose).ends_with("run 50.0ms, via gate,ann@inner:2222)"));
+        assert!(!line(Talk::Normal).contains("via"));
     }
 
     #[test]

@@ -198,18 +198,57 @@ fn give_up<'a>(
 }
 
 fn conversation(host: &Host, config: &Config, password_used: &Arc<AtomicBool>) -> Conversation {
-    if let Some(Answerer(answers)) = config.answers.clone() {
-        let host = host.clone();
-        return Conversation::new(Box::new(move |challenge| answers.answer(&host, challenge)));
-    }
-    // As people type it: the password answers the one hidden prompt, once.
     let (password, used) = (config.password.clone(), password_used.clone());
-    Conversation::new(Box::new(move |challenge| match challenge.prompts() {
-        [] => Some(Vec::new()),
-        [prompt] if !prompt.is_echoed() && !used.swap(true, Ordering::Relaxed) => {
-            let password = password.as_ref()?;
-            Some(vec![Secret::from(password.expose().to_vec())])
+    let answers = config
+        .answers
+        .clone()
+        .map(|Answerer(answers)| (answers, host.clone()));
+    Conversation::new(Box::new(move |challenge| {
+        // As people type it: the password answers the one hidden prompt, once.
+        if let ([prompt], Some(password)) = (challenge.prompts(), &password)
+            && !prompt.is_echoed()
+            && (answers.is_none() || !speaks_of_a_code(prompt.text()))
+            && !used.swap(true, Ordering::Relaxed)
+        {
+            return Some(vec![Secret::from(password.expose().to_vec())]);
         }
-        _ => None,
+        match &answers {
+            Some((answers, host)) => answers.answer(host, challenge),
+            None => challenge.prompts().is_empty().then(Vec::new),
+        }
     }))
+}
+
+/// Whether a prompt asks for something that changes, as far as its words tell.
+fn speaks_of_a_code(prompt: &str) -> bool {
+    let prompt = prompt.to_lowercase();
+    let words = ["code", "token", "otp", "one-time", "one time", "pin"];
+    // "Password + token" wants both, and no password alone is right there.
+    words.iter().any(|word| prompt.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_for_codes_are_told_from_those_for_passwords() {
+        for prompt in [
+            "Password: ",
+            "ann@web1's password:",
+            "Passwort:",
+            "Kennwort: ",
+        ] {
+            assert!(!speaks_of_a_code(prompt), "{prompt}");
+        }
+        for prompt in [
+            "Verification code: ",
+            "Passcode or option (1-3): ",
+            "One-time password (OATH): ",
+            "Enter PIN:",
+            "Password & OTP:",
+        ] {
+            assert!(speaks_of_a_code(prompt), "{prompt}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::lines::LINE_BYTES_MAX;
 use super::*;
 
 type Parts<'a> = (&'a str, Option<u16>, Option<&'a str>);
@@ -191,7 +192,96 @@ fn names_the_bad_line_of_a_hosts_file() {
     assert_eq!(parse_hosts_file("", "hosts"), Ok(Vec::new()));
 }
 
+/// Reads a line of a hosts file; returns the host and its options.
+#[track_caller]
+fn line(text: &str) -> (String, Vec<String>) {
+    let lines = parse_host_lines(text, "hosts").unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    let [line] = lines.as_slice() else {
+        panic!("{text}: {lines:?}")
+    };
+    let options = line.options.iter().map(|option| option.text().to_owned());
+    (line.host.to_string(), options.collect())
+}
+
+#[test]
+fn reads_the_options_of_a_line() {
+    #[track_caller]
+    fn check(text: &str, host: &str, options: &[&str]) {
+        assert_eq!(
+            line(text),
+            (
+                host.to_owned(),
+                options.iter().map(ToString::to_string).collect()
+            )
+        );
+    }
+    check("web1", "web1", &[]);
+    check("web1 Port=2222 # web2", "web1", &["Port=2222"]);
+    check(
+        "web1:22 bob\tPort=2222  User=ann",
+        "bob@web1:22",
+        &["Port=2222", "User=ann"],
+    );
+    check(
+        "web1 ProxyJump=none Compression=no",
+        "web1",
+        &["ProxyJump=none", "Compression=no"],
+    );
+    let key = "IdentityFile=\"~/my keys/#1\"";
+    check(&format!("web1 {key} Port=1"), "web1", &[key, "Port=1"]);
+    let command = "ProxyCommand='nc -x \"a b\" %h %p'";
+    check(&format!("web1 {command}\r"), "web1", &[command]);
+    check(
+        "web1 SetEnv=A=\\\" IdentityFile=a\\ b",
+        "web1",
+        &["SetEnv=A=\\\"", "IdentityFile=a\\ b"],
+    );
+    check("web1 SetEnv=A=b#c", "web1", &["SetEnv=A=b#c"]);
+    let lines = parse_host_lines("# first\nweb1 Port=1\n", "hosts").unwrap();
+    assert_eq!(lines[0].options[0].origin().to_string(), "hosts:2");
+}
+
+#[test]
+fn refuses_fields_that_are_no_options() {
+    #[track_caller]
+    fn fail(text: &str, source: HostError) {
+        assert_eq!(
+            parse_host_lines(text, "f").unwrap_err().source,
+            source,
+            "{text}"
+        );
+    }
+    let field = |text: &str| HostError::TooManyFields { text: text.into() };
+    fail("web1 Port=1 bob", field("bob"));
+    fail("web1 bob =1", field("=1"));
+    fail("web1 bob a-b=1", field("a-b=1"));
+    fail("web1 IdentityFile=\"a b", HostError::UnbalancedQuote);
+    let long = format!("web1 Tag={}", "x".repeat(LINE_BYTES_MAX));
+    fail(
+        &long,
+        HostError::TooLong {
+            max: LINE_BYTES_MAX,
+        },
+    );
+    assert_eq!(line(&format!("web1 # {long}")).0, "web1");
+    // Who does not read options must not go on without them.
+    let text = "Port=1".to_owned();
+    let error = parse_hosts_file("web1 Port=1", "f").unwrap_err();
+    assert_eq!(error.source, HostError::Option { text });
+}
+
 proptest! {
+    #[test]
+    fn hosts_and_options_are_divided_as_they_were_joined(
+        values in proptest::collection::vec("[a-z \"'#=\\\\]{0,8}", 0..4),
+        blank in "[ \t]{1,3}",
+    ) {
+        use crate::ssh_config::quote;
+        let options: Vec<_> = values.iter().map(|value| format!("Tag={}", quote(value))).collect();
+        let text = [&["web1".to_owned()], options.as_slice()].concat().join(&blank);
+        prop_assert_eq!(line(&text), ("web1".to_owned(), options));
+    }
+
     #[test]
     fn text_form_parses_to_itself(spec in "([a-z\\\\@.]{1,6}@)?(\\[?[a-z0-9.:%]{1,12}\\]?)(:[0-9]{1,5})?") {
         if let Ok(host) = spec.parse::<Host>() {
@@ -218,6 +308,11 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(spec in any::<String>()) {
         let _ = spec.parse::<Host>();
-        let _ = parse_hosts_file(spec, "f");
+        let lines = parse_host_lines(&spec, "f");
+        // Both read the same hosts, where both read anything.
+        if let Ok(hosts) = parse_hosts_file(spec, "f") {
+            let lines: Vec<_> = lines.unwrap().into_iter().map(|line| line.host).collect();
+            prop_assert_eq!(hosts, lines);
+        }
     }
 }

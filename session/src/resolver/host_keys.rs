@@ -127,7 +127,11 @@ fn policy(settings: &Settings, made: &mut Made, options: &Options) -> HostKeyPol
             );
             HostKeyPolicy::AcceptNew
         }
-        Some(StrictHostKeyChecking::Ask) | None => settings.unsaid_policy,
+        Some(StrictHostKeyChecking::Ask) => match &options.batch_mode {
+            Some(batch) if *batch.value() => HostKeyPolicy::Strict,
+            _ => settings.ask_policy,
+        },
+        None => settings.unsaid_policy,
     }
 }
 

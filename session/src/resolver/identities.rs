@@ -269,7 +269,7 @@ fn left_out(
     path: &Path,
     problem: Problem,
 ) -> Result<(), ResolverError> {
-    let named = *origin == Origin::CommandLine;
+    let named = origin.is_of_this_run();
     let what = match problem {
         Problem::Missing if !named => return Ok(()),
         Problem::Missing => {

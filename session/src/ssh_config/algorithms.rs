@@ -14,14 +14,14 @@ use super::pattern::{Listed, glob, list};
 /// let default = ["aes128-ctr", "aes256-ctr"];
 /// assert_eq!(list.apply(&default, &default), ["aes256-ctr", "aes128-ctr"]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AlgorithmList {
     given: String,
     change: Change,
 }
 
 /// What a list of algorithms does to the default list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {
     /// Stands in its place.
@@ -35,7 +35,7 @@ pub enum Change {
 }
 
 /// Which names a list may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Family {
     Cipher,
     Mac,

@@ -13,6 +13,8 @@ use super::value::Value;
 pub(super) enum Place<'a> {
     CommandLine,
     File(&'a Arc<Path>, usize),
+    /// The line of the host's own.
+    Own(&'a Origin),
 }
 
 impl Place<'_> {
@@ -23,6 +25,7 @@ impl Place<'_> {
                 path: Arc::clone(path),
                 line,
             },
+            Self::Own(origin) => origin.clone(),
         }
     }
 }

@@ -22,9 +22,23 @@ pub enum Origin {
         /// The line's number.
         line: usize,
     },
+    /// A line of a hosts file, counted from 1, for its host alone.
+    HostsFile {
+        /// The file.
+        path: Arc<Path>,
+        /// The line's number.
+        line: usize,
+    },
     /// What holds where nobody said anything.
     #[default]
     Default,
+}
+
+impl Origin {
+    /// Whether it was given for this run, not kept in a configuration for any.
+    pub(crate) fn is_of_this_run(&self) -> bool {
+        matches!(self, Self::CommandLine | Self::HostsFile { .. })
+    }
 }
 
 impl fmt::Display for Origin {
@@ -32,7 +46,9 @@ impl fmt::Display for Origin {
         match self {
             Self::Host => f.write_str("the host as named"),
             Self::CommandLine => f.write_str("command line"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line } | Self::HostsFile { path, line } => {
+                write!(f, "{}:{line}", path.display())
+            }
             Self::Default => f.write_str("default"),
         }
     }
@@ -144,7 +160,7 @@ pub enum Fault {
     #[error("unknown option: correct it, or name it in IgnoreUnknown")]
     UnknownKeyword,
     /// An option that only files can have.
-    #[error("cannot be given on the command line: put it into a file")]
+    #[error("cannot be given on the command line or in a hosts file: put it into ssh_config")]
     NotOnCommandLine,
     /// A criterion of `Match` that is unknown, or known to other versions only.
     #[error("criterion {name:?} is not supported")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::chosen::{Chosen, Place};
-use super::error::{Fault, SshConfigError};
+use super::error::{Fault, Origin, SshConfigError};
 use super::exec::Commands;
 use super::keyword::Key;
 use super::local::Local;
@@ -28,6 +28,14 @@ pub(super) struct Walk<'a, 'h> {
 }
 
 impl<'a> Walk<'a, '_> {
+    /// Takes the options that a host has for itself.
+    pub(super) fn own(&mut self, items: &'a [(Item, &'a Origin)]) -> Result<(), SshConfigError> {
+        for (item, origin) in items {
+            self.item(item, Place::Own(origin), Whose::User, true)?;
+        }
+        Ok(())
+    }
+
     /// Takes the options of a command line.
     pub(super) fn command_line(&mut self, items: &'a [Item]) -> Result<(), SshConfigError> {
         for item in items {

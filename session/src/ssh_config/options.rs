@@ -1,5 +1,6 @@
 //! The options of one host, typed, each with where it comes from.
 
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use super::algorithms::AlgorithmList;
 use super::error::Origin;
 use crate::host::Host;
 
-/// A value, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A value, and where it comes from; equal if the values are, wherever they come from.
+#[derive(Debug, Clone, Default)]
 pub struct Given<T> {
     value: T,
     origin: Origin,
@@ -35,8 +36,22 @@ impl<T> Given<T> {
     }
 }
 
+impl<T: PartialEq> PartialEq for Given<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Given<T> {}
+
+impl<T: Hash> Hash for Given<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
+}
+
 /// A file's path: as it was given, and with `~`, tokens and environment variables replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConfigPath {
     given: String,
     path: PathBuf,
@@ -61,7 +76,7 @@ impl ConfigPath {
 }
 
 /// A command for this machine's shell, with its tokens replaced by values that are safe there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ShellCommand {
     given: String,
     command: String,
@@ -85,7 +100,7 @@ impl ShellCommand {
 }
 
 /// How the host is reached (`ProxyJump`, `ProxyCommand`); of the two the first one said counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Proxy {
     /// `none`: directly.
@@ -97,7 +112,7 @@ pub enum Proxy {
 }
 
 /// The socket of an agent (`IdentityAgent`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AgentSocket {
     /// `none`, or a variable that is not set: no agent is asked.
@@ -109,7 +124,7 @@ pub enum AgentSocket {
 }
 
 /// Whether commands on the host may use the agent (`ForwardAgent`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ForwardAgent {
     /// No.
@@ -121,7 +136,7 @@ pub enum ForwardAgent {
 }
 
 /// `AddressFamily`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AddressFamily {
     /// `any`.
@@ -133,7 +148,7 @@ pub enum AddressFamily {
 }
 
 /// `StrictHostKeyChecking`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StrictHostKeyChecking {
     /// `yes`: known keys only.
@@ -147,7 +162,7 @@ pub enum StrictHostKeyChecking {
 }
 
 /// `PubkeyAuthentication`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PubkeyAuthentication {
     /// `yes`.
@@ -161,7 +176,7 @@ pub enum PubkeyAuthentication {
 }
 
 /// An option that is `yes`, `no` or `ask`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum YesNoAsk {
     /// `yes`.
@@ -173,7 +188,7 @@ pub enum YesNoAsk {
 }
 
 /// `LogLevel`, in the order of how much is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LogLevel {
     /// `QUIET`.
@@ -198,7 +213,7 @@ pub enum LogLevel {
 ///
 /// `None`, or an empty list, means that nobody said anything and the caller's default holds; each
 /// field says what ssh's is. All paths and commands have their tokens replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Options {
     /// `HostName`: the name or address to connect to, in lowercase; the host's own by default.

@@ -298,7 +298,30 @@ impl Item {
 
 /// Reads one option of a command line.
 pub(super) fn command_line(text: &str, local: &Local) -> Result<Option<Item>, SshConfigError> {
-    let fail = |keyword: &str, fault| at_keyword(Origin::CommandLine, keyword, fault);
+    option(text, &Origin::CommandLine, local, str::to_owned)
+}
+
+/// Reads one option of a host's own, which is a single word where it stands: what ssh takes whole,
+/// quotes and all, has them taken off.
+pub(super) fn own(
+    text: &str,
+    origin: &Origin,
+    local: &Local,
+) -> Result<Option<Item>, SshConfigError> {
+    option(text, origin, local, |rest| {
+        let words = line::arguments(rest).unwrap_or_default();
+        words.join(" ")
+    })
+}
+
+/// Reads one option that stands alone; `whole` says what commands are made of.
+fn option(
+    text: &str,
+    origin: &Origin,
+    local: &Local,
+    whole: impl Fn(&str) -> String,
+) -> Result<Option<Item>, SshConfigError> {
+    let fail = |keyword: &str, fault| at_keyword(origin.clone(), keyword, fault);
     let line = bytes_to_line(text.as_bytes())
         .map_err(|fault| (String::new(), fault))
         .and_then(line::divide)
@@ -310,7 +333,14 @@ pub(super) fn command_line(text: &str, local: &Local) -> Result<Option<Item>, Ss
     if keyword.support == keyword::Support::Structure {
         return Err(fail(&line.keyword, Fault::NotOnCommandLine));
     }
-    let value = value::parse(keyword.grammar, line.rest, keyword.key, local);
+    // A quote that is open is told by the parser.
+    let is_whole = matches!(keyword.grammar, Grammar::Command | Grammar::Jump)
+        && line::arguments(line.rest).is_ok();
+    let rest = match is_whole {
+        true => whole(line.rest),
+        false => line.rest.to_owned(),
+    };
+    let value = value::parse(keyword.grammar, &rest, keyword.key, local);
     let value = value.map_err(|fault| fail(&line.keyword, fault))?;
     Ok(value.map(|value| Item::Set(keyword, value)))
 }

@@ -1,0 +1,56 @@
+//! What hosts ask and the password does not answer, such as one-time codes: asked on the terminal,
+//! one host at a time.
+
+use std::sync::{Mutex, PoisonError};
+
+use sshoal::{Answers, Challenge, Host, Prompt, Secret};
+
+use crate::progress;
+use crate::sanitise::one_line;
+use crate::terminal::Terminal;
+
+/// The user, who knows the codes.
+#[derive(Debug, Default)]
+pub(crate) struct Codes {
+    /// Held while one host is answered, so that others wait.
+    turn: Mutex<()>,
+}
+
+impl Answers for Codes {
+    fn answer(&self, host: &Host, challenge: &Challenge) -> Option<Vec<Secret>> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut terminal = Terminal::open()?;
+        progress::make_room();
+        for text in [challenge.name(), challenge.instruction()] {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                terminal.show(&format!("{}\n", of_host(host, line))).ok()?;
+            }
+        }
+        let answer = |prompt: &Prompt| {
+            let text = of_host(host, prompt.text());
+            let answer = match prompt.is_echoed() {
+                true => terminal.ask(&text),
+                false => terminal.ask_hidden(&text),
+            };
+            answer.ok()?
+        };
+        challenge.prompts().iter().map(answer).collect()
+    }
+}
+
+/// Writes who asks before what they ask, as ssh does; the host's text is made harmless.
+fn of_host(host: &Host, text: &str) -> String {
+    one_line(&format!("({host}) {text}")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_cannot_write_over_its_name() {
+        let host: Host = "ann@web1".parse().unwrap();
+        let text = of_host(&host, "\r\x1b[2K(bank) Password: ");
+        assert_eq!(text, "(ann@web1) \\x0d\\x1b[2K(bank) Password: ");
+    }
+}
