@@ -23,6 +23,7 @@ use crate::record::{Ending, Record, Recorder};
 use crate::render::Status;
 use crate::sanitise::one_line;
 use crate::signals;
+use crate::terminal::Terminal;
 
 mod hold;
 mod spec;
@@ -65,7 +66,9 @@ impl Plan {
         if args.pace.timeout.is_some() && !args.access.from_environment.contains(&"timeout") {
             bail!("-t limits a command, and there is none; use --deadline");
         }
-        let hosts = crate::hosts::read(&args.whom)?;
+        let lines = crate::hosts::read(&args.whom)?;
+        let lines = lines.into_iter().map(|line| (line.host, line.options));
+        let (hosts, own): (Vec<Host>, Vec<_>) = lines.unzip();
         let count = hosts.len();
         if count > 1 {
             for local in &forwards.local {
@@ -84,7 +87,10 @@ impl Plan {
         }
         Ok(Self {
             hosts,
-            access: plan::access(&args.access, &args.pace, home)?,
+            access: Access {
+                own,
+                ..plan::access(&args.access, &args.pace, home)?
+            },
             pace,
             forwards,
             talk: match (args.quiet, args.verbose) {
@@ -147,6 +153,7 @@ pub(crate) fn forward(args: &ForwardArgs) -> Result<u8> {
     .context("cannot watch for signals")?;
     pass_on(each, fleet, sender)?;
     let mut facts = watcher.watch(&receiver, &mut console);
+    Terminal::restore();
     if let Some(interrupt) = interrupt.get() {
         facts.interrupt(*interrupt);
     }

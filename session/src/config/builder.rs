@@ -75,8 +75,8 @@ impl ConfigBuilder {
     }
 
     /// Sets a password, given away once and never again after a refusal; default: none. It is also
-    /// the answer to keyboard-interactive's one hidden prompt, where [`ConfigBuilder::answers`] sets
-    /// nobody to give it.
+    /// the answer to keyboard-interactive's one hidden prompt; where [`ConfigBuilder::answers`] sets
+    /// somebody to answer, not if the prompt speaks of a code or a token.
     pub fn password(mut self, password: Secret) -> Self {
         self.config.password = Some(Arc::new(password));
         self
@@ -89,8 +89,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets who answers keyboard-interactive challenges, for example for one-time codes; default:
-    /// none, and then the method is used for the password only.
+    /// Sets who answers keyboard-interactive challenges that the password does not, for example for
+    /// one-time codes; default: none, and then the method is used for the password only.
     pub fn answers(mut self, answers: Arc<dyn Answers>) -> Self {
         self.config.answers = Some(Answerer(answers));
         self
@@ -127,6 +127,14 @@ impl ConfigBuilder {
     /// that cannot be offered, and says why.
     pub fn ciphers(mut self, names: impl Into<String>) -> Self {
         self.config.lists.ciphers = Some(names.into());
+        self
+    }
+
+    /// Offers the weak algorithms that libssh2 has, behind all others: AES-CBC, whose padding and
+    /// chained blocks tell an attacker on the way things. For hosts that have nothing better;
+    /// default: not offered. SHA-1, 3DES and DSA are not there at all.
+    pub fn legacy_algorithms(mut self) -> Self {
+        self.config.legacy = true;
         self
     }
 
@@ -318,6 +326,9 @@ impl ConfigBuilder {
         }
         let compression = config.compression == Compression::Yes;
         config.offer = Offer::read(&config.lists, compression)?;
+        if config.legacy {
+            config.offer.add_legacy();
+        }
         if config.methods.is_empty() {
             return Err(ConfigError::NoMethod);
         }
