@@ -66,9 +66,7 @@ impl Plan {
         if args.pace.timeout.is_some() && !args.access.from_environment.contains(&"timeout") {
             bail!("-t limits a command, and there is none; use --deadline");
         }
-        let lines = crate::hosts::read(&args.whom)?;
-        let lines = lines.into_iter().map(|line| (line.host, line.options));
-        let (hosts, own): (Vec<Host>, Vec<_>) = lines.unzip();
+        let (hosts, own) = crate::hosts::read(&args.whom)?;
         let count = hosts.len();
         if count > 1 {
             for local in &forwards.local {

@@ -5,15 +5,6 @@
 
 mod support;
 
-#[path = "../../tests/support"]
-#[allow(dead_code, reason = "the part that starts sshd is used alone")]
-mod real {
-    pub(crate) mod account;
-    pub(crate) mod keys;
-    pub(crate) mod process;
-    pub(crate) mod sshd;
-}
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -23,8 +14,8 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use real::sshd::Sshd;
 use rustix::process::{Pid, Signal, kill_process};
+use support::openssh::sshd::Sshd;
 use support::{output, sshoal, stderr, stdout};
 
 /// Far above what anything here takes, on a machine that does much else.
