@@ -90,7 +90,7 @@ pub(crate) struct ForwardArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
-    /// Port of this machine whose connections each host makes, [bind:]port:host:hostport; /path
+    /// Port of this machine whose connections each host makes, `[bind:]port:host:hostport`; /path
     /// stands for a Unix socket on either side; port 0 takes a free one; may repeat
     #[arg(
         short = 'L',
@@ -99,8 +99,8 @@ pub(crate) struct ForwardArgs {
         env = "SSHOAL_LOCAL_FORWARD"
     )]
     pub(crate) local_forwards: Vec<String>,
-    /// Port of each host whose connections this machine makes, [bind:]port:host:hostport or
-    /// [bind:]port:/path; may repeat
+    /// Port of each host whose connections this machine makes, `[bind:]port:host:hostport` or
+    /// `[bind:]port:/path`; may repeat
     #[arg(
         short = 'R',
         long = "remote-forward",
