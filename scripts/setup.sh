@@ -41,6 +41,7 @@ for task in "$@"; do
         need openssh-client command -v ssh
         need openssh-client command -v ssh-keygen
         need openssh-client command -v ssh-agent
+        need openssl command -v openssl
         ;;
     fuzz) need g++ command -v c++ ;;
     vendored)

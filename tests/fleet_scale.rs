@@ -91,12 +91,14 @@ fn outcomes_come_exactly_once_while_others_still_run() {
 }
 
 /// Counts this process's sockets from within each host's program, when the pool is as full as it gets, and asks the
-/// servers, who may see the next connection before the end of the last.
+/// servers, who may see the next connection before the end of the last. A session that has ended may leave its socket,
+/// which was shut down, to a scheduler thread that is just handing out the event of that.
 #[test]
 fn live_sessions_stay_within_the_pool_size() {
     const SIZE: usize = 40;
     let _turn = turn();
     let servers = EmbeddedFleet::start(400);
+    let ended_max = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     for keep_open in [KeepOpen::No, KeepOpen::Yes] {
         let fleet = builder(&servers, SIZE)
             .keep_open(keep_open)
@@ -108,7 +110,7 @@ fn live_sessions_stay_within_the_pool_size() {
         let most = visited.map(|visited| visited.into_result().unwrap()).max();
         let most = most.unwrap().saturating_sub(before);
         println!("{keep_open:?}: at most {most} sessions of {SIZE}");
-        assert!((1..=SIZE).contains(&most), "{most} sessions");
+        assert!((1..=SIZE + ended_max).contains(&most), "{most} sessions");
         fleet.close();
     }
     let peak = servers.count("peak");
