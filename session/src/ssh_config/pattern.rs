@@ -1,5 +1,7 @@
 //! Patterns with `*` and `?`, and comma-separated lists of them with negation.
 
+use crate::known_hosts;
+
 /// What a list of patterns says about a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listed {
@@ -11,34 +13,9 @@ pub(super) enum Listed {
     Negated,
 }
 
-/// Matches `*` and `?` in time of at most pattern by text, however many stars there are.
+/// Matches `*` and `?`; bytes, as in ssh: one `?` is one byte.
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
-    // Bytes, as in ssh: one `?` is one byte.
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    // Where the last star stands, and up to where it has taken the text.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((star_p, star_t)) = star else {
-                    return false;
-                };
-                star = Some((star_p, star_t + 1));
-                p = star_p + 1;
-                t = star_t + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
+    known_hosts::glob(pattern.as_bytes(), text.as_bytes())
 }
 
 /// Holds a text against a list of patterns divided by commas, some negated by `!`.
