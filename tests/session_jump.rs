@@ -185,6 +185,78 @@ fn a_jump_host_that_refuses_us_is_asked_once() {
     );
 }
 
+/// A jump host that let one session in and refuses all others is not asked again for each host
+/// behind it; the one session carries them all.
+#[test]
+fn a_jump_host_that_refuses_further_sessions_is_left_alone() {
+    let (Some(jump), Some(target)) = (quiet(), quiet()) else {
+        return;
+    };
+    let config = config_for(&target).jump(jump_to(&jump)).build();
+    let config = Arc::new(config.expect("builds"));
+    let first = Session::connect(&host(target.socket()), &config).expect("connects");
+    jump.authorize("");
+    let behind: Vec<_> = (0..24)
+        .map(|_| {
+            let (config, host) = (config.clone(), host(target.socket()));
+            sshoal::spawn(move || Session::connect(&host, &config).map(drop)).expect("spawns")
+        })
+        .collect();
+    for one in behind {
+        one.join().expect("no panic").expect("connects");
+    }
+    assert!(first.is_open());
+    let taken = connections(&jump);
+    assert!((1..=4).contains(&taken), "{taken} connections");
+}
+
+/// The jump host's sessions end with the last who need them, and leave no descriptor behind.
+#[test]
+fn jump_sessions_end_with_what_needs_them() {
+    let (Some(jump), Some(target)) = (quiet(), quiet()) else {
+        return;
+    };
+    let config = config_for(&target).jump(jump_to(&jump)).build();
+    let session = Session::connect(&host(target.socket()), &config.expect("builds"));
+    let session = session.expect("connects");
+    let output = session.command("true").output().expect("runs");
+    assert_eq!(output.exit, Exit::Status(0));
+    // Only the target's session holds the jump host's by then.
+    let peers = || {
+        let text = std::fs::read_to_string("/proc/self/net/tcp").expect("reads the sockets");
+        let port = format!(":{:04X}", jump.socket().port());
+        let ours = |line: &&str| {
+            line.split_whitespace()
+                .nth(2)
+                .is_some_and(|to| to.ends_with(&port))
+        };
+        let inodes: Vec<_> = text
+            .lines()
+            .filter(ours)
+            .filter_map(|line| {
+                line.split_whitespace()
+                    .nth(9)
+                    .map(|inode| format!("socket:[{inode}]"))
+            })
+            .collect();
+        let entries = std::fs::read_dir("/proc/self/fd").expect("reads our descriptors");
+        let held = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        held.filter(|to| inodes.iter().any(|inode| to.as_os_str() == inode.as_str()))
+            .count()
+    };
+    assert_eq!(peers(), 1);
+    drop(session);
+    let begun = Instant::now();
+    while peers() > 0 {
+        assert!(
+            begun.elapsed() < support::sessions::LIMIT,
+            "a socket to the jump host is left"
+        );
+        std::thread::yield_now();
+    }
+    jump.wait_for_ends(1, support::sessions::LIMIT);
+}
+
 /// A target's key is checked against the target's own name, whatever lies between.
 #[test]
 fn the_targets_key_is_checked_behind_a_jump_host() {

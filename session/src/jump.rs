@@ -19,7 +19,7 @@ use crate::ffi::Library;
 use crate::host::Host;
 use crate::session::Session;
 use crate::timings::Timings;
-use crate::tunnel::{Destination, Tunnel};
+use crate::tunnel::{Destination, Ends};
 
 /// Sessions to a jump host, unless set otherwise.
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(4).expect("is not 0");
@@ -132,7 +132,7 @@ impl Jump {
         self: &Arc<Self>,
         destination: &Destination,
         scope: &Scope,
-    ) -> Result<(Tunnel, Arc<Session>), Error> {
+    ) -> Result<(Arc<Ends>, Arc<Session>), Error> {
         let mut lost = 0;
         loop {
             let (number, session) = self.line(scope)?;
@@ -145,7 +145,7 @@ impl Jump {
             // Dropped at once where the host has answered, or by who waits for its answer.
             let opened = session.open_tunnel(destination, scope, settled);
             return match opened {
-                Ok(tunnel) => Ok((tunnel, session)),
+                Ok(ends) => Ok((ends, session)),
                 Err(Error::TimedOut { limit, .. }) => Err(Error::TimedOut {
                     phase: Phase::Connect,
                     limit,
@@ -231,6 +231,11 @@ impl Jump {
 
     /// Whether one more session should be made.
     fn may_connect(&self, state: &mut State) -> bool {
+        // A host that let one session in may refuse the next, for good or for a while: those that
+        // are there have to do, and it is not asked again for each host behind it.
+        if state.failure.as_ref().is_some_and(Failure::holds) {
+            return false;
+        }
         let lines = state.lines.len();
         if state.connecting > 0 && (lines == 0 || state.connecting >= SESSIONS.get()) {
             // The first one shows whether the host lets us in at all.

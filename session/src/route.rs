@@ -51,8 +51,8 @@ pub(crate) fn connect(
                 Some(path) => Destination::Unix(path.display().to_string()),
             };
             let opened = jump.open(&destination, scope);
-            opened.map(|(tunnel, session)| Link::Tunnel {
-                ends: tunnel.into_ends(),
+            opened.map(|(ends, session)| Link::Tunnel {
+                ends,
                 _session: session,
             })
         }

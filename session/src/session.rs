@@ -22,7 +22,7 @@ use crate::link::Link;
 use crate::proxy_command::ProxyCommandError;
 use crate::timings::Timings;
 use crate::tunnel::carrier::Carrier;
-use crate::tunnel::{self, Destination, RemoteListener, Tunnel};
+use crate::tunnel::{self, Destination, Ends, RemoteListener, Tunnel};
 use crate::wire::Wire;
 use crate::{keepalive, route};
 
@@ -135,7 +135,7 @@ impl Session {
     ///
     /// The host refused, in phase open; the connection was lost, or the scope ended.
     pub fn tunnel(&self, destination: &Destination, scope: &Scope) -> Result<Tunnel, Error> {
-        self.open_tunnel(destination, scope, ())
+        self.open_tunnel(destination, scope, ()).map(Tunnel::new)
     }
 
     /// As [`Session::tunnel`]; `settled` is dropped once the host has answered.
@@ -144,7 +144,7 @@ impl Session {
         destination: &Destination,
         scope: &Scope,
         settled: impl Send + 'static,
-    ) -> Result<Tunnel, Error> {
+    ) -> Result<Arc<Ends>, Error> {
         let carrier = self.carrier().map_err(|source| Error::Local {
             phase: Phase::Open,
             source,
@@ -184,7 +184,7 @@ impl Session {
         let stop = |scope: &Scope| scope.check().err().map(|stop| stopped(stop, phase, scope));
         let held = self
             .carrier()
-            .map(|carrier| tunnel::open::hold(&carrier, scope));
+            .map(|carrier| tunnel::open::hold(&carrier, scope).map(Tunnel::new));
         if let Ok(Ok(held)) = &held {
             // Nobody has cause to write to it.
             while matches!(held.read(&mut [0], scope), Ok(1..)) {}
@@ -306,7 +306,7 @@ impl Opener {
 
     /// Has the host make a connection. Parks.
     pub(crate) fn open(&self, destination: &Destination, scope: &Scope) -> Result<Tunnel, Error> {
-        tunnel::open::open(&self.carrier, destination, scope, ())
+        tunnel::open::open(&self.carrier, destination, scope, ()).map(Tunnel::new)
     }
 }
 

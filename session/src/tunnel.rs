@@ -86,12 +86,6 @@ impl Tunnel {
         self.ends.outbound.lock().eof = true;
         self.ends.ring();
     }
-
-    pub(crate) fn into_ends(self) -> Arc<Ends> {
-        let ends = self.ends.clone();
-        std::mem::forget(self);
-        ends
-    }
 }
 
 impl Drop for Tunnel {
@@ -229,7 +223,7 @@ impl Ends {
     }
 
     /// The near side goes away: nothing more is read or written here, but what was is sent.
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         self.outbound.lock().closed = true;
         self.ring();
     }

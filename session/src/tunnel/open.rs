@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sshoal_reactor::sync::Permit;
 use sshoal_reactor::{Scope, spawn};
 
-use super::Tunnel;
+use super::Ends;
 use super::carrier::Carrier;
 use crate::engine::stopped;
 use crate::error::{ApiMisuse, Error, Phase};
@@ -58,8 +58,8 @@ fn put_text(message: &mut Vec<u8>, text: &str) -> Result<(), Error> {
 /// The receive window of a tunnel's channel (law S2).
 const WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Opens a tunnel; `settled` is dropped once the host has answered, be it long after the scope's
-/// end. Parks.
+/// Opens a tunnel, whose near side the caller has to close; `settled` is dropped once the host has
+/// answered, be it long after the scope's end. Parks.
 ///
 /// An open that outlasts its scope is not abandoned, which would cost the session: a green thread
 /// of its own waits for the answer meanwhile, and nothing else is opened before (law S2).
@@ -68,14 +68,14 @@ pub(crate) fn open(
     destination: &Destination,
     scope: &Scope,
     settled: impl Send + 'static,
-) -> Result<Tunnel, Error> {
+) -> Result<Arc<Ends>, Error> {
     let (kind, message) = destination.request()?;
     ask(carrier, (kind, message), scope, settled)
 }
 
 /// Opens a channel for commands (RFC 4254 §6.1) that is never given one: while there is a channel
 /// to read, the carrier takes in, and libssh2 answers, what the host sends of its own accord. Parks.
-pub(crate) fn hold(carrier: &Arc<Carrier>, scope: &Scope) -> Result<Tunnel, Error> {
+pub(crate) fn hold(carrier: &Arc<Carrier>, scope: &Scope) -> Result<Arc<Ends>, Error> {
     ask(carrier, ("session", Vec::new()), scope, ())
 }
 
@@ -84,7 +84,7 @@ fn ask(
     (kind, message): (&'static str, Vec<u8>),
     scope: &Scope,
     settled: impl Send + 'static,
-) -> Result<Tunnel, Error> {
+) -> Result<Arc<Ends>, Error> {
     let turn = carrier.engine().reply_turn(Phase::Open, scope)?;
     // Nothing is asked for that nobody waits for.
     scope
@@ -95,7 +95,7 @@ fn ask(
     match opened {
         Ok(channel) => {
             carrier.engine().wire().replied();
-            Ok(Tunnel::new(carrier.carry(channel)))
+            Ok(carrier.carry(channel))
         }
         Err(error @ (Error::TimedOut { .. } | Error::Cancelled { .. })) => {
             let later = Later {
@@ -137,7 +137,7 @@ impl Later {
     fn wait(&self, kind: &str, message: &[u8]) {
         if let Ok(channel) = request(&self.carrier, kind, message, &Scope::root()) {
             self.carrier.engine().wire().replied();
-            drop(Tunnel::new(self.carrier.carry(channel)));
+            self.carrier.carry(channel).close();
         }
     }
 }
