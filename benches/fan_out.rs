@@ -40,7 +40,7 @@ fn main() {
         let fleet = fleet(&servers, hosts, pool_size, KeepOpen::No);
         let name = format!("hosts_{hosts}_echo_pool_{pool_size}");
         measure(&mut criterion, "fan_out", &name, hosts, || {
-            assert!(fleet.run("echo hi").report().is_success());
+            assert!(fleet.run("echo hi").unwrap().report().is_success());
         });
     }
     parts(&mut criterion, &servers);

@@ -36,7 +36,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .command_timeout(Some(Duration::from_secs(60)))
         .build()?;
     let (mut ended, mut failed) = (0, 0);
-    for outcome in fleet.run(command.as_str()) {
+    for outcome in fleet.run(command.as_str())? {
         ended += 1;
         failed += usize::from(!outcome.is_success());
         let mut out = stdout().lock();

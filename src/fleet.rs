@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sshoal_pool::{Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunSpec};
+use sshoal_pool::{
+    Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec,
+};
 use sshoal_session::{Config, Host};
 use sshoal_transfer::{Copied, Error};
 
@@ -37,7 +39,10 @@ impl Fleet {
     }
 
     /// Starts a command on all hosts.
-    pub fn run(&self, spec: impl Into<RunSpec>) -> Run {
+    ///
+    /// # Errors
+    /// There is not one command for each host, or it cannot be launched so; nothing is run then.
+    pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         self.pool.run(spec)
     }
 

@@ -35,7 +35,7 @@
 //!
 //! let hosts: Vec<Host> = vec!["web1".parse()?, "web2:2222".parse()?];
 //! let fleet = Fleet::builder(hosts, Arc::new(config)).build()?;
-//! for outcome in fleet.run("uptime") {
+//! for outcome in fleet.run("uptime")? {
 //!     println!("{}: {}", outcome.host(), outcome.end());
 //!     print!("{}", outcome.stdout().text()?);
 //! }
@@ -48,9 +48,10 @@ mod fleet;
 
 pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::{
-    Collect, Collected, CollectedReader, Counts, Detail, Each, End, Event, Events, KeepOpen,
-    LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report, RetryOn,
-    RetryOnError, Run, RunHandle, RunSpec, StopCause, Visited, raise_descriptor_limit,
+    Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
+    KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report,
+    RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
+    raise_descriptor_limit,
 };
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
@@ -60,7 +61,7 @@ pub use sshoal_session::{
     AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
     Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host, HostError,
     HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity, IdentityError, Jump, Kind,
-    Libssh2Error, LocalDestination, Output, OutputStream, Passphrases, Phase, ProxyCommand,
+    Launch, Libssh2Error, LocalDestination, Output, OutputStream, Passphrases, Phase, ProxyCommand,
     ProxyCommandError, RemoteListener, Resolver, ResolverBuilder, ResolverError, Secret, Session,
     TcpKeepalive, Timings, Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file,
     ssh_config, versions,

@@ -71,7 +71,7 @@ fn hold_client() {
     let before = resident_kib();
     let begin = Instant::now();
     let spec = RunSpec::new(format!("sleep {seconds}")).detail(Detail::Progress);
-    let mut events = fleet.run(spec).events();
+    let mut events = fleet.run(spec).unwrap().events();
     await_all_asleep(&mut events, &servers, sessions);
     let opened = begin.elapsed();
     let resident = resident_kib().saturating_sub(before);

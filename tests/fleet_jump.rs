@@ -48,7 +48,7 @@ fn run(hosts: Vec<Host>, config: Config, command: &str) -> (Report, Duration) {
         .connect_timeout(Some(Duration::from_secs(60)));
     let fleet = fleet.build().expect("builds");
     let before = processor_time();
-    let report = fleet.run(command).report();
+    let report = fleet.run(command).unwrap().report();
     (report, processor_time() - before)
 }
 
@@ -182,7 +182,7 @@ fn black_holes_among_the_hosts_delay_nobody() {
             .connect_timeout(Some(Duration::from_secs(12)));
         let fleet = fleet.build().expect("builds");
         let (begun, mut last, mut failed) = (Instant::now(), Duration::ZERO, 0);
-        for outcome in fleet.run("hostname") {
+        for outcome in fleet.run("hostname").unwrap() {
             if outcome.is_success() {
                 last = begun.elapsed();
                 continue;

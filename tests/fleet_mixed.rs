@@ -75,7 +75,7 @@ fn two_hundred_real_hosts_give_their_own_results() {
     let config = sshd.config().connect_timeout(Some(CONNECT_TIMEOUT)).build();
     let fleet = Fleet::builder(sshd.targets(), config.unwrap().into());
     let begin = Instant::now();
-    let report = fleet.build().unwrap().run(COMMAND).report();
+    let report = fleet.build().unwrap().run(COMMAND).unwrap().report();
     println!("{HEALTHY} real hosts in {:?}", begin.elapsed());
     assert_eq!(report.outcomes().len(), HEALTHY as usize);
     for (index, outcome) in report.outcomes().iter().enumerate() {
@@ -143,7 +143,7 @@ fn hosts_that_fail_leave_two_hundred_right_results() {
     assert_eq!(fleet.pool().size(), targets.len());
 
     let begin = Instant::now();
-    let report = fleet.run(COMMAND).report();
+    let report = fleet.run(COMMAND).unwrap().report();
     let took = begin.elapsed();
     println!("{} hosts in {took:?}", targets.len());
     assert_eq!(report.outcomes().len(), 230);

@@ -70,7 +70,10 @@ fn hosts_differ_in_port_identity_user_and_host_keys() {
     let default = built(config_knowing(&a, "").port(1).user("default"));
     let fleet = Fleet::builder(hosts, default).configs(configs);
     let fleet = fleet.connect_timeout(Some(LONG)).build().unwrap();
-    let report = fleet.run("set -- $SSH_CONNECTION; echo $4").report();
+    let report = fleet
+        .run("set -- $SSH_CONNECTION; echo $4")
+        .unwrap()
+        .report();
     for (index, server) in [(0, &a), (1, &b), (5, &a), (6, &b)] {
         assert!(report[index].is_success(), "{}", report[index].end());
         let port = report[index].stdout().text().unwrap();
@@ -93,7 +96,7 @@ fn a_hosts_own_words_go_before_its_configuration() {
     let host = host.with_user(sshd.user()).unwrap();
     let default = built(config_for(&sshd).port(2));
     let fleet = Fleet::builder(vec![host], default).configs([wrong]);
-    let report = fleet.build().unwrap().run("true").report();
+    let report = fleet.build().unwrap().run("true").unwrap().report();
     assert!(report.is_success(), "{}", report[0].end());
 }
 
@@ -142,7 +145,7 @@ fn hosts_differ_in_timeouts_and_none_is_a_value() {
     let hosts = sockets.map(client::host);
     let begun = Instant::now();
     let fleet = Fleet::builder(hosts.clone(), default.clone()).configs(configs);
-    let report = fleet.build().unwrap().run("true").report();
+    let report = fleet.build().unwrap().run("true").unwrap().report();
     for index in [0, 1, 3] {
         let outcome = &report[index];
         assert_eq!(
@@ -163,7 +166,7 @@ fn hosts_differ_in_timeouts_and_none_is_a_value() {
     assert!(begun.elapsed() > ms(900));
     let fleet = Fleet::builder(hosts, default).build().unwrap();
     assert_eq!(
-        fleet.run("true").report().counts().failed,
+        fleet.run("true").unwrap().report().counts().failed,
         4,
         "the fleet's own limit is too short"
     );
@@ -182,7 +185,7 @@ fn a_host_without_credentials_does_not_get_the_fleets() {
     let wrong = built(client::config(&sshd.known_hosts(), &other).user(sshd.user()));
     let fleet = Fleet::builder(sshd.targets(), built(config_for(&sshd))).configs([none, wrong]);
     let fleet = fleet.connect_timeout(Some(LONG)).build().unwrap();
-    let report = fleet.run("true").report();
+    let report = fleet.run("true").unwrap().report();
     for outcome in &report {
         assert_end(outcome, Phase::Auth, Kind::Denied);
     }

@@ -52,7 +52,7 @@ fn a_thousand_hosts_give_a_thousand_outcomes_in_input_order() {
         .build()
         .unwrap();
     let begin = Instant::now();
-    let report = fleet.run("hostname").report();
+    let report = fleet.run("hostname").unwrap().report();
     println!("1000 hosts in {:?}", begin.elapsed());
     assert_eq!(report.outcomes().len(), 1000);
     for (index, outcome) in report.outcomes().iter().enumerate() {
@@ -77,7 +77,7 @@ fn outcomes_come_exactly_once_while_others_still_run() {
     let _turn = turn();
     let servers = EmbeddedFleet::start(300);
     let fleet = builder(&servers, 50).build().unwrap();
-    let mut run = fleet.run("hostname");
+    let mut run = fleet.run("hostname").unwrap();
     let mut seen = HashSet::new();
     let first = run.next().expect("a host ends");
     let progress = run.handle().progress();
@@ -125,7 +125,7 @@ fn a_host_that_is_listed_twice_runs_twice() {
     let servers = EmbeddedFleet::start(10);
     let hosts = [servers.targets(), servers.targets()].concat();
     let fleet = Fleet::builder(hosts, servers.config()).build().unwrap();
-    let report = fleet.run("hostname").report();
+    let report = fleet.run("hostname").unwrap().report();
     assert_eq!(report.outcomes().len(), 20);
     for (index, outcome) in report.outcomes().iter().enumerate() {
         assert_eq!(outcome.index(), index);
@@ -141,7 +141,7 @@ fn a_second_run_takes_the_sessions_of_the_first() {
     let servers = EmbeddedFleet::start(100);
     let fleet = builder(&servers, 100).build().unwrap();
     for round in 1..=3 {
-        let report = fleet.run("hostname").report();
+        let report = fleet.run("hostname").unwrap().report();
         for (index, outcome) in report.outcomes().iter().enumerate() {
             assert_eq!(outcome.stdout().text().unwrap(), name(index));
         }
@@ -206,7 +206,7 @@ fn a_fleet_runs_from_a_green_thread_beside_another_fleet() {
             .collect();
         Fleet::builder(hosts, servers.config()).build().unwrap()
     };
-    let run = |fleet: Fleet| move || fleet.run("hostname").report();
+    let run = |fleet: Fleet| move || fleet.run("hostname").unwrap().report();
     let green = [half(0), half(1)].map(|fleet| spawn(run(fleet)).unwrap());
     let plain = run(half(1))();
     let [first, second] = green.map(|thread| thread.join().unwrap());
@@ -268,7 +268,7 @@ fn a_file_that_is_not_there_fails_on_each_host_alone() {
         assert!(error.to_string().contains("no such file"), "{error}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    assert!(fleet.run("true").report().is_success());
+    assert!(fleet.run("true").unwrap().report().is_success());
 }
 
 /// So many commands that whatever each one leaves behind in the session's accounts would add up to its caps; with

@@ -56,7 +56,7 @@ impl Running {
         let spec = RunSpec::new(job.command)
             .detail(job.detail)
             .collect(job.collect);
-        let events = fleet.run(spec).events();
+        let events = fleet.run(spec).context("cannot begin")?.events();
         let handle = events.handle();
         let forward = move || {
             if forward_all(events, &messages).is_ok() {

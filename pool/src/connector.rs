@@ -4,7 +4,7 @@
 //! beside half a millisecond of cryptography.
 
 use sshoal_reactor::Scope;
-use sshoal_session::{Config, Error, Exit, Host, OutputStream, Session, Timings};
+use sshoal_session::{Config, Error, Exit, Host, Launch, OutputStream, Session, Timings};
 
 /// Opens sessions.
 pub(crate) trait Connector: Send + Sync + 'static {
@@ -19,10 +19,10 @@ pub(crate) trait Connector: Send + Sync + 'static {
 
 /// An open session. Dropping it gives it up without a wait.
 pub(crate) trait Connected: Send + Sync {
-    /// Starts a command, its standard input at EOF. Parks until the server accepted it.
+    /// Starts a command. Parks until the server accepted it.
     fn start<'a>(
         &'a self,
-        command: &[u8],
+        request: &Request<'_>,
         scope: &Scope,
     ) -> Result<Box<dyn Running + 'a>, NotStarted>;
 
@@ -31,6 +31,14 @@ pub(crate) trait Connected: Send + Sync {
 
     /// Returns the session itself; the tests' have none.
     fn session(&self) -> Option<&Session>;
+}
+
+/// What a session is asked to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// The bytes that the host gets, all that the launch puts around them included.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) launch: &'a Launch,
 }
 
 /// A command that the server accepted.

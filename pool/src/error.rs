@@ -1,4 +1,5 @@
-//! Why a pool could not be made; what goes wrong with one host is in its outcome.
+//! Why a pool could not be made or a run not begun; what goes wrong with one host is in its
+//! outcome.
 
 /// Why [`PoolBuilder::build`](crate::PoolBuilder::build) refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,5 +27,25 @@ pub enum PoolError {
     SpillFolder {
         /// The path that was given.
         path: String,
+    },
+}
+
+/// Why a run was not begun on any host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is not one command for each host.
+    #[error("{commands} commands for {hosts} hosts; there has to be one for each")]
+    CommandCount {
+        /// How many commands were given.
+        commands: usize,
+        /// How many hosts there are.
+        hosts: usize,
+    },
+    /// The command cannot be launched as it was asked for.
+    #[error("the command cannot be launched so")]
+    Launch {
+        /// Why not.
+        source: sshoal_session::Error,
     },
 }

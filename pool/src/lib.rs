@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod commands;
 mod configs;
 mod connector;
 mod destinations;
@@ -30,8 +31,9 @@ mod store;
 mod tests;
 mod worker;
 
+pub use commands::Commands;
 pub use each::{Each, Reached, Visited};
-pub use error::PoolError;
+pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event};
 pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use outcome::{End, Outcome, StopCause};

@@ -18,6 +18,7 @@ pub struct Outcome {
     timings: Timings,
     visit: Visit,
     stopped_by: Option<StopCause>,
+    command: Option<Arc<[u8]>>,
 }
 
 /// When and how often a host was tried.
@@ -83,7 +84,12 @@ impl Outcome {
             timings,
             visit,
             stopped_by,
+            command: None,
         }
+    }
+
+    pub(crate) fn of_command(self, command: Option<Arc<[u8]>>) -> Self {
+        Self { command, ..self }
     }
 
     /// Returns the host's position in the pool's list, from 0.
@@ -94,6 +100,11 @@ impl Outcome {
     /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.hosts[self.index]
+    }
+
+    /// Returns the exact bytes that the host was asked to run; `None` if it did not come to that.
+    pub fn command(&self) -> Option<&[u8]> {
+        self.command.as_deref()
     }
 
     /// Returns how it ended.

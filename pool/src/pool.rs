@@ -13,7 +13,7 @@ use crate::configs::Configs;
 use crate::connector::Connector;
 use crate::each::{Each, Reached, Values};
 use crate::engine::{Engine, Settings};
-use crate::error::PoolError;
+use crate::error::{PoolError, RunError};
 use crate::event::{Collect, Detail};
 use crate::limits::LocalLimits;
 use crate::retry::RetryOn;
@@ -89,13 +89,18 @@ impl Pool {
     }
 
     /// Starts a command on all hosts. Does not wait.
-    pub fn run(&self, spec: impl Into<RunSpec>) -> Run {
+    ///
+    /// # Errors
+    /// There is not one command for each host, or it cannot be launched so; nothing is run then.
+    pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         let RunSpec {
-            command,
+            commands,
+            launch,
             detail,
             collect,
         } = spec.into();
-        self.submit(Job::Command(command), detail, collect)
+        let bytes = commands.resolve(self.hosts(), &launch)?;
+        Ok(self.submit(Job::Command { bytes, launch }, detail, collect))
     }
 
     /// Starts a program on all hosts: a closure that is called once per host, on a green thread,

@@ -6,7 +6,9 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use sshoal_reactor::Scope;
+use sshoal_session::Launch;
 
+use crate::commands::Commands;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail, Event};
 use crate::outcome::{Outcome, StopCause};
@@ -22,7 +24,8 @@ pub(crate) use state::{Earlier, Flights, Job, RunState};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct RunSpec {
-    pub(crate) command: Vec<u8>,
+    pub(crate) commands: Commands,
+    pub(crate) launch: Launch,
     pub(crate) detail: Detail,
     pub(crate) collect: Collect,
 }
@@ -71,14 +74,20 @@ pub struct Progress {
 }
 
 impl RunSpec {
-    /// Returns a run of a command, given to each host's shell as it is.
-    pub fn new(command: impl Into<Vec<u8>>) -> Self {
-        let command = command.into();
+    /// Returns a run of these commands.
+    pub fn new(commands: impl Into<Commands>) -> Self {
         Self {
-            command,
+            commands: commands.into(),
+            launch: Launch::default(),
             detail: Detail::default(),
             collect: Collect::default(),
         }
+    }
+
+    /// Sets how commands are launched. Default: their bytes are run as they are.
+    pub fn launch(mut self, launch: Launch) -> Self {
+        self.launch = launch;
+        self
     }
 
     /// Sets which events the run makes. Default: [`Detail::Outcomes`].
@@ -94,9 +103,9 @@ impl RunSpec {
     }
 }
 
-impl<T: Into<Vec<u8>>> From<T> for RunSpec {
-    fn from(command: T) -> Self {
-        Self::new(command)
+impl<T: Into<Commands>> From<T> for RunSpec {
+    fn from(commands: T) -> Self {
+        Self::new(commands)
     }
 }
 

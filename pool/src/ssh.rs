@@ -3,7 +3,7 @@
 use sshoal_reactor::Scope;
 use sshoal_session::{ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Session, Timings};
 
-use crate::connector::{Connected, Connector, NotStarted, Running};
+use crate::connector::{Connected, Connector, NotStarted, Request, Running};
 
 /// Opens SSH sessions.
 pub(crate) struct Ssh;
@@ -23,7 +23,7 @@ impl Connector for Ssh {
 impl Connected for Session {
     fn start<'a>(
         &'a self,
-        command: &[u8],
+        request: &Request<'_>,
         scope: &Scope,
     ) -> Result<Box<dyn Running + 'a>, NotStarted> {
         if !self.is_open() {
@@ -34,7 +34,8 @@ impl Connected for Session {
             });
         }
         // From here on the request may have left before an error shows.
-        let child = self.command(command).no_stdin().scope(scope).spawn();
+        let command = self.command(request.bytes).launched(request.launch);
+        let child = command.no_stdin().scope(scope).spawn();
         let child = child.map_err(|error| NotStarted { error, asked: true })?;
         Ok(Box::new(child))
     }

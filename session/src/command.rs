@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::error::{ApiMisuse, Error, Kind, Phase};
 use crate::exit::Exit;
 use crate::ffi::{ChannelId, Code, OutputStream};
+use crate::launch::Launch;
 use crate::session::Session;
 
 /// The receive window of a command's channel (law S11).
@@ -29,6 +30,9 @@ pub struct Command<'a> {
     output_bytes_max: usize,
     stdin: Stdin,
     environment: Environment,
+    launch: Launch,
+    /// Whether `command` holds already what the launch puts around it.
+    wrapped: bool,
 }
 
 /// What a command finds on its standard input.
@@ -66,6 +70,8 @@ impl<'a> Command<'a> {
             output_bytes_max: OUTPUT_BYTES_MAX,
             stdin: Stdin::Open,
             environment: session.environment().clone(),
+            launch: Launch::default(),
+            wrapped: false,
         }
     }
 
@@ -76,6 +82,18 @@ impl<'a> Command<'a> {
     pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.environment.set(name.into(), value.into());
         self
+    }
+
+    /// Sets how the command is launched; default: its bytes are run as they are.
+    pub fn launch(mut self, launch: &Launch) -> Self {
+        self.launch = launch.clone();
+        self
+    }
+
+    /// As [`Command::launch`], for bytes that [`Launch::wrap`] made.
+    pub fn launched(mut self, launch: &Launch) -> Self {
+        self.wrapped = true;
+        self.launch(launch)
     }
 
     /// Sets the scope within which [`Command::spawn`] and [`Command::output`] wait; default: no
@@ -121,6 +139,11 @@ impl<'a> Command<'a> {
         if self.command.contains(&0) {
             return Err(ApiMisuse::NulByte.into());
         }
+        let command = if self.wrapped {
+            self.command.clone()
+        } else {
+            self.launch.wrap(&self.command)?
+        };
         self.environment.check().map_err(|(_, why)| why)?;
         let _turn = engine.reply_turn(phase, scope)?;
         engine.free_left();
@@ -142,7 +165,7 @@ impl<'a> Command<'a> {
         let mut input_ended = !matches!(self.stdin, Stdin::Empty);
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
-            let accepted = library.exec(channel, &self.command);
+            let accepted = library.exec(channel, &command);
             let sent = engine.wire().sent_bytes() > before;
             // Once the request is on its way, the end of input needs no flush of its own. Held up
             // by a key exchange, it is not, and the end must not overtake it.

@@ -9,8 +9,9 @@ use std::time::{Instant, SystemTime};
 use parking_lot::Mutex;
 use sshoal_reactor::sync::{Event as Flag, Queue, Semaphore};
 use sshoal_reactor::{Scope, Stop};
-use sshoal_session::{Error, OutputStream, Timings};
+use sshoal_session::{Error, Launch, OutputStream, Timings};
 
+use crate::commands::Resolved;
 use crate::each::Reached;
 use crate::engine::Settings;
 use crate::event::{Collect, Detail, Event, Item};
@@ -29,7 +30,7 @@ pub(crate) enum Flights {
 
 /// What is done with a session.
 pub(crate) enum Job {
-    Command(Vec<u8>),
+    Command { bytes: Resolved, launch: Launch },
     Program(Program),
 }
 

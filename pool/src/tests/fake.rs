@@ -16,7 +16,7 @@ use sshoal_session::{
     Session, Timings,
 };
 
-use crate::connector::{Connected, Connector, NotStarted, Running};
+use crate::connector::{Connected, Connector, NotStarted, Request, Running};
 use crate::{Pool, PoolBuilder};
 
 /// What one host does.
@@ -292,7 +292,7 @@ impl Drop for FakeSession {
 impl Connected for FakeSession {
     fn start<'a>(
         &'a self,
-        _command: &[u8],
+        _request: &Request<'_>,
         scope: &Scope,
     ) -> Result<Box<dyn Running + 'a>, NotStarted> {
         let mut dead = self.dead.lock();

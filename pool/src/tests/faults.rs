@@ -50,7 +50,7 @@ fn a_panic_in_one_host_is_that_hosts_outcome() {
 #[test]
 fn failures_name_their_phase_and_touch_no_other_host() {
     let fake = Fake::new(Script::default()).with(1, with(|s| s.connect = Step::Fails(refused)));
-    let report = fake.pool(3).run("x").report();
+    let report = fake.pool(3).run("x").unwrap().report();
     assert_eq!(report.counts().failed, 1);
     let end = report[1].end();
     assert_eq!(
@@ -75,7 +75,7 @@ fn stalled_hosts_time_out_by_phase_and_the_rest_run() {
         .connect_timeout(Some(connect))
         .command_timeout(Some(command));
     let began = Instant::now();
-    let report = fake.pool_of(builder).run("x").report();
+    let report = fake.pool_of(builder).run("x").unwrap().report();
     assert!(began.elapsed() < Duration::from_secs(10));
     let limits = [
         (Phase::Connect, connect),
@@ -100,7 +100,7 @@ fn stalled_hosts_time_out_by_phase_and_the_rest_run() {
 fn a_session_that_timed_out_is_given_up() {
     let fake = Fake::new(with(|s| s.run = Step::Stalls));
     let builder = builder(1).command_timeout(Some(Duration::from_millis(20)));
-    let report = fake.pool_of(builder).run("x").report();
+    let report = fake.pool_of(builder).run("x").unwrap().report();
     assert_eq!(report.counts().failed, 1);
     fake.gauges.live.wait_for(0);
     assert_eq!(

@@ -13,7 +13,7 @@ fn kept_sessions_serve_round_after_round() {
     let fake = Fake::new(Script::printing(b"."));
     let pool = fake.pool_of(builder(100).keep_open(KeepOpen::Yes));
     for _ in 0..10 {
-        assert!(pool.run("x").report().is_success());
+        assert!(pool.run("x").unwrap().report().is_success());
     }
     assert_eq!(
         fake.gauges.connects.load(Ordering::Relaxed),
@@ -34,7 +34,7 @@ fn kept_sessions_serve_round_after_round() {
 fn without_keeping_every_session_is_closed_in_order() {
     let fake = Fake::new(Script::default());
     let pool = fake.pool_of(builder(30).size(count(4)));
-    assert!(pool.run("x").report().is_success());
+    assert!(pool.run("x").unwrap().report().is_success());
     fake.gauges.live.wait_for(0);
     assert_eq!(fake.gauges.closes.load(Ordering::Relaxed), 30);
 }
@@ -43,10 +43,10 @@ fn without_keeping_every_session_is_closed_in_order() {
 fn a_kept_session_that_died_is_replaced_once() {
     let fake = Fake::new(Script::printing(b"."));
     let pool = fake.pool_of(builder(20).size(count(20)).keep_open(KeepOpen::Yes));
-    assert!(pool.run("x").report().is_success());
+    assert!(pool.run("x").unwrap().report().is_success());
     fake.gauges.live.wait_for(20);
     fake.dead.lock().extend(["h3".to_owned(), "h9".to_owned()]);
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert!(report.is_success());
     for outcome in &report {
         let attempts = if [3, 9].contains(&outcome.index()) {
@@ -75,7 +75,7 @@ fn nothing_is_tried_again_once_the_command_may_have_started() {
         ..Script::default()
     });
     let pool = fake.pool_of(builder(1).keep_open(KeepOpen::Yes));
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert_eq!(
         (report[0].end().kind(), report[0].attempts()),
         (Some(Kind::Reset), 1)
@@ -90,7 +90,7 @@ fn nothing_is_tried_again_once_the_command_may_have_started() {
             .is_ok()
     );
     fake.gauges.live.wait_for(1);
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert_eq!(
         (report[0].end().kind(), report[0].attempts()),
         (Some(Kind::Reset), 1)
@@ -104,7 +104,7 @@ fn kept_sessions_give_way_within_the_pool_size() {
     let fake = Fake::new(Script::default());
     let pool = fake.pool_of(builder(10).size(count(4)).keep_open(KeepOpen::Yes));
     for _ in 0..5 {
-        assert!(pool.run("x").report().is_success());
+        assert!(pool.run("x").unwrap().report().is_success());
     }
     assert!(
         fake.gauges.live.highest() <= 4,
@@ -127,7 +127,7 @@ fn a_host_that_failed_is_not_kept() {
     let limit = Some(Duration::from_millis(30));
     let pool = fake.pool_of(builder(2).keep_open(KeepOpen::Yes).command_timeout(limit));
     for _ in 0..2 {
-        let report = pool.run("x").report();
+        let report = pool.run("x").unwrap().report();
         assert!(matches!(report[1].end(), End::Failed(_)));
     }
     assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 3);

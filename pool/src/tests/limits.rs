@@ -51,7 +51,7 @@ fn a_host_that_gets_no_port_waits_for_one() {
     });
     for retries in [0, 1] {
         let builder = builder(3).retries(retries);
-        let report = fake.pool_of(builder).run("x").report();
+        let report = fake.pool_of(builder).run("x").unwrap().report();
         assert!(report.is_success(), "{report:?}");
         assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
     }

@@ -16,13 +16,13 @@ fn outcomes_come_as_hosts_end_and_are_reported_as_hosts_are_listed() {
     };
     let fake = Fake::new(Script::printing(b"fast")).with(0, slow);
     let pool = fake.pool(20);
-    let mut run = pool.run("x");
+    let mut run = pool.run("x").unwrap();
     let first: Vec<usize> = run.by_ref().take(19).map(|o| o.index()).collect();
     assert!(!first.contains(&0));
     gate.set();
     assert_eq!(run.next().unwrap().index(), 0);
     assert!(run.next().is_none());
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert!(
         report
             .outcomes()
@@ -40,7 +40,7 @@ fn a_host_listed_twice_runs_twice() {
     let fake = Fake::new(Script::default());
     let host: Host = "h0".parse().unwrap();
     let pool = fake.pool_of(builder_of(vec![host.clone(), host.clone(), host]));
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert_eq!(report.by_name("h0").count(), 3);
     assert_eq!(report.counts().succeeded, 3);
     fake.gauges.live.wait_for(0);
@@ -60,7 +60,7 @@ fn the_ends_of_commands_are_told_apart() {
         .with(1, ends(Exit::Status(3)))
         .with(2, ends(signal))
         .with(3, ends(Exit::None));
-    let report = fake.pool(4).run("x").report();
+    let report = fake.pool(4).run("x").unwrap().report();
     let words: Vec<String> = report
         .outcomes()
         .iter()
@@ -78,7 +78,12 @@ fn events_of_a_host_come_in_order() {
         .detail(Detail::Output)
         .collect(Collect::No);
     let mut seen = [(false, 0_usize, false); 10];
-    for event in fake.pool_of(builder(10).size(count(3))).run(spec).events() {
+    for event in fake
+        .pool_of(builder(10).size(count(3)))
+        .run(spec)
+        .unwrap()
+        .events()
+    {
         match event {
             Event::Started { index } => {
                 assert_eq!(seen[index], (false, 0, false));
@@ -124,7 +129,7 @@ fn runs_at_once_share_the_bounds() {
             .handshakes(count(3))
             .keep_open(keep);
         let pool = fake.pool_of(builder);
-        let runs: Vec<_> = (0..4).map(|_| pool.run("x")).collect();
+        let runs: Vec<_> = (0..4).map(|_| pool.run("x").unwrap()).collect();
         for run in runs {
             assert_eq!(run.report().counts().succeeded, 100);
         }

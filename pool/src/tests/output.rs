@@ -51,7 +51,7 @@ fn output_comes_back_byte_for_byte_from_memory_and_from_the_file() {
 fn output_is_cut_at_the_byte_on_request_only() {
     let fake = Fake::new(Script::printing(&pattern(0, 5_000)));
     let pool = fake.pool_of(builder(2).output_bytes_max(Some(4_999)));
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert_eq!(report[1].stdout().bytes().unwrap(), pattern(0, 4_999));
     assert!(report[1].stdout().is_truncated() && report.is_success());
     let report = fake
@@ -76,7 +76,7 @@ fn a_slow_caller_holds_the_hosts_up() {
         .detail(Detail::Output)
         .collect(Collect::No);
     let (mut taken, mut offsets) = (0, [0_usize; HOSTS]);
-    let mut events = pool.run(spec).events();
+    let mut events = pool.run(spec).unwrap().events();
     while taken < 20_000_000 {
         let printed = fake.gauges.printed.load(Ordering::Relaxed);
         assert!(
@@ -105,7 +105,7 @@ fn output_can_be_passed_on_and_collected_too() {
     let fake = Fake::new(Script::printing(&pattern(0, 50_000)));
     let spec = RunSpec::new("x").detail(Detail::Output);
     let mut passed = 0;
-    for event in fake.pool(3).run(spec).events() {
+    for event in fake.pool(3).run(spec).unwrap().events() {
         match event {
             Event::Output { bytes, .. } => passed += bytes.len(),
             Event::Finished(o) => assert_eq!(o.stdout().bytes().unwrap(), pattern(0, 50_000)),

@@ -34,7 +34,11 @@ fn a_host_is_tried_again_until_it_answers_or_has_no_retry_left() {
     for host in 0..40 {
         fake = fake.with(host, failing(dropped, host % 4));
     }
-    let report = fake.pool_of(builder(40).retries(2)).run("x").report();
+    let report = fake
+        .pool_of(builder(40).retries(2))
+        .run("x")
+        .unwrap()
+        .report();
     for (host, outcome) in report.outcomes().iter().enumerate() {
         let failures = host % 4;
         let attempts = outcome.attempts() as usize;
@@ -70,7 +74,11 @@ fn a_refused_user_and_a_command_that_may_have_started_are_not_tried_again() {
     let fake = Fake::new(failing(denied, usize::MAX))
         .with(1, asked)
         .with(2, broken);
-    let report = fake.pool_of(builder(3).retries(5)).run("x").report();
+    let report = fake
+        .pool_of(builder(3).retries(5))
+        .run("x")
+        .unwrap()
+        .report();
     assert_eq!(report[0].end().kind(), Some(Kind::Denied));
     assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
     assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 3);
@@ -81,7 +89,7 @@ fn without_retries_or_in_other_phases_a_failure_is_final() {
     let fake = Fake::new(failing(refused, usize::MAX));
     let banner = RetryOn::new(&[Phase::Banner]).unwrap();
     for builder in [builder(3), builder(3).retries(4).retry_on(banner)] {
-        let report = fake.pool_of(builder).run("x").report();
+        let report = fake.pool_of(builder).run("x").unwrap().report();
         assert_eq!(report.counts().failed, 3);
         assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
     }
@@ -94,7 +102,7 @@ fn a_host_that_waits_for_its_next_try_holds_nobody_up() {
     for _ in 0..10 {
         let fake = Fake::new(Script::printing(b".")).with(0, failing(dropped, 1));
         let pool = fake.pool_of(builder(20).size(count(1)).retries(1));
-        let mut run = pool.run("x");
+        let mut run = pool.run("x").unwrap();
         assert_eq!(run.by_ref().filter(|o| o.is_success()).count(), 20);
         assert_eq!(fake.gauges.live.highest(), 1, "P1");
     }
@@ -110,7 +118,7 @@ fn a_host_that_stalls_once_answers_at_its_second_attempt() {
     let fake = Fake::new(script);
     let limit = Duration::from_millis(300);
     let pool = builder(5).connect_timeout(Some(limit)).retries(1);
-    let report = fake.pool_of(pool).run("x").report();
+    let report = fake.pool_of(pool).run("x").unwrap().report();
     assert!(report.is_success(), "{report:?}");
     for outcome in &report {
         assert_eq!(outcome.attempts(), 2);
@@ -125,7 +133,7 @@ fn the_deadline_ends_the_retries_with_the_last_failure() {
     let limit = Duration::from_millis(1_500);
     let pool = builder(30).retries(1_000).deadline(Some(limit));
     let begun = Instant::now();
-    let report = fake.pool_of(pool).run("x").report();
+    let report = fake.pool_of(pool).run("x").unwrap().report();
     assert!(begun.elapsed() < limit + Duration::from_secs(5));
     for outcome in &report {
         assert_eq!(outcome.end().kind(), Some(Kind::Refused), "{outcome:?}");
@@ -137,7 +145,7 @@ fn the_deadline_ends_the_retries_with_the_last_failure() {
 fn a_run_that_is_cancelled_does_not_wait_for_retries() {
     let fake = Fake::new(failing(refused, usize::MAX));
     let pool = fake.pool_of(builder(10).retries(1_000));
-    let run = pool.run("x");
+    let run = pool.run("x").unwrap();
     while fake.gauges.connects.load(Ordering::Relaxed) < 30 {
         sshoal_reactor::sleep(Duration::from_millis(5));
     }
@@ -157,7 +165,11 @@ fn connections_begin_at_the_rate() {
     let fake = Fake::new(Script::printing(b"."));
     let rate = NonZeroU32::new(100);
     let begun = Instant::now();
-    let report = fake.pool_of(builder(40).rate(rate)).run("x").report();
+    let report = fake
+        .pool_of(builder(40).rate(rate))
+        .run("x")
+        .unwrap()
+        .report();
     assert!(report.is_success());
     // 39 intervals of 10 ms, less what late wake-ups may make up for.
     let took = begun.elapsed();
@@ -176,7 +188,11 @@ fn a_destination_has_a_bound_of_its_own() {
     let hosts: Vec<Host> = (0..60)
         .map(|n| format!("u{n}@h0").parse().unwrap())
         .collect();
-    let report = fake.pool_of(builder_of(hosts.clone())).run("x").report();
+    let report = fake
+        .pool_of(builder_of(hosts.clone()))
+        .run("x")
+        .unwrap()
+        .report();
     assert!(report.is_success());
     let highest = fake.gauges.connecting.highest();
     assert!(highest <= 8, "{highest} handshakes at one destination");
@@ -191,7 +207,7 @@ fn a_destination_has_a_bound_of_its_own() {
     let hosts: Vec<Host> = hosts.into_iter().chain(others).collect();
     let pool = builder_of(hosts).destination_handshakes(count(3));
     let pool = fake.pool_of(pool);
-    let mut run = pool.run("x");
+    let mut run = pool.run("x").unwrap();
     let first: Vec<usize> = run.by_ref().take(20).map(|o| o.index()).collect();
     assert!(first.iter().all(|index| *index >= 60), "{first:?}");
     assert_eq!(run.handle().progress().connecting, 3);
@@ -205,7 +221,7 @@ fn an_alarm_does_not_keep_a_pool_alive() {
     let fake = Fake::new(Script::printing(b"."));
     let rate = NonZeroU32::new(1);
     let pool = fake.pool_of(builder(3).rate(rate).keep_open(KeepOpen::Yes));
-    let mut run = pool.run("x");
+    let mut run = pool.run("x").unwrap();
     assert!(run.next().is_some());
     drop(run);
     drop(pool);
@@ -249,11 +265,11 @@ fn the_connect_timeout_is_the_hosts_own_unless_the_pool_has_one() {
     };
     let pool = fake.pool_of(builder(3).configs(configs.clone()));
     assert!(Arc::ptr_eq(pool.config(2), &configs[2]));
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     let seen: Vec<Duration> = report.outcomes().iter().map(limit_of).collect();
     assert_eq!(seen, limits);
     let all = Duration::from_millis(60);
     let pool = builder(3).configs(configs).connect_timeout(Some(all));
-    let report = fake.pool_of(pool).run("x").report();
+    let report = fake.pool_of(pool).run("x").unwrap().report();
     assert!(report.outcomes().iter().all(|o| limit_of(o) == all));
 }

@@ -34,7 +34,7 @@ proptest! {
             ..running(1)
         };
         let fake = Fake::new(script);
-        let mut run = fake.pool_of(builder(hosts).size(count(size))).run("x");
+        let mut run = fake.pool_of(builder(hosts).size(count(size))).run("x").unwrap();
         let mut outcomes: Vec<_> = run.by_ref().take(after).collect();
         let handle = run.handle();
         match end_in_flight {
@@ -67,7 +67,7 @@ fn a_dropped_run_is_cancelled_without_a_wait() {
         ..Script::default()
     });
     let pool = fake.pool_of(builder(1000).size(count(100)));
-    let run = pool.run("x");
+    let run = pool.run("x").unwrap();
     fake.gauges.live.wait_for(100);
     let began = Instant::now();
     drop(run);
@@ -90,7 +90,7 @@ fn the_deadline_ends_every_host_that_has_not_ended() {
     .with(0, Script::default())
     .with(1, connecting);
     let pool = fake.pool_of(builder(10).size(count(4)).deadline(Some(limit)));
-    let report = pool.run("x").report();
+    let report = pool.run("x").unwrap().report();
     assert!(report[0].is_success());
     let timed_out = |index: usize, expected: Phase| match report[index].end() {
         End::Failed(Error::TimedOut { phase, limit: l }) => {
@@ -127,7 +127,11 @@ fn the_deadline_needs_no_place_in_the_pool() {
     });
     let limit = Duration::from_millis(100);
     let pool = fake.pool_of(builder(5).size(count(2)).deadline(Some(limit)));
-    let runs = [pool.run("x"), pool.run("x"), pool.run("x")];
+    let runs = [
+        pool.run("x").unwrap(),
+        pool.run("x").unwrap(),
+        pool.run("x").unwrap(),
+    ];
     for run in runs {
         let report = run.report();
         assert_eq!(report.counts().cancelled + report.counts().failed, 5);

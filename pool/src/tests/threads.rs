@@ -25,10 +25,13 @@ fn plain_and_green_threads_share_a_pool() {
     let fake = Fake::new(Script::printing(b"out"));
     let pool = std::sync::Arc::new(fake.pool_of(builder(40).size(count(10))));
     let others = [fake.pool(30), fake.pool(30)];
-    let runs = others.iter().map(|pool| pool.run("x")).collect::<Vec<_>>();
+    let runs = others
+        .iter()
+        .map(|pool| pool.run("x").unwrap())
+        .collect::<Vec<_>>();
     let once = |pool: std::sync::Arc<Pool>| {
         move || {
-            let report = pool.run("x").report();
+            let report = pool.run("x").unwrap().report();
             assert!(report.outcomes().iter().all(|o| o.stdout().len() == 3));
             report.counts().succeeded
         }

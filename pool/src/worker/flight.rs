@@ -7,7 +7,7 @@ use sshoal_reactor::{Scope, Status, Stop};
 use sshoal_session::{Error, Exit, OutputStream, Phase, Timings};
 
 use super::close;
-use crate::connector::{Connected, NotStarted, Running};
+use crate::connector::{Connected, NotStarted, Request, Running};
 use crate::each::Reached;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail};
@@ -27,6 +27,8 @@ pub(super) struct Flight<'a> {
     output: HostOutput,
     timings: Timings,
     stage: Stage,
+    /// What the host was asked to run, if it came to that.
+    bytes: Option<Arc<[u8]>>,
 }
 
 /// How far a flight is, for a panic's phase.
@@ -62,6 +64,7 @@ impl<'a> Flight<'a> {
             output: run.output(),
             timings: Timings::default(),
             stage: Stage::Connect,
+            bytes: None,
         }
     }
 
@@ -78,6 +81,7 @@ impl<'a> Flight<'a> {
             index,
             output,
             timings,
+            bytes,
             ..
         } = *self;
         let orderly = matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
@@ -89,7 +93,8 @@ impl<'a> Flight<'a> {
             kept = session.is_none();
         }
         let who = (index, &engine.hosts);
-        run.deliver(Outcome::new(who, (end, stopped_by), output, timings, visit));
+        let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
+        run.deliver(outcome.of_command(bytes));
         engine.ended(run.id, index);
         if kept {
             return;
@@ -116,7 +121,15 @@ impl<'a> Flight<'a> {
         }
         let session = session.as_deref().expect("it was kept or is connected");
         match &self.run.job {
-            Job::Command(command) => self.command(session, command, &opening, buf),
+            Job::Command { bytes, launch } => {
+                let bytes = Arc::clone(bytes.of(self.index));
+                let request = Request {
+                    bytes: &bytes,
+                    launch,
+                };
+                self.bytes = Some(Arc::clone(&bytes));
+                self.command(session, &request, &opening, buf)
+            }
             Job::Program(program) => {
                 self.stage = Stage::Run;
                 let began = Instant::now();
@@ -159,13 +172,13 @@ impl<'a> Flight<'a> {
     fn command(
         &mut self,
         session: &dyn Connected,
-        command: &[u8],
+        request: &Request<'_>,
         opening: &Scope,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         self.stage = Stage::Open;
         let began = Instant::now();
-        let started = session.start(command, opening);
+        let started = session.start(request, opening);
         self.timings.add(Phase::Open, began.elapsed());
         let running = match started {
             Ok(running) => running,

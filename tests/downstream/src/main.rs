@@ -40,7 +40,7 @@ fn run(
         .connect_timeout(Some(Duration::from_secs(30)))
         .build()?;
     let fleet = Fleet::builder([host.parse::<Host>()?], Arc::new(config)).build()?;
-    let outcome = fleet.run(command).next().ok_or("no outcome")?;
+    let outcome = fleet.run(command)?.next().ok_or("no outcome")?;
     stdout().write_all(&outcome.stdout().bytes()?)?;
     stderr().write_all(&outcome.stderr().bytes()?)?;
     fleet.close();
