@@ -58,7 +58,7 @@ fn parts(criterion: &mut Criterion, servers: &EmbeddedFleet) {
     let kept = fleet(servers, PART, PART, KeepOpen::Yes);
     let name = format!("hosts_{PART}_echo_kept");
     measure(criterion, "parts", &name, PART, || {
-        assert!(kept.run("echo hi").report().is_success());
+        assert!(kept.run("echo hi").unwrap().report().is_success());
     });
     let one = fleet(servers, 1, 1, KeepOpen::Yes);
     let name = format!("commands_{IN_A_ROW}_echo_one_session");

@@ -104,6 +104,7 @@ fn warm_up(servers: &EmbeddedFleet) {
         .build()
         .expect("the fleet is sound")
         .run("true")
+        .expect("runs")
         .report();
     assert!(report.is_success());
 }

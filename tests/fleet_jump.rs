@@ -48,7 +48,7 @@ fn run(hosts: Vec<Host>, config: Config, command: &str) -> (Report, Duration) {
         .connect_timeout(Some(Duration::from_secs(60)));
     let fleet = fleet.build().expect("builds");
     let before = processor_time();
-    let report = fleet.run(command).unwrap().report();
+    let report = fleet.run(command).expect("runs").report();
     (report, processor_time() - before)
 }
 

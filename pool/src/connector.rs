@@ -3,6 +3,8 @@
 //! The one implementation beside the tests' is `ssh.rs`. Calls are dynamic: a handful per host,
 //! beside half a millisecond of cryptography.
 
+use std::sync::Arc;
+
 use sshoal_reactor::Scope;
 use sshoal_session::{Config, Error, Exit, Host, Launch, OutputStream, Session, Timings};
 
@@ -20,11 +22,7 @@ pub(crate) trait Connector: Send + Sync + 'static {
 /// An open session. Dropping it gives it up without a wait.
 pub(crate) trait Connected: Send + Sync {
     /// Starts a command. Parks until the server accepted it.
-    fn start<'a>(
-        &'a self,
-        request: &Request<'_>,
-        scope: &Scope,
-    ) -> Result<Box<dyn Running + 'a>, NotStarted>;
+    fn start(&self, request: &Request<'_>, scope: &Scope) -> Result<Arc<dyn Running>, NotStarted>;
 
     /// Ends the session in order; bounded in time.
     fn close(self: Box<Self>);
@@ -39,12 +37,29 @@ pub(crate) struct Request<'a> {
     /// The bytes that the host gets, all that the launch puts around them included.
     pub(crate) bytes: &'a [u8],
     pub(crate) launch: &'a Launch,
+    pub(crate) stdin: StdinEnd,
+}
+
+/// Whether a command's standard input ends at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StdinEnd {
+    AtOnce,
+    Later,
 }
 
 /// A command that the server accepted.
-pub(crate) trait Running {
+pub(crate) trait Running: Send + Sync {
     /// Reads what comes next of either stream; `None` once both are at EOF. Parks.
     fn read(&self, buf: &mut [u8], scope: &Scope) -> Result<Option<(OutputStream, usize)>, Error>;
+
+    /// Writes to the command's standard input. Parks.
+    fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error>;
+
+    /// Ends the command's standard input. Parks.
+    fn close_stdin(&self, scope: &Scope) -> Result<(), Error>;
+
+    /// Sends the command a signal by its name without `SIG`. Parks.
+    fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error>;
 
     /// Waits for the channel's close and returns how the command ended. Parks.
     fn wait(&self, scope: &Scope) -> Result<Exit, Error>;

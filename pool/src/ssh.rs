@@ -1,9 +1,11 @@
 //! The pool's sessions, as `sshoal-session` makes them.
 
+use std::sync::Arc;
+
 use sshoal_reactor::Scope;
 use sshoal_session::{ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Session, Timings};
 
-use crate::connector::{Connected, Connector, NotStarted, Request, Running};
+use crate::connector::{Connected, Connector, NotStarted, Request, Running, StdinEnd};
 
 /// Opens SSH sessions.
 pub(crate) struct Ssh;
@@ -21,11 +23,7 @@ impl Connector for Ssh {
 }
 
 impl Connected for Session {
-    fn start<'a>(
-        &'a self,
-        request: &Request<'_>,
-        scope: &Scope,
-    ) -> Result<Box<dyn Running + 'a>, NotStarted> {
+    fn start(&self, request: &Request<'_>, scope: &Scope) -> Result<Arc<dyn Running>, NotStarted> {
         if !self.is_open() {
             let error = ApiMisuse::SessionClosed.into();
             return Err(NotStarted {
@@ -35,9 +33,13 @@ impl Connected for Session {
         }
         // From here on the request may have left before an error shows.
         let command = self.command(request.bytes).launched(request.launch);
-        let child = command.no_stdin().scope(scope).spawn();
+        let command = match request.stdin {
+            StdinEnd::AtOnce => command.no_stdin(),
+            StdinEnd::Later => command,
+        };
+        let child = command.scope(scope).spawn();
         let child = child.map_err(|error| NotStarted { error, asked: true })?;
-        Ok(Box::new(child))
+        Ok(Arc::new(child))
     }
 
     fn close(self: Box<Self>) {
@@ -53,6 +55,18 @@ impl Connected for Session {
 impl Running for Child {
     fn read(&self, buf: &mut [u8], scope: &Scope) -> Result<Option<(OutputStream, usize)>, Error> {
         Self::read(self, buf, scope)
+    }
+
+    fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
+        Self::write_stdin(self, bytes, scope)
+    }
+
+    fn close_stdin(&self, scope: &Scope) -> Result<(), Error> {
+        Self::close_stdin(self, scope)
+    }
+
+    fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error> {
+        Self::signal(self, name, scope)
     }
 
     fn wait(&self, scope: &Scope) -> Result<Exit, Error> {

@@ -10,6 +10,7 @@ use crate::error::Error;
 /// shell there runs them.
 #[derive(Debug, Clone, Default)]
 #[must_use]
+#[non_exhaustive]
 pub struct Launch {}
 
 impl Launch {

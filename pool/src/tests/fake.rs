@@ -290,11 +290,7 @@ impl Drop for FakeSession {
 }
 
 impl Connected for FakeSession {
-    fn start<'a>(
-        &'a self,
-        _request: &Request<'_>,
-        scope: &Scope,
-    ) -> Result<Box<dyn Running + 'a>, NotStarted> {
+    fn start(&self, _request: &Request<'_>, scope: &Scope) -> Result<Arc<dyn Running>, NotStarted> {
         let mut dead = self.dead.lock();
         if let Some(at) = dead.iter().position(|name| *name == self.name) {
             dead.swap_remove(at);
@@ -311,8 +307,9 @@ impl Connected for FakeSession {
         drop(dead);
         let started = self.script.start.go(scope, Phase::Open);
         started.map_err(|error| NotStarted { error, asked: true })?;
-        Ok(Box::new(FakeCommand {
-            session: self,
+        Ok(Arc::new(FakeCommand {
+            script: self.script.clone(),
+            gauges: self.gauges.clone(),
             at: Mutex::new((0, 0)),
         }))
     }
@@ -326,13 +323,14 @@ impl Connected for FakeSession {
     }
 }
 
-struct FakeCommand<'a> {
-    session: &'a FakeSession,
+struct FakeCommand {
+    script: Script,
+    gauges: Arc<Gauges>,
     /// The piece and the byte in it that come next.
     at: Mutex<(usize, usize)>,
 }
 
-impl Running for FakeCommand<'_> {
+impl Running for FakeCommand {
     fn read(&self, buf: &mut [u8], scope: &Scope) -> Result<Option<(OutputStream, usize)>, Error> {
         scope.check().map_err(|stop| match stop {
             sshoal_reactor::Stop::TimedOut => Error::TimedOut {
@@ -341,7 +339,7 @@ impl Running for FakeCommand<'_> {
             },
             sshoal_reactor::Stop::Cancelled => Error::Cancelled { phase: Phase::Run },
         })?;
-        let script = &self.session.script;
+        let script = &self.script;
         let mut at = self.at.lock();
         while let Some((stream, bytes)) = script.prints.get(at.0) {
             let rest = &bytes[at.1..];
@@ -357,10 +355,7 @@ impl Running for FakeCommand<'_> {
             let len = rest.len().min(buf.len());
             buf[..len].copy_from_slice(&rest[..len]);
             at.1 += len;
-            self.session
-                .gauges
-                .printed
-                .fetch_add(len, Ordering::Relaxed);
+            self.gauges.printed.fetch_add(len, Ordering::Relaxed);
             return Ok(Some((*stream, len)));
         }
         drop(at);
@@ -369,6 +364,18 @@ impl Running for FakeCommand<'_> {
     }
 
     fn wait(&self, _scope: &Scope) -> Result<Exit, Error> {
-        Ok(self.session.script.exit.clone())
+        Ok(self.script.exit.clone())
+    }
+
+    fn write_stdin(&self, _bytes: &[u8], _scope: &Scope) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn close_stdin(&self, _scope: &Scope) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn signal(&self, _name: &str, _scope: &Scope) -> Result<(), Error> {
+        Ok(())
     }
 }

@@ -22,6 +22,7 @@ fn a_panic_in_one_host_is_that_hosts_outcome() {
     let report = fake
         .pool_of(builder(1000).size(count(50)))
         .run("x")
+        .unwrap()
         .report();
     let phases = [
         (3, Phase::Connect),

@@ -16,6 +16,7 @@ fn hosts_that_meet_a_local_limit_wait_and_never_fail() {
         let report = fake
             .pool_of(builder(300).size(count(50)).keep_open(keep))
             .run("x")
+            .unwrap()
             .report();
         assert_eq!(report.counts().succeeded, 300);
         assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
@@ -31,6 +32,7 @@ fn hosts_without_room_wait_until_the_deadline() {
     let report = fake
         .pool_of(builder(20).deadline(Some(limit)))
         .run("x")
+        .unwrap()
         .report();
     assert_eq!(report.counts().cancelled, 20);
     assert_eq!(report.stopped_by(), Some(crate::StopCause::Deadline));

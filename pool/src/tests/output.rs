@@ -35,6 +35,7 @@ fn output_comes_back_byte_for_byte_from_memory_and_from_the_file() {
     let report = fake
         .pool_of(builder(sizes.len()).memory_bytes_max(2_000_000))
         .run("x")
+        .unwrap()
         .report();
     for (host, size) in sizes.into_iter().enumerate() {
         assert!(
@@ -57,6 +58,7 @@ fn output_is_cut_at_the_byte_on_request_only() {
     let report = fake
         .pool_of(builder(2).output_bytes_max(Some(5_000)))
         .run("x")
+        .unwrap()
         .report();
     assert!(!report[1].stdout().is_truncated());
 }

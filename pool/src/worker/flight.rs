@@ -7,7 +7,7 @@ use sshoal_reactor::{Scope, Status, Stop};
 use sshoal_session::{Error, Exit, OutputStream, Phase, Timings};
 
 use super::close;
-use crate::connector::{Connected, NotStarted, Request, Running};
+use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
 use crate::each::Reached;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail};
@@ -126,6 +126,7 @@ impl<'a> Flight<'a> {
                 let request = Request {
                     bytes: &bytes,
                     launch,
+                    stdin: StdinEnd::AtOnce,
                 };
                 self.bytes = Some(Arc::clone(&bytes));
                 self.command(session, &request, &opening, buf)
