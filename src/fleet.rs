@@ -83,6 +83,32 @@ impl Fleet {
         })
     }
 
+    /// Starts opening the sessions of all hosts ahead of their use; see [`Pool::connect`].
+    pub fn connect(&self) -> Each<()> {
+        self.pool.connect()
+    }
+
+    /// Replaces the hosts, and keeps sessions to those that stay; see [`Pool::replace_hosts`].
+    /// Parks.
+    ///
+    /// # Errors
+    /// As [`Pool::replace_hosts`]; the fleet is then as it was.
+    pub fn replace_hosts(&mut self, hosts: impl Into<Vec<Host>>) -> Result<(), PoolError> {
+        self.pool.replace_hosts(hosts)
+    }
+
+    /// As [`Fleet::replace_hosts`], with a configuration for each host.
+    ///
+    /// # Errors
+    /// As [`Pool::replace_hosts_with`]; the fleet is then as it was.
+    pub fn replace_hosts_with(
+        &mut self,
+        hosts: impl Into<Vec<Host>>,
+        configs: impl Into<Vec<Arc<Config>>>,
+    ) -> Result<(), PoolError> {
+        self.pool.replace_hosts_with(hosts, configs)
+    }
+
     /// Returns the hosts in input order.
     pub fn hosts(&self) -> &[Host] {
         self.pool.hosts()
@@ -155,6 +181,12 @@ impl FleetBuilder {
     /// Sets whether sessions stay open for what comes next. Default: [`KeepOpen::Yes`].
     pub fn keep_open(self, keep_open: KeepOpen) -> Self {
         self.pool(|pool| pool.keep_open(keep_open))
+    }
+
+    /// Sets how long a session may be idle before it is closed; `None` is for as long as the fleet
+    /// lasts, which is the default.
+    pub fn idle_close(self, after: Option<Duration>) -> Self {
+        self.pool(|pool| pool.idle_close(after))
     }
 
     /// Sets anything else of the pool under the fleet.
