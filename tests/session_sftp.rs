@@ -11,9 +11,11 @@ use std::{
 
 use sshoal::{
     Kind, Phase, Scope, Session,
-    transfer::{Error, Operation, get, put},
+    transfer::{
+        Error, Operation, get, put,
+        sftp::{Sftp, SftpError, SftpStatus},
+    },
 };
-use sshoal_session::SftpStatus;
 use support::{
     proxy::{Direction, Ending, Proxy},
     sessions::{config_knowing, connect, host, limit, random_bytes, within_ms},
@@ -229,9 +231,15 @@ fn a_server_without_sftp_is_told() {
         let builder = Sshd::builder().config(config).log_level("INFO");
         let Some(sshd) = builder.start() else { return };
         let session = connect(&sshd);
-        let error = session.sftp(&within_ms(20_000)).expect_err("there is none");
-        assert_eq!(error.phase(), Phase::Transfer, "{config}: {error:?}");
-        assert_ne!(error.kind(), Kind::Timeout, "{config}: {error:?}");
+        let error = Sftp::open(&session, &within_ms(20_000)).expect_err("there is none");
+        match error {
+            SftpError::Session(error) => {
+                assert_eq!(error.phase(), Phase::Open, "{config}: {error:?}");
+                assert_eq!(error.kind(), Kind::Denied, "{config}: {error:?}");
+            }
+            SftpError::Protocol(_) | SftpError::Ended => {}
+            other => panic!("{config}: {other:?}"),
+        }
     }
 }
 

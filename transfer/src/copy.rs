@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sshoal_reactor::{Scope, blocking};
-use sshoal_session::{OpenMode, Session, Sftp, SftpFile};
+use sshoal_session::Session;
 
 use crate::error::{Error, Operation};
+use crate::sftp::{OpenMode, RemoteFile, Sftp, SftpError};
 
-/// Bytes per SFTP read or write: beyond this libssh2 breaks its own window (law S11).
-const CHUNK_BYTES: usize = 240_000;
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The mode of a file that is being written.
@@ -37,7 +36,7 @@ pub struct Copied {
 pub fn put(session: &Session, local: &Path, remote: &[u8], scope: &Scope) -> Result<Copied, Error> {
     let mut source = File::open(local).map_err(Error::local(local))?;
     let expected = source.metadata().map_err(Error::local(local))?.len();
-    let sftp = session.sftp(scope)?;
+    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
     let part = part_name(remote);
     let result = send(&sftp, &mut source, local, &part, scope).and_then(|bytes| {
         if bytes != expected {
@@ -67,32 +66,47 @@ fn send(
     scope: &Scope,
 ) -> Result<u64, Error> {
     let failed = |operation| move |error| Error::remote(operation, part, error);
-    let file = sftp.open(part, OpenMode::CreateNew(PART_MODE), scope);
+    let file = sftp.file(part, OpenMode::CreateNew(PART_MODE), scope);
     let file = file.map_err(failed(Operation::Open))?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let written = loop {
-        let filled = match fill(source, &mut chunk) {
-            Ok(0) => break Ok(()),
-            Ok(filled) => filled,
-            Err(error) => break Err(Error::local(local)(error)),
-        };
-        if let Err(error) = file.write_all(&chunk[..filled], scope) {
-            break Err(failed(Operation::Write)(error));
-        }
-    };
+    let written = write_all(&file, source, scope).map_err(|error| match error {
+        Failed::Here(error) => Error::local(local)(error),
+        Failed::There(error) => failed(Operation::Write)(error),
+    });
     let size = written.and_then(|()| {
-        let size = file.size(scope).map_err(failed(Operation::Stat))?;
-        Ok(size.unwrap_or_default())
+        let told = file.stat(scope).map_err(failed(Operation::Stat))?;
+        Ok(told.size.unwrap_or_default())
     });
     close(file, scope, size, failed(Operation::Close))
 }
 
+/// On whose side it failed.
+enum Failed {
+    Here(std::io::Error),
+    There(SftpError),
+}
+
+/// Writes a whole local file, many writes under way at once.
+fn write_all(file: &RemoteFile, source: &mut File, scope: &Scope) -> Result<(), Failed> {
+    let mut writing = file.writing();
+    let mut chunk = vec![0; file.write_max()];
+    let mut offset = 0;
+    loop {
+        let filled = fill(source, &mut chunk).map_err(Failed::Here)?;
+        if filled == 0 {
+            return writing.finish(scope).map_err(Failed::There);
+        }
+        let written = writing.write(offset, &chunk[..filled], scope);
+        written.map_err(Failed::There)?;
+        offset += filled as u64;
+    }
+}
+
 /// Closes a file whatever happened to it; the first failure is the one that counts.
 fn close<T>(
-    file: SftpFile,
+    file: RemoteFile,
     scope: &Scope,
     result: Result<T, Error>,
-    failed: impl FnOnce(sshoal_session::SftpError) -> Error,
+    failed: impl FnOnce(SftpError) -> Error,
 ) -> Result<T, Error> {
     let closed = file.close(scope).map_err(failed);
     result.and_then(|value| closed.map(|()| value))
@@ -128,17 +142,22 @@ pub fn get(
     scope: &Scope,
 ) -> Result<Copied, Error> {
     let failed = |operation| move |error| Error::remote(operation, remote, error);
-    let sftp = session.sftp(scope)?;
+    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
     let file = sftp
-        .open(remote, OpenMode::Read, scope)
+        .file(remote, OpenMode::Read, scope)
         .map_err(failed(Operation::Open))?;
     let directory = local
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let part = tempfile::NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")));
     let received = part.map_err(Error::local(local)).and_then(|mut part| {
-        let expected = file.size(scope).map_err(failed(Operation::Stat))?;
-        let bytes = receive(&file, part.as_file_mut(), remote, local, bytes_max, scope)?;
+        let expected = file.stat(scope).map_err(failed(Operation::Stat))?.size;
+        let bytes = receive((&file, expected), part.as_file_mut(), bytes_max, scope);
+        let bytes = bytes.map_err(|error| match error {
+            Refused::TooLarge => Error::TooLarge { bytes_max },
+            Refused::Here(error) => Error::local(local)(error),
+            Refused::There(error) => failed(Operation::Read)(error),
+        })?;
         match expected {
             Some(expected) if expected != bytes => Err(Error::Short {
                 expected,
@@ -159,30 +178,34 @@ pub fn get(
     Ok(Copied { bytes })
 }
 
+/// Why a file was not received.
+enum Refused {
+    TooLarge,
+    Here(std::io::Error),
+    There(SftpError),
+}
+
+impl From<SftpError> for Refused {
+    fn from(error: SftpError) -> Self {
+        Self::There(error)
+    }
+}
+
 fn receive(
-    file: &SftpFile,
+    (file, size): (&RemoteFile, Option<u64>),
     part: &mut File,
-    remote: &[u8],
-    local: &Path,
     bytes_max: u64,
     scope: &Scope,
-) -> Result<u64, Error> {
-    let mut chunk = vec![0; CHUNK_BYTES];
+) -> Result<u64, Refused> {
     let mut bytes = 0;
-    loop {
-        let read = file.read(&mut chunk, scope);
-        let read = read.map_err(|error| Error::remote(Operation::Read, remote, error))?;
-        if read == 0 {
-            return Ok(bytes);
-        }
-        bytes += read as u64;
+    file.read_to_end(0, size, scope, |piece| {
+        bytes += piece.len() as u64;
         // A host may send more than it said; nothing beyond the bound is kept.
         if bytes > bytes_max {
-            return Err(Error::TooLarge { bytes_max });
+            return Err(Refused::TooLarge);
         }
-        part.write_all(&chunk[..read])
-            .map_err(Error::local(local))?;
-    }
+        part.write_all(piece).map_err(Refused::Here)
+    })
 }
 
 /// A name beside the target that no other copy uses.

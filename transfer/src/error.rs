@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use sshoal_session::{SftpError, SftpStatus};
+use crate::sftp::{SftpError, SftpStatus};
 
 /// What was asked of the host's SFTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub enum Error {
     /// The session failed, or the host has no SFTP.
     #[error(transparent)]
     Session(#[from] sshoal_session::Error),
+    /// What answers in the place of the host's SFTP server is of no use.
+    #[error(transparent)]
+    Sftp(SftpError),
     /// The host's SFTP server refused something.
     #[error("could not {operation} remote file {}: {status}", remote.escape_ascii())]
     Remote {
@@ -86,11 +89,15 @@ impl Error {
                 remote: remote.to_vec(),
                 status,
             },
+            other => Self::from_sftp(other),
+        }
+    }
+
+    /// A failure of the SFTP channel as a whole.
+    pub(crate) fn from_sftp(error: SftpError) -> Self {
+        match error {
             SftpError::Session(error) => Self::Session(error),
-            other => Self::Local {
-                path: PathBuf::new(),
-                source: io::Error::other(other),
-            },
+            other => Self::Sftp(other),
         }
     }
 

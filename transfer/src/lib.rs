@@ -8,6 +8,7 @@
 
 mod copy;
 mod error;
+pub mod sftp;
 
 pub use copy::{Copied, get, put};
 pub use error::{Error, Operation};
