@@ -10,6 +10,9 @@ use crate::connector::Connected;
 use crate::error::PoolError;
 use crate::pool::{Pool, close_all};
 
+/// An idle session, with its host's index in the list before.
+type Idle = (usize, Arc<dyn Connected>);
+
 impl Pool {
     /// Replaces the hosts; idle sessions to hosts that stay, wherever they are in the list, are
     /// kept, and the others are closed in order. Parks until these are closed, each within its
@@ -49,7 +52,7 @@ impl Pool {
     fn replace(&mut self, hosts: Vec<Host>, configs: Configs) -> Result<(), PoolError> {
         let pool = self.with_hosts(hosts, configs)?;
         let before = std::mem::replace(self, pool).engine;
-        let mut idle: HashMap<&Host, Vec<(usize, Arc<dyn Connected>)>> = HashMap::new();
+        let mut idle: HashMap<&Host, Vec<Idle>> = HashMap::new();
         for (index, session) in before.close() {
             let sessions = idle.entry(&before.hosts[index]).or_default();
             sessions.push((index, session));
@@ -59,7 +62,7 @@ impl Pool {
                 continue;
             };
             let config = self.engine.configs.of(index);
-            let same = |(old, _): &(usize, _)| Arc::ptr_eq(before.configs.of(*old), config);
+            let same = |(old, _): &Idle| Arc::ptr_eq(before.configs.of(*old), config);
             let Some(at) = sessions.iter().position(same) else {
                 continue;
             };
