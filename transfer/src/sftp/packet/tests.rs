@@ -1,3 +1,5 @@
+//! Packets there and back, and bytes that are none.
+
 use proptest::prelude::*;
 
 use super::*;
