@@ -54,7 +54,7 @@ pub use sshoal_pool::{
     raise_descriptor_limit,
 };
 pub use sshoal_reactor::{
-    JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
+    JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, green, offload, sleep, spawn, sync,
     yield_now,
 };
 pub use sshoal_session::{
