@@ -117,14 +117,14 @@ check() {
     ! grep -q '^0 beats' "$dir/said" || fail "its runtime was held up"
 
     touch "$dir/${addresses[2]}.sick"
-    roll "$1" 1 1 2
+    roll "$1" 1 1 5
     saw 1 restart 1
     saw 2 restart 1
     saw 3 restart 1
     saw 4 '' 0
     saw 5 '' 0
     says "${addresses[2]}"
-    says 'not healthy within 2s; 2 hosts untouched'
+    says 'not healthy within 5s; 2 hosts untouched'
     rm "$dir/${addresses[2]}.sick"
 
     touch "$dir/${addresses[1]}.stuck"

@@ -1,7 +1,7 @@
 //! Restarts hosts batch by batch, as `rolling` does and with its arguments, from async code.
 //!
-//! Its runtime has one thread, so whatever blocked that would hold up everything: a beat beside the runs counts that
-//! nothing does, and the last line says how often it came while hosts were being restarted.
+//! Its runtime has one thread, so whatever blocked that would hold up everything. A beat beside the runs shows that
+//! nothing does: the last line says how often it came while all hosts of a batch were being restarted.
 
 mod outcomes;
 
@@ -11,9 +11,9 @@ use downstream::{PAUSE, Plan};
 use futures_util::StreamExt;
 use outcomes::outcomes;
 use sshoal::{Fleet, Outcome};
-use tokio::time::{Instant, interval, sleep, timeout_at};
+use tokio::time::{Instant, interval_at, sleep, timeout_at};
 
-/// How often something else of the program has its turn.
+/// How often something else of the program has its turn: well below what a restart takes.
 const BEAT: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
@@ -54,15 +54,18 @@ async fn restart(
     beats: &mut u64,
 ) -> Result<Vec<String>, Box<dyn Error>> {
     let mut outcomes = outcomes(fleet.run(plan.restart.as_str())?);
-    let (mut failures, mut beat) = (Vec::new(), interval(BEAT));
+    let mut beat = interval_at(Instant::now() + BEAT, BEAT);
+    let (mut failures, mut ended) = (Vec::new(), 0);
     loop {
         tokio::select! {
-            _ = beat.tick() => *beats += 1,
-            outcome = outcomes.next() => match outcome {
-                Some(outcome) if outcome.is_success() => {}
-                Some(outcome) => failures.push(format!("{}: restart: {}", outcome.host(), outcome.end())),
-                None => return Ok(failures),
-            },
+            _ = beat.tick() => *beats += u64::from(ended == 0),
+            outcome = outcomes.next() => {
+                let Some(outcome) = outcome else { return Ok(failures) };
+                ended += 1;
+                if !outcome.is_success() {
+                    failures.push(format!("{}: restart: {}", outcome.host(), outcome.end()));
+                }
+            }
         }
     }
 }
