@@ -53,8 +53,10 @@ pub use sshoal_pool::{
     RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
     raise_descriptor_limit,
 };
+/// Tasks, joins, pools and timeouts, with a table from gevent's names.
+pub use sshoal_reactor::green;
 pub use sshoal_reactor::{
-    JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, green, offload, sleep, spawn, sync,
+    JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
     yield_now,
 };
 pub use sshoal_session::{

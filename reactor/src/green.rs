@@ -42,6 +42,7 @@
 //! | `gevent.pool.Pool(n).map(f, xs)` | [`map`]`(&scope, n, xs, \|scope, x\| …)` |
 //! | `Pool.imap(f, xs)`, `Pool.imap_unordered(f, xs)` | [`imap`], [`imap_unordered`]: items are taken as results are |
 //! | `Pool.spawn(f)`, waiting while full | [`Group::spawn`](crate::sync::Group::spawn) |
+//! | `Pool.kill()` | [`Scope::cancel`] of the scope that its closures wait in |
 //! | `Pool.join()`, `Group.join()` | [`Group::join_all`](crate::sync::Group::join_all) |
 //! | `gevent.Timeout(s)` as a `with` block, `gevent.with_timeout` | [`timeout`]`(&scope, s, \|scope\| …)`; [`TimeoutError::TimedOut`] is its own, as gevent's `t is timeout` |
 //! | `Timeout.start_new(s)`, `.cancel()` | [`Scope::child`]`(Some(s))`; dropping it |

@@ -16,7 +16,8 @@ use crate::sync::Queue;
 /// the items' order. Parks the calling thread until all are done.
 ///
 /// Every item has exactly one result: a panic is that item's error, and items that the scope's end
-/// came before are [`TaskError::NotBegun`]. `f` is given a scope within `scope` for its waits.
+/// came before are [`TaskError::NotBegun`]. `f` is given a scope within `scope` for its waits, which
+/// ends when all is done.
 ///
 /// # Errors
 ///

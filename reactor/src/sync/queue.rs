@@ -8,8 +8,7 @@ use parking_lot::Mutex;
 use crate::scope::{Scope, Stop};
 use crate::waiter::{Interest, WaitList};
 
-/// Items in the order they came, at most as many as the queue's bound if it has one; many may push
-/// and pop.
+/// Items in the order they came, at most as many as the queue's bound; many may push and pop.
 #[derive(Debug)]
 pub struct Queue<T> {
     state: Mutex<State<T>>,
