@@ -39,12 +39,12 @@
 //! | `gevent.sleep(s)`, `gevent.sleep(0)`, `gevent.idle()` | [`sleep`](crate::sleep), or `scope.child(Some(s)).ended()` where it is to be cut short; [`yield_now`](crate::yield_now) |
 //! | `gevent.getcurrent()` | none: a task is given its scope; [`is_green`](crate::is_green) |
 //! | `gevent.local.local` | none: pass what a task needs |
-//! | `gevent.pool.Pool(n).map(f, xs)` | [`map`]`(&scope, n, xs, \|scope, x\| …)` |
+//! | `gevent.pool.Pool(n).map(f, xs)` | [`map`](map())`(&scope, n, xs, \|scope, x\| …)` |
 //! | `Pool.imap(f, xs)`, `Pool.imap_unordered(f, xs)` | [`imap`], [`imap_unordered`]: items are taken as results are |
 //! | `Pool.spawn(f)`, waiting while full | [`Group::spawn`](crate::sync::Group::spawn) |
 //! | `Pool.kill()` | [`Scope::cancel`] of the scope that its closures wait in |
 //! | `Pool.join()`, `Group.join()` | [`Group::join_all`](crate::sync::Group::join_all) |
-//! | `gevent.Timeout(s)` as a `with` block, `gevent.with_timeout` | [`timeout`]`(&scope, s, \|scope\| …)`; [`TimeoutError::TimedOut`] is its own, as gevent's `t is timeout` |
+//! | `gevent.Timeout(s)` as a `with` block, `gevent.with_timeout` | [`timeout`](timeout())`(&scope, s, \|scope\| …)`; [`TimeoutError::TimedOut`] is its own, as gevent's `t is timeout` |
 //! | `Timeout.start_new(s)`, `.cancel()` | [`Scope::child`]`(Some(s))`; dropping it |
 //! | `gevent.event.Event` | [`sync::Event`](crate::sync::Event), with `set`, `clear`, `wait` |
 //! | `gevent.event.AsyncResult` | [`sync::Promise`](crate::sync::Promise); `set_exception` is the promise of a `Result` |
