@@ -138,6 +138,37 @@ fn a_condition_passes_every_notification_on() {
     assert_eq!(sum.load(Ordering::SeqCst), 8 * EACH * (EACH - 1) / 2);
 }
 
+/// Two wait for a condition. The first is notified, and cancelled while it waits for the lock: its
+/// notification goes to the second.
+#[test]
+fn a_notification_is_not_lost_with_who_was_cancelled() {
+    let guard = watchdog();
+    let shared = Arc::new((Mutex::new(()), Condition::new()));
+    let tasks: Vec<_> = (1..=2)
+        .map(|number| {
+            let waits = shared.clone();
+            let task = move |scope: &Scope| {
+                let held = waits.0.lock(scope)?;
+                waits.1.wait(held, scope).map(drop)
+            };
+            let task = spawn_in(&guard, task).unwrap();
+            while !format!("{:?}", shared.1).contains(&format!("waiting: {number}")) {
+                yield_now();
+            }
+            task
+        })
+        .collect();
+    let held = shared.0.lock(&guard).unwrap();
+    shared.1.notify_one();
+    while !format!("{:?}", shared.0).contains("waiting: 1") {
+        yield_now();
+    }
+    tasks[0].cancel_and_wait(&guard).unwrap();
+    drop(held);
+    let joined = join_all(tasks);
+    assert_eq!(joined, [Ok(Err(Stop::Cancelled)), Ok(Ok(()))]);
+}
+
 fn take(
     items: &Mutex<VecDeque<usize>>,
     not_empty: &Condition,

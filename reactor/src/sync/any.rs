@@ -134,3 +134,42 @@ impl<T> sealed::Waitable for Task<T> {
         self.waiters()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// An event that is set, and perhaps cleared again, right after it was looked at.
+    struct Late(Event, fn(&Event));
+
+    impl Waitable for Late {}
+
+    impl sealed::Waitable for Late {
+        fn is_ready(&self) -> bool {
+            let ready = self.0.is_set();
+            self.1(&self.0);
+            ready
+        }
+
+        fn list(&self) -> &WaitList {
+            self.0.waiters()
+        }
+    }
+
+    #[test]
+    fn what_happens_between_the_look_and_the_registration_counts() {
+        let never = Event::new();
+        let limit = || Scope::root().child(Some(Duration::from_secs(60)));
+        let set = Late(Event::new(), Event::set);
+        assert_eq!(wait_any(&[&never, &set], &limit()), Ok(1));
+        let flash = |event: &Event| {
+            event.set();
+            event.clear();
+        };
+        let cleared = Late(Event::new(), flash);
+        assert_eq!(wait_any(&[&cleared, &never], &limit()), Ok(0));
+        assert!(!never.waiters().is_waited_on());
+    }
+}
