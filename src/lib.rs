@@ -53,6 +53,8 @@ pub use sshoal_pool::{
     RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
     raise_descriptor_limit,
 };
+/// Tasks, joins, pools and timeouts, with a table from gevent's names.
+pub use sshoal_reactor::green;
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
     yield_now,
