@@ -5,7 +5,7 @@ mod support;
 use std::{
     fs,
     num::NonZeroU64,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -483,6 +483,10 @@ fn permissions_and_times_go_as_asked() {
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_007);
     let times = fs::FileTimes::new().set_accessed(old).set_modified(old);
     let mode = |path: &Path| fs::metadata(path).expect("is there").permissions().mode() & 0o7777;
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).mode(0o777);
+    options.open(here.join("any")).expect("makes a file");
+    let masked = mode(&here.join("any"));
     for permissions in [0o755, 0o640, 0o4755, 0o777, 0o400] {
         fs::set_permissions(&local, fs::Permissions::from_mode(permissions)).expect("sets");
         fs::File::open(&local)
@@ -498,12 +502,12 @@ fn permissions_and_times_go_as_asked() {
             let expected = if kept {
                 permissions
             } else {
-                permissions & 0o755
+                permissions & masked
             };
             assert_eq!(mode(&remote), expected, "{permissions:o} {preserve:?}");
             assert_eq!(
                 mode(&back),
-                permissions & 0o755,
+                permissions & masked,
                 "{permissions:o} {preserve:?}"
             );
             for path in [&remote, &back] {
