@@ -21,6 +21,10 @@ use crate::runtime::runtime;
 use crate::scope::Scope;
 use crate::waiter::{Interest, WaitList};
 
+mod joining;
+
+pub use joining::Joining;
+
 /// A green thread's stack, in words: 64 KiB. Only stacks of this size are pooled (law G2).
 pub(crate) const STACK_WORDS: usize = 0x2000;
 

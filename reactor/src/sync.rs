@@ -9,3 +9,5 @@ pub use event::Event;
 pub use group::Group;
 pub use queue::{PushError, Queue};
 pub use semaphore::{Permit, Semaphore};
+
+pub use crate::waiter::Watch;
