@@ -27,6 +27,8 @@ mod run;
 mod schedule;
 mod ssh;
 mod store;
+#[cfg(feature = "futures")]
+mod streamed;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -42,3 +44,5 @@ pub use pool::{KeepOpen, Pool, PoolBuilder};
 pub use report::{Counts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
+#[cfg(feature = "futures")]
+pub use streamed::Streamed;

@@ -6,6 +6,7 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use sshoal_reactor::Scope;
+use sshoal_reactor::sync::Watch;
 use sshoal_session::Launch;
 
 use crate::commands::Commands;
@@ -15,6 +16,7 @@ use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
 
 mod state;
+mod task;
 
 pub(crate) use state::{Earlier, Flights, Job, RunState};
 
@@ -42,6 +44,8 @@ pub struct Run {
     state: Arc<RunState>,
     /// Never ends: a caller waits for a host's end, which always comes.
     waiting: Scope,
+    /// The place of the task that takes from it, where that is one.
+    watch: Watch,
 }
 
 /// The events of a run, in the order in which they happened; [`Run::events`] makes it.
@@ -115,6 +119,7 @@ impl Run {
             engine: Arc::clone(engine),
             state,
             waiting: Scope::root(),
+            watch: Watch::new(),
         }
     }
 
@@ -177,6 +182,7 @@ impl FusedIterator for Run {}
 
 impl Drop for Run {
     fn drop(&mut self) {
+        self.state.items.unwatch(&mut self.watch);
         if !self.state.over.is_set() {
             // Nobody takes what comes from here on, and nothing waits to put it.
             self.state.items.close();

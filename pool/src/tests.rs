@@ -8,4 +8,5 @@ mod order;
 mod output;
 mod pace;
 mod stop;
+mod tasks;
 mod threads;
