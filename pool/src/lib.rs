@@ -36,7 +36,7 @@ mod worker;
 pub use commands::Commands;
 pub use each::{Each, Reached, Visited};
 pub use error::{PoolError, RunError};
-pub use event::{Collect, Detail, Event};
+pub use event::{Collect, Detail, Event, Failure};
 pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};

@@ -17,6 +17,7 @@ use crate::report::Report;
 
 mod state;
 mod task;
+mod telling;
 
 pub(crate) use state::{Earlier, Flights, Job, RunState};
 
@@ -126,6 +127,22 @@ impl Run {
     /// Waits for all hosts that are left and returns their outcomes in input order. Parks.
     pub fn report(mut self) -> Report {
         let outcomes = self.by_ref().collect();
+        Report::new(outcomes, self.stopped_by())
+    }
+
+    /// Calls `see` with each event as it comes, [`RunSpec::detail`] says which there are, and
+    /// returns the outcomes of all hosts that are left, in input order. Parks.
+    ///
+    /// While `see` does not return, nothing is taken: hosts that print are stopped from printing
+    /// on where their output is an event.
+    pub fn for_each_event(mut self, mut see: impl FnMut(&Event)) -> Report {
+        let mut outcomes = Vec::new();
+        while let Some(event) = self.next_event() {
+            see(&event);
+            if let Event::Finished(outcome) = event {
+                outcomes.push(outcome);
+            }
+        }
         Report::new(outcomes, self.stopped_by())
     }
 

@@ -146,10 +146,11 @@ impl<'a> Flight<'a> {
     #[inline(never)]
     fn connect(&mut self, opening: &Scope) -> Result<Box<dyn Connected>, Fault> {
         let (engine, index) = (self.engine, self.index);
-        let (host, config) = (&engine.hosts[index], engine.configs.of(index));
-        let session = engine
-            .connector
-            .connect((host, config), opening, &mut self.timings);
+        let to = (&engine.hosts[index], &**engine.configs.of(index));
+        let run = self.run;
+        let mut reached = |phase| run.reached(index, phase);
+        let (connector, timings) = (&engine.connector, &mut self.timings);
+        let session = connector.connect(to, opening, timings, &mut reached);
         let session = session.map_err(|error| self.not_connected(error))?;
         engine.opened(self.run.id, index);
         Ok(session)
@@ -202,6 +203,7 @@ impl<'a> Flight<'a> {
         };
         self.stage = Stage::Run;
         let accepted = Instant::now();
+        self.run.accepted(self.index);
         let limit = self.engine.settings.command_timeout;
         let scope = self.run.scope.child(limit);
         let result = self.follow(&*running, &scope, buf);
