@@ -79,9 +79,9 @@ pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::Streamed;
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
-    Failure, KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached,
-    Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
-    raise_descriptor_limit,
+    Failure, HostLogger, KeepOpen, LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError,
+    Progress, Reached, Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause,
+    Visited, raise_descriptor_limit, sanitise,
 };
 pub use sshoal_reactor::{
     JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn,
