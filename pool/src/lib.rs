@@ -28,6 +28,7 @@ mod run;
 pub mod sanitise;
 mod schedule;
 mod ssh;
+mod stats;
 mod store;
 #[cfg(feature = "futures")]
 mod streamed;
@@ -47,5 +48,6 @@ pub use pool::{KeepOpen, Pool, PoolBuilder};
 pub use report::{Counts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
+pub use stats::{Spread, Stats, Times};
 #[cfg(feature = "futures")]
 pub use streamed::Streamed;

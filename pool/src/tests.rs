@@ -8,6 +8,7 @@ mod limits;
 mod order;
 mod output;
 mod pace;
+mod stats;
 mod stop;
 mod tasks;
 mod threads;
