@@ -48,6 +48,12 @@
 //! - `vendored-openssl`: OpenSSL built from source and linked in; needs perl and make to build.
 //! - `futures`: [`Run`], [`Events`] and [`Each`] have a method `stream`, whose result is a `Stream`
 //!   of the crate `futures-core`; no runtime comes with it.
+//! - `tracing`: each host of a run is a span of the crate `tracing`, with a span for each phase and
+//!   events for retries, failures and the end, which tells how long each phase took; the target is
+//!   `sshoal`. Their parent is the span that is current where the run is started. They are made on
+//!   the library's own threads, so the subscriber has to be the global one, and no span is entered
+//!   there. `HostLogger::to_tracing` hands it what hosts print. What a session has to warn of goes
+//!   to `tracing` with and without the feature.
 //!
 //! # Examples
 //!
@@ -80,8 +86,8 @@ pub use sshoal_pool::Streamed;
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
     Failure, HostLogger, KeepOpen, LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError,
-    Progress, Reached, Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause,
-    Visited, raise_descriptor_limit, sanitise,
+    Progress, Reached, Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread,
+    Stats, StopCause, Times, Visited, raise_descriptor_limit, sanitise,
 };
 pub use sshoal_reactor::{
     JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn,

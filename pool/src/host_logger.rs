@@ -99,6 +99,25 @@ impl<'a> HostLogger<'a> {
         }
     }
 
+    /// Returns a logger that hands each line to `tracing`, as an event of the level `INFO` and the
+    /// target `sshoal::host`, whose message is the line with its marks and whose fields are `host`
+    /// and `err`. What is not UTF-8 is replaced, or, with [`LogForm::Safe`], escaped. Needs the
+    /// feature `tracing`.
+    #[cfg(feature = "tracing")]
+    pub fn to_tracing() -> Self {
+        let mut whole = Vec::new();
+        Self::with(move |host, stream, line| {
+            whole.clear();
+            put_line(&mut whole, host, stream, line);
+            let (err, line) = (
+                stream == OutputStream::Stderr,
+                String::from_utf8_lossy(&whole),
+            );
+            tracing::info!(target: "sshoal::host", host, err, "{line}");
+            Ok(())
+        })
+    }
+
     /// Sets in which form lines are written. Default: [`LogForm::Raw`].
     #[must_use]
     pub fn form(mut self, form: LogForm) -> Self {

@@ -18,6 +18,8 @@ use crate::report::Report;
 mod state;
 mod task;
 mod telling;
+#[cfg_attr(not(feature = "tracing"), path = "run/untraced.rs")]
+mod traced;
 
 pub(crate) use state::{Earlier, Flights, Job, RunState};
 

@@ -18,6 +18,7 @@ use crate::event::{Collect, Detail, Event, Item};
 use crate::outcome::{Outcome, StopCause, Visit};
 use crate::output::HostOutput;
 use crate::run::telling::{EVENTS_PER_HOST, RETRIES_HELD_MAX};
+use crate::run::traced::Traced;
 use crate::schedule::RunId;
 use crate::store::Store;
 use crate::worker::CHUNK_MAX;
@@ -59,6 +60,8 @@ pub(crate) struct RunState {
     pub(super) retries: Semaphore,
     /// When the run began, from where events are timed.
     pub(super) began: Instant,
+    /// The spans of hosts, where they are wanted.
+    pub(crate) traced: Traced,
     store: Arc<Store>,
     output_bytes_max: Option<u64>,
     pub(super) hosts: usize,
@@ -115,6 +118,7 @@ impl RunState {
             room: Semaphore::new(room),
             retries: Semaphore::new(RETRIES_HELD_MAX),
             began: Instant::now(),
+            traced: Traced::new(),
             store: Arc::new(Store::new(settings.memory_bytes_max, folder)),
             output_bytes_max: settings.output_bytes_max,
             hosts,

@@ -16,6 +16,7 @@ impl RunState {
 
     /// Tells how far a host's session is; most phases are not told.
     pub(crate) fn reached(&self, index: usize, phase: Phase) {
+        self.traced.reached(index, phase);
         match phase {
             Phase::HostKey => self.tell(|at| Event::Connected { index, at }),
             Phase::Auth => self.tell(|at| Event::Authenticated { index, at }),
@@ -25,12 +26,14 @@ impl RunState {
 
     /// Tells that a host's server accepted the command.
     pub(crate) fn accepted(&self, index: usize) {
+        self.traced.reached(index, Phase::Open);
         self.tell(|at| Event::Accepted { index, at });
     }
 
     /// Tells that a host is connected to again after a pause; left out while too many of these
     /// wait to be taken.
     pub(crate) fn retry(&self, index: usize, attempt: u32, pause: Duration, error: &Error) {
+        self.traced.retry(index, attempt, pause, error);
         if self.detail < Detail::Progress {
             return;
         }
@@ -49,6 +52,7 @@ impl RunState {
 
     /// Tells how a host ended, where it came to that; its outcome follows.
     pub(super) fn ended(&self, outcome: &Outcome) {
+        self.traced.ended(outcome);
         let index = outcome.index();
         match outcome.end() {
             End::Failed(error) => self.tell(|at| Event::Failed {

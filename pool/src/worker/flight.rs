@@ -135,6 +135,7 @@ impl<'a> Flight<'a> {
                 self.stage = Stage::Run;
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];
+                self.run.traced.enter((self.index, host), Phase::Run);
                 let scope = self.run.scope.child(None);
                 program(&Reached::new((self.index, host), session, &scope));
                 self.timings.add(Phase::Run, began.elapsed());
@@ -148,6 +149,7 @@ impl<'a> Flight<'a> {
         let (engine, index) = (self.engine, self.index);
         let to = (&engine.hosts[index], &**engine.configs.of(index));
         let run = self.run;
+        run.traced.enter((index, to.0), Phase::Connect);
         let mut reached = |phase| run.reached(index, phase);
         let (connector, timings) = (&engine.connector, &mut self.timings);
         let session = connector.connect(to, opening, timings, &mut reached);
@@ -179,6 +181,8 @@ impl<'a> Flight<'a> {
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         self.stage = Stage::Open;
+        let host = &self.engine.hosts[self.index];
+        self.run.traced.enter((self.index, host), Phase::Open);
         let began = Instant::now();
         let started = session.start(request, opening);
         self.timings.add(Phase::Open, began.elapsed());
