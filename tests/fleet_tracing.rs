@@ -226,8 +226,8 @@ fn tell_what_is_said(kept: &Kept, outer: u64) {
             match fields["message"].as_str() {
                 "ended" if host.fields["index"] != "5" => {
                     assert_eq!(fields["end"], "exited");
-                    let whole: f64 = fields["whole_ms"].parse().unwrap();
-                    let auth: f64 = fields["auth_ms"].parse().unwrap();
+                    let whole: f64 = fields["whole_ms"].parse().expect("a number");
+                    let auth: f64 = fields["auth_ms"].parse().expect("a number");
                     assert!(auth > 0.0 && auth < whole, "{fields:?}");
                 }
                 "ended" => {

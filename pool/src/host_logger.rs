@@ -54,7 +54,7 @@ pub enum LogForm {
     #[default]
     Raw,
     /// With all that could act on a terminal written as `\xNN`; see
-    /// [`sanitise`](crate::sanitise::sanitise).
+    /// [`sanitise`].
     Safe,
 }
 
