@@ -45,6 +45,10 @@ step_doc() {
 }
 
 step_features() {
+    # With none of them, and with each that needs nothing installed; the tests have all of those.
+    cargo check --package sshoal --locked
+    cargo check --package sshoal --locked --features futures
+    cargo check --package sshoal --locked --features tracing
     scripts/setup.sh vendored || { skip "vendored-openssl: perl or make is missing"; return; }
     cargo check --package sshoal-cli --locked --features vendored-openssl
     cargo check --package sshoal-cli --locked --no-default-features
@@ -54,7 +58,7 @@ step_features() {
 
 step_tree() {
     local tree
-    tree=$(cargo tree --package sshoal --edges normal --locked)
+    tree=$(cargo tree --package sshoal --edges normal --locked --features futures,tracing)
     if grep -w tokio <<<"$tree"; then
         echo "tokio is in the library's tree" >&2
         return 1

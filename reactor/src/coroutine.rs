@@ -22,6 +22,10 @@ use crate::scope::{Scope, Stop};
 use crate::sync::Queue;
 use crate::waiter::{Interest, WaitList};
 
+mod joining;
+
+pub use joining::Joining;
+
 /// A green thread's stack, in words: 64 KiB. Only stacks of this size are pooled (law G2).
 pub(crate) const STACK_WORDS: usize = 0x2000;
 

@@ -16,3 +16,5 @@ pub use mutex::{Condition, Mutex, MutexGuard};
 pub use promise::Promise;
 pub use queue::{PushError, Queue};
 pub use semaphore::{Permit, Semaphore};
+
+pub use crate::waiter::Watch;

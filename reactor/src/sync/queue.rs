@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use crate::scope::{Scope, Stop};
 use crate::waiter::{Interest, WaitList};
 
+mod task;
+
 /// Items in the order they came, at most as many as the queue's bound; many may push and pop.
 #[derive(Debug)]
 pub struct Queue<T> {
