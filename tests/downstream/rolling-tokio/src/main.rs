@@ -3,13 +3,10 @@
 //! Its runtime has one thread, so whatever blocked that would hold up everything. A beat beside the runs shows that
 //! nothing does: the last line says how often it came while all hosts of a batch were being restarted.
 
-mod outcomes;
-
 use std::{env, error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use downstream::{PAUSE, Plan};
 use futures_util::StreamExt;
-use outcomes::outcomes;
 use sshoal::{Fleet, Outcome};
 use tokio::time::{Instant, interval_at, sleep, timeout_at};
 
@@ -53,7 +50,7 @@ async fn restart(
     fleet: &Fleet,
     beats: &mut u64,
 ) -> Result<Vec<String>, Box<dyn Error>> {
-    let mut outcomes = outcomes(fleet.run(plan.restart.as_str())?);
+    let mut outcomes = fleet.run(plan.restart.as_str())?.stream();
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
     let (mut failures, mut ended) = (Vec::new(), 0);
     loop {
@@ -74,7 +71,7 @@ async fn restart(
 async fn healthy(plan: &Plan, fleet: &Fleet, by: Instant) -> Result<Vec<String>, Box<dyn Error>> {
     let mut sick: Vec<String> = fleet.hosts().iter().map(ToString::to_string).collect();
     for look in 1.. {
-        let run = outcomes(fleet.run(plan.healthy.as_str())?);
+        let run = fleet.run(plan.healthy.as_str())?.stream();
         // A run that is not over in time is dropped, which cancels it.
         let Ok(seen) = timeout_at(by, run.collect::<Vec<Outcome>>()).await else {
             break;
