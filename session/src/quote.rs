@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_quoted_word_is_a_commands_name() {
         for shell in shells() {
-            for word in ["a=b", "if", "esac", "%1", "in", "!"] {
+            for word in ["a=b", "if", "esac", "in", "!"] {
                 let script = [&quote(word.as_bytes()), &b" 2>/dev/null"[..]].concat();
                 let status = Command::new(shell.0)
                     .args(shell.1)
