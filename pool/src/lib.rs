@@ -31,7 +31,7 @@ mod store;
 mod tests;
 mod worker;
 
-pub use commands::Commands;
+pub use commands::{Args, ArgumentError, Commands, Listed, Quoting, Template, TemplateError};
 pub use each::{Each, Reached, Visited};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event};

@@ -91,7 +91,8 @@ impl Pool {
     /// Starts a command on all hosts. Does not wait.
     ///
     /// # Errors
-    /// There is not one command for each host, or it cannot be launched so; nothing is run then.
+    /// There is not one command for each host, or one of them cannot be made or launched; nothing
+    /// is run then.
     pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         let RunSpec {
             commands,
@@ -99,7 +100,7 @@ impl Pool {
             detail,
             collect,
         } = spec.into();
-        let bytes = commands.resolve(self.hosts(), &launch)?;
+        let bytes = commands.resolve((self.hosts(), &self.engine.configs), &launch)?;
         Ok(self.submit(Job::Command { bytes, launch }, detail, collect))
     }
 

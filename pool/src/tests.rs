@@ -1,5 +1,6 @@
 //! Runs of pools whose sessions are made up: no server, no network.
 
+mod commands;
 mod fake;
 mod faults;
 mod kept;
@@ -7,5 +8,6 @@ mod limits;
 mod order;
 mod output;
 mod pace;
+mod quoting;
 mod stop;
 mod threads;
