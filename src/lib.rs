@@ -48,15 +48,17 @@ mod fleet;
 
 pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::{
-    Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
-    KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report,
-    RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
+    Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End,
+    Event, Events, FailedHosts, Failing, InFlight, KeepOpen, Listed, LocalLimits, Outcome, Pool,
+    PoolBuilder, PoolError, Progress, Quoting, Reached, Report, RetryOn, RetryOnError, Run,
+    RunError, RunHandle, RunSpec, StopAfter, StopCause, Template, TemplateError, Visited,
     raise_descriptor_limit,
 };
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
     yield_now,
 };
+pub use sshoal_session::quote;
 pub use sshoal_session::{
     AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
     Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host, HostError,

@@ -26,6 +26,7 @@ mod retry;
 mod run;
 mod schedule;
 mod ssh;
+mod stop;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
 pub use pool::{KeepOpen, Pool, PoolBuilder};
-pub use report::{Counts, Report};
+pub use report::{Counts, FailedHosts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
+pub use stop::{Failing, InFlight, StopAfter};

@@ -99,9 +99,14 @@ impl Pool {
             launch,
             detail,
             collect,
+            stop_after,
         } = spec.into();
         let bytes = commands.resolve((self.hosts(), &self.engine.configs), &launch)?;
-        Ok(self.submit(Job::Command { bytes, launch }, detail, collect))
+        let (job, engine) = (Job::Command { bytes, launch }, &self.engine);
+        let (hosts, told) = (engine.hosts.len(), (detail, collect));
+        let make =
+            |id| RunState::new(id, job, told, hosts, &engine.settings).stop_after(stop_after);
+        Ok(Run::new(engine, engine.submit(make)))
     }
 
     /// Starts a program on all hosts: a closure that is called once per host, on a green thread,

@@ -31,6 +31,17 @@ pub(super) struct Reader {
     word_start: bool,
     /// The byte before, if it has its meaning for the shell.
     last: u8,
+    duplicate: Duplicate,
+}
+
+/// Where in `>&WORD` or `<&WORD` the next byte is: bash expands the word twice, so that quotes
+/// keep nothing there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duplicate {
+    No,
+    /// Before the word.
+    Before,
+    Within,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +61,7 @@ impl Reader {
             dollar: false,
             word_start: true,
             last: b'\n',
+            duplicate: Duplicate::No,
         }
     }
 
@@ -64,14 +76,16 @@ impl Reader {
     /// Returns where a value that follows is put, and reads on behind it.
     pub(super) fn value(&mut self) -> Place {
         let place = match self.state {
-            _ if self.escaped || self.after_dollar() => Place::Unknown,
+            _ if self.escaped || self.after_dollar() || self.duplicate != Duplicate::No => {
+                Place::Unknown
+            }
             State::Outside => Place::Outside,
             State::Single => Place::Single,
             State::Double => Place::Double,
             State::Comment | State::Lost => Place::Unknown,
         };
-        // Of a value between the two, nothing has a meaning.
-        (self.escaped, self.dollar, self.word_start, self.last) = (false, false, false, b'x');
+        self.letter();
+        (self.escaped, self.dollar) = (false, false);
         place
     }
 
@@ -87,7 +101,7 @@ impl Reader {
             self.escaped = false;
             // A line that is continued ends no word and begins none.
             if byte != b'\n' {
-                (self.word_start, self.last) = (false, b'x');
+                self.letter();
             }
             return 1;
         }
@@ -110,6 +124,14 @@ impl Reader {
         1
     }
 
+    /// Reads something that stands for itself within a word.
+    fn letter(&mut self) {
+        (self.word_start, self.last) = (false, b'x');
+        if self.duplicate == Duplicate::Before {
+            self.duplicate = Duplicate::Within;
+        }
+    }
+
     fn double(&mut self, byte: u8, rest: &[u8]) -> usize {
         self.dollar = false;
         match byte {
@@ -127,6 +149,12 @@ impl Reader {
         self.dollar = false;
         self.word_start = b" \t\n;&|()<>".contains(&byte);
         self.last = byte;
+        self.duplicate = match self.duplicate {
+            Duplicate::No if byte == b'&' && matches!(last, b'<' | b'>') => Duplicate::Before,
+            Duplicate::Before if matches!(byte, b' ' | b'\t' | b'\\') => Duplicate::Before,
+            Duplicate::Before | Duplicate::Within if !self.word_start => Duplicate::Within,
+            _ => Duplicate::No,
+        };
         match byte {
             b'\'' => self.state = State::Single,
             b'"' => self.state = State::Double,
@@ -135,6 +163,8 @@ impl Reader {
             b'`' => self.state = State::Lost,
             // A here-document, or an arithmetic command.
             b'<' | b'(' if last == byte => self.state = State::Lost,
+            // A list of values; from a fault in one, bash goes on with the next line, were it quoted.
+            b'(' if last == b'=' => self.state = State::Lost,
             b'$' => return self.expansion(rest),
             _ => {}
         }

@@ -204,6 +204,8 @@ fn a_value_that_cannot_be_quoted_in_its_place_is_refused() {
         "echo \"$(echo)\" {0}",
         "echo ${{x:-{0}}}",
         "((x = {0}))",
+        "echo >&{0}",
+        "echo >& \"x{0}\"",
     ];
     for place in places {
         let unsafe_there = Template::new(place).args([["a"], ["a b"]]);
@@ -216,6 +218,9 @@ fn a_value_that_cannot_be_quoted_in_its_place_is_refused() {
         "\"${{HOME}}\" {0} $# # don't",
         "a=${{x}}{0}",
         "x <y >{0}",
+        "x 2>&1 {0}",
+        "x >& y>{0}",
+        "x >&-;{0}",
     ];
     for place in elsewhere {
         commands(1, Template::new(place).args(["a b"])).unwrap();

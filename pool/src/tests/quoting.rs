@@ -162,8 +162,8 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200,
-        max_global_rejects: 100_000,
+        cases: 6000,
+        max_global_rejects: 10_000_000,
         ..ProptestConfig::default()
     })]
 

@@ -94,8 +94,13 @@ impl<'a> Flight<'a> {
         }
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
+        let failures = run.failures.as_ref();
+        let stop = failures.and_then(|failures| failures.count(outcome.end()));
         run.deliver(outcome.of_command(bytes));
         engine.ended(run.id, index);
+        if let Some(flights) = stop {
+            engine.failed(run, flights);
+        }
         if kept {
             return;
         }
