@@ -3,11 +3,12 @@
 //! All of it is made and checked before the first host is begun. The principal type is
 //! [`Commands`].
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use sshoal_session::{Config, Host, Launch};
+use sshoal_session::{Host, Launch};
 
 use crate::configs::Configs;
 use crate::error::RunError;
@@ -46,7 +47,8 @@ pub struct Listed<'a> {
     index: usize,
     total: usize,
     host: &'a Host,
-    config: &'a Config,
+    user: &'a str,
+    port: u16,
 }
 
 /// The bytes that each host is asked to run.
@@ -98,17 +100,47 @@ impl Commands {
         Self(Kind::By(Arc::new(command)))
     }
 
+    /// Makes the command of one host, as a run of these commands would; nothing is run.
+    ///
+    /// # Errors
+    /// As for the run, of this host.
+    pub fn of(&self, listed: &Listed<'_>) -> Result<Cow<'_, [u8]>, RunError> {
+        let hosts = listed.total;
+        let command = match &self.0 {
+            Kind::Same(command) => Cow::from(command),
+            Kind::Each(commands) => match commands.get(listed.index) {
+                Some(command) if commands.len() == hosts => Cow::from(command),
+                _ => {
+                    let commands = commands.len();
+                    return Err(RunError::CommandCount { commands, hosts });
+                }
+            },
+            Kind::By(function) => {
+                let index = listed.index;
+                let refused = |source| RunError::Refused { index, source };
+                function(listed).map_err(refused)?.into()
+            }
+            Kind::Template(template) => template.checked(hosts)?.fill(listed)?.into(),
+        };
+        match command.contains(&0) {
+            true => Err(RunError::NulByte {
+                index: listed.index,
+            }),
+            false => Ok(command),
+        }
+    }
+
     /// Makes the bytes for each host, with what a launch puts around them; checks everything.
     pub(crate) fn resolve(
         &self,
         (hosts, configs): (&[Host], &Configs),
         launch: &Launch,
     ) -> Result<Resolved, RunError> {
-        let listed = |index: usize| Listed {
-            index,
-            total: hosts.len(),
-            host: &hosts[index],
-            config: configs.of(index),
+        let listed = |index: usize| {
+            let (host, config) = (&hosts[index], configs.of(index));
+            let user = host.user().unwrap_or_else(|| config.user());
+            let port = host.port().unwrap_or_else(|| config.port());
+            Listed::new((index, hosts.len()), host, (user, port))
         };
         let all = |command: &dyn Fn(&Listed<'_>) -> Result<Vec<u8>, RunError>| {
             let wrapped = |index| wrap((index, &command(&listed(index))?), launch);
@@ -117,25 +149,12 @@ impl Commands {
         };
         match &self.0 {
             Kind::Same(command) => Ok(Resolved::Same(wrap((0, command), launch)?)),
-            Kind::Each(commands) if commands.len() != hosts.len() => Err(RunError::CommandCount {
-                commands: commands.len(),
-                hosts: hosts.len(),
-            }),
-            Kind::Each(commands) => {
-                let commands = commands.iter().enumerate();
-                let commands = commands.map(|(index, command)| wrap((index, command), launch));
-                Ok(Resolved::Each(commands.collect::<Result<_, _>>()?))
-            }
-            Kind::By(function) => all(&|listed| {
-                function(listed).map_err(|source| RunError::Refused {
-                    index: listed.index,
-                    source,
-                })
-            }),
             Kind::Template(template) => {
+                // Read once for all hosts.
                 let template = template.checked(hosts.len())?;
                 all(&|listed| template.fill(listed))
             }
+            _ => all(&|listed| self.of(listed).map(Cow::into_owned)),
         }
     }
 }
@@ -152,6 +171,22 @@ fn wrap((index, command): (usize, &[u8]), launch: &Launch) -> Result<Arc<[u8]>, 
 }
 
 impl<'a> Listed<'a> {
+    /// Names a host by its position of how many, by itself, and by the user and port that it is
+    /// reached with.
+    pub fn new(
+        (index, total): (usize, usize),
+        host: &'a Host,
+        (user, port): (&'a str, u16),
+    ) -> Self {
+        Self {
+            index,
+            total,
+            host,
+            user,
+            port,
+        }
+    }
+
     /// Returns the host's position in the pool's list, from 0.
     pub fn index(&self) -> usize {
         self.index
@@ -169,12 +204,12 @@ impl<'a> Listed<'a> {
 
     /// Returns the user that is logged in: the host's own, or else its configuration's.
     pub fn user(&self) -> &'a str {
-        self.host.user().unwrap_or_else(|| self.config.user())
+        self.user
     }
 
     /// Returns the port that is connected to: the host's own, or else its configuration's.
     pub fn port(&self) -> u16 {
-        self.host.port().unwrap_or_else(|| self.config.port())
+        self.port
     }
 }
 

@@ -178,7 +178,8 @@ impl Checked<'_> {
         let none = Args::new();
         let args = match self.source {
             Source::Nowhere => &none,
-            Source::List(args) => &args[listed.index()],
+            // Counted before; a host that is not on the list has none.
+            Source::List(args) => args.get(listed.index()).unwrap_or(&none),
             Source::By(function) => {
                 made = function(listed);
                 &made
