@@ -45,6 +45,8 @@
 #![forbid(unsafe_code)]
 
 mod fleet;
+pub mod parallax;
+pub mod porting;
 
 pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::{

@@ -120,6 +120,7 @@ impl<'a> Flight<'a> {
         session: &mut Option<Box<dyn Connected>>,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
+        let begun = Instant::now();
         let opening = self.run.scope.child(self.connect_timeout());
         if session.is_none() {
             *session = Some(self.connect(&opening)?);
@@ -141,7 +142,8 @@ impl<'a> Flight<'a> {
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];
                 let scope = self.run.scope.child(None);
-                program(&Reached::new((self.index, host), session, &scope));
+                let reached = Reached::new((self.index, host), session, &scope);
+                program(&reached.after(begun.elapsed()));
                 self.timings.add(Phase::Run, began.elapsed());
                 Ok(Exit::Status(0))
             }
