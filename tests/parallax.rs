@@ -176,7 +176,7 @@ fn copy_and_slurp_give_paths_and_a_folder_for_each_host() {
         assert_eq!(fs::read(expected).unwrap(), b"bytes \0\xff\n");
     }
 
-    let missing = parallax::slurp(&hosts[..1].to_vec(), "/no/such/file", "x", &options).unwrap();
+    let missing = parallax::slurp(&hosts[..1], "/no/such/file", "x", &options).unwrap();
     assert!(
         matches!(missing.at(0), Some(Err(Error::Copy(_)))),
         "{missing:?}"
