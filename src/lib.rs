@@ -79,15 +79,18 @@
 #![forbid(unsafe_code)]
 
 mod fleet;
+pub mod parallax;
+pub mod porting;
 
 pub use fleet::{Fleet, FleetBuilder};
 #[cfg(feature = "futures")]
 pub use sshoal_pool::Streamed;
 pub use sshoal_pool::{
-    Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
-    Failure, HostLogger, KeepOpen, LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError,
-    Progress, Reached, Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread,
-    Stats, StopCause, Times, Visited, raise_descriptor_limit, sanitise,
+    Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End,
+    Event, Events, FailedHosts, Failing, Failure, HostLogger, InFlight, KeepOpen, Listed,
+    LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError, Progress, Quoting, Reached,
+    Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats, StopAfter,
+    StopCause, Template, TemplateError, Times, Visited, raise_descriptor_limit, sanitise,
 };
 /// Tasks, joins, pools and timeouts, with a table from gevent's names.
 pub use sshoal_reactor::green;
@@ -95,6 +98,7 @@ pub use sshoal_reactor::{
     JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn,
     sync, yield_now,
 };
+pub use sshoal_session::quote;
 pub use sshoal_session::{
     AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
     Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host, HostError,

@@ -58,12 +58,21 @@ pub(crate) fn open(access: &Access, hosts: &[Host]) -> Result<Opened> {
     Ok(Opened { configs, notices })
 }
 
-/// Returns `user@name:port` of each host, in input order; reads no key. With `ways`, what else
-/// leads there follows in brackets.
+/// Who logs in where.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) port: u16,
+    /// `user@name:port`.
+    pub(crate) text: String,
+}
+
+/// Returns who logs in at each host, in input order; reads no key. With `ways`, what else leads
+/// there follows in brackets in the text.
 ///
 /// # Errors
 /// Fails if an option is no good.
-pub(crate) fn logins(access: &Access, hosts: &[Host], ways: bool) -> Result<Vec<String>> {
+pub(crate) fn logins(access: &Access, hosts: &[Host], ways: bool) -> Result<Vec<Login>> {
     let resolver = builder(access, &mut Vec::new())?.build();
     let login = |(index, host): (usize, &Host)| {
         let options = resolver.options_with(host, own(access, index));
@@ -78,7 +87,11 @@ pub(crate) fn logins(access: &Access, hosts: &[Host], ways: bool) -> Result<Vec<
         } else {
             String::new()
         };
-        Ok(format!("{user}@{name}:{port}{way}"))
+        Ok(Login {
+            text: format!("{user}@{name}:{port}{way}"),
+            user: user.clone(),
+            port: *port,
+        })
     };
     hosts.iter().enumerate().map(login).collect()
 }

@@ -9,9 +9,19 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use sshoal::RetryOn;
+
+#[cfg(feature = "demo")]
+mod demo;
+mod far;
+mod inherited;
+
+#[cfg(feature = "demo")]
+pub(crate) use self::demo::{DemoAction, DemoArgs};
+pub(crate) use self::far::FarArgs;
 
 /// Commands on thousands of hosts over plain SSH, from one process.
 #[derive(Debug, Parser)]
@@ -72,6 +82,12 @@ pub(crate) struct RunArgs {
     pub(crate) pace: PaceArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) far: FarArgs,
+    /// Fills {host}, {user}, {port}, {n} (from 0) and {total} in for each host, quoted for its shell
+    /// ({host:raw} is not); {{ and }} are braces
+    #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
+    pub(crate) template: bool,
     /// Shows what would run where, and runs nothing
     #[arg(short = 'n', long, env = "SSHOAL_DRY_RUN", value_parser = FalseyValueParser::new())]
     pub(crate) dry_run: bool,
@@ -277,42 +293,6 @@ pub(crate) struct ShowArgs {
     pub(crate) raw: bool,
 }
 
-/// The arguments of `sshoal demo`.
-#[cfg(feature = "demo")]
-#[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = false,
-    subcommand_negates_reqs = true
-)]
-pub(crate) struct DemoArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<DemoAction>,
-    /// Hosts in the fleet
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = parse_count)]
-    #[arg(allow_hyphen_values = true, env = "SSHOAL_COUNT")]
-    pub(crate) count: NonZeroUsize,
-    /// Sessions at once [default: the hosts, at most 512 and what this machine allows]
-    #[arg(short = 'p', long, value_name = "N", env = "SSHOAL_PAR", value_parser = parse_count)]
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) par: Option<NonZeroUsize>,
-    /// The command, one that the fleet knows: echo, true, false, sleep, cat, yes, exit, hostname,
-    /// uname [default: uname]
-    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// What the demo can do besides running a command.
-#[cfg(feature = "demo")]
-#[derive(Debug, Subcommand)]
-pub(crate) enum DemoAction {
-    /// Keeps the fleet running until Ctrl-C, and says where its hosts file and key are
-    Up {
-        /// Hosts in the fleet
-        #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
-        count: Option<NonZeroUsize>,
-    },
-}
-
 /// The host key policies that have a harmless name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HostKeyArg {
@@ -343,13 +323,15 @@ pub(crate) struct Limit(pub(crate) Option<Duration>);
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    let access = match &mut cli.action {
-        Action::Run(run) => Some(&mut run.access),
-        Action::Forward(forward) => Some(&mut forward.access),
+    let common = match &mut cli.action {
+        Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),
+        Action::Forward(forward) => {
+            Some((&mut forward.whom, &mut forward.access, &mut forward.pace))
+        }
         #[cfg(feature = "demo")]
         _ => None,
     };
-    if let (Some(access), Some((_, matches))) = (access, matches.subcommand()) {
+    if let (Some((whom, access, pace)), Some((_, matches))) = (common, matches.subcommand()) {
         let weak = [
             "user",
             "identities",
@@ -363,8 +345,32 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         let from_environment =
             |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         access.from_environment = weak.into_iter().filter(from_environment).collect();
+        // The command line replaces what the environment says, it does not add.
+        match (
+            from_environment(&"hosts_files"),
+            from_environment(&"host_lists"),
+        ) {
+            (true, false) if !whom.host_lists.is_empty() => whom.hosts_files.clear(),
+            (false, true) if !whom.hosts_files.is_empty() => whom.host_lists.clear(),
+            _ => {}
+        }
+        let filled = inherited::fill((whom, access, pace), &from_this_process);
+        filled.map_err(|wrong| Cli::command().error(ErrorKind::ValueValidation, wrong))?;
+    }
+    match &mut cli.action {
+        Action::Run(run) => inherited::fill_show(&mut run.show, &from_this_process),
+        Action::Forward(forward) => {
+            forward.verbose |= !forward.quiet && inherited::is_verbose(&from_this_process);
+        }
+        #[cfg(feature = "demo")]
+        _ => {}
     }
     Ok(cli)
+}
+
+/// Reads a variable of this process's environment, if it is set to something.
+fn from_this_process(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// The crate's version and what is linked, a line each.

@@ -77,7 +77,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let count = hosts.len();
     let job = Job {
         hosts,
-        command,
+        commands: command.into(),
         configs,
         pace,
         detail,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sshoal::{Event, OutputStream};
+use sshoal::{Event, OutputStream, StopCause};
 
 use crate::console::{Console, Sink};
 use crate::engine::{Job, Running};
@@ -164,6 +164,9 @@ impl Drive {
                 self.finished += 1;
                 self.ended += usize::from(record.started.is_some());
                 self.facts.add(record.class());
+                if outcome.stopped_by() == Some(StopCause::Failures) {
+                    self.facts.stop_for_failures();
+                }
                 view.finished(&record, console);
             }
             _ => {}

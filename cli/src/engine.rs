@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sshoal::{Collect, Config, Detail, Events, Fleet, Host, RunHandle, RunSpec};
+use sshoal::{Collect, Commands, Config, Detail, Events, Fleet, Host, RunHandle, RunSpec};
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
@@ -17,7 +17,7 @@ use crate::plan::Pace;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) hosts: Vec<Host>,
-    pub(crate) command: Vec<u8>,
+    pub(crate) commands: Commands,
     /// By host, in input order.
     pub(crate) configs: Vec<Arc<Config>>,
     pub(crate) pace: Pace,
@@ -53,9 +53,12 @@ impl Running {
             fleet = fleet.pool_size(par);
         }
         let fleet = fleet.build().context("cannot begin")?;
-        let spec = RunSpec::new(job.command)
+        let mut spec = RunSpec::new(job.commands)
             .detail(job.detail)
             .collect(job.collect);
+        if let Some(stop_after) = job.pace.stop_after {
+            spec = spec.stop_after(stop_after);
+        }
         let events = fleet.run(spec).context("cannot begin")?.events();
         let handle = events.handle();
         let forward = move || {

@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     timed_out: bool,
     failed: bool,
     bad_status: bool,
+    /// Hosts were left out because others had failed.
+    stopped: bool,
     interrupt: Option<Interrupt>,
 }
 
@@ -63,7 +65,12 @@ impl Facts {
         self.interrupt.get_or_insert(interrupt);
     }
 
-    /// Returns the exit code: of several that apply the first of 1, 130 or 143, 3, 4, 5.
+    /// Notes that a host was left out, or given up, because as many had failed as were allowed.
+    pub(crate) fn stop_for_failures(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Returns the exit code: of several that apply the first of 1, 130 or 143, 7, 3, 4, 5.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self { internal: true, .. } => INTERNAL,
@@ -71,6 +78,7 @@ impl Facts {
                 interrupt: Some(interrupt),
                 ..
             } => interrupt.exit_code(),
+            Self { stopped: true, .. } => 7,
             Self {
                 timed_out: true, ..
             } => 3,
@@ -121,6 +129,16 @@ mod tests {
         check(&[Good], Some(Interrupt::Terminated), 143);
         check(&[Internal, TimedOut, Failed, BadStatus], None, 1);
         check(&[Internal], ctrl_c, 1);
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_for_its_failures_says_so_first() {
+        let mut facts = Facts::default();
+        facts.add(Class::TimedOut);
+        facts.stop_for_failures();
+        assert_eq!(facts.exit_code(), 7);
+        facts.interrupt(Interrupt::Terminated);
+        assert_eq!(facts.exit_code(), 143);
     }
 
     #[test]

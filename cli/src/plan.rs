@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sshoal::ssh_config::quote;
-use sshoal::{Host, HostOption, RetryOn};
+use sshoal::{Commands, Host, HostOption, Listed, RetryOn, StopAfter, Template};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
 use crate::render::{Colors, Inline};
@@ -22,8 +22,8 @@ use crate::{hosts, local};
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) hosts: Vec<Host>,
-    /// Words joined by a space, for the remote shell.
-    pub(crate) command: Vec<u8>,
+    /// Words joined by a space, for the remote shell, and filled in by host where that was asked for.
+    pub(crate) commands: Commands,
     pub(crate) access: Access,
     pub(crate) pace: Pace,
     pub(crate) show: Show,
@@ -80,6 +80,8 @@ pub(crate) struct Pace {
     /// Attempts after the first.
     pub(crate) retries: u32,
     pub(crate) retry_on: RetryOn,
+    /// When no more hosts are begun because others failed.
+    pub(crate) stop_after: Option<StopAfter>,
 }
 
 /// What to see.
@@ -138,13 +140,16 @@ impl Plan {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
         }
         Ok(Self {
+            commands: commands(command, args.template, &hosts)?,
             hosts,
-            command,
             access: Access {
                 own,
                 ..access(&args.access, &args.pace, home)?
             },
-            pace: pace(&args.pace, &args.access)?,
+            pace: Pace {
+                stop_after: args.far.stop_after(),
+                ..pace(&args.pace, &args.access)?
+            },
             show,
             colors: args.show.color.into(),
             raw: args.show.raw,
@@ -185,6 +190,20 @@ impl From<crate::args::ColorArg> for ColorChoice {
 pub(crate) fn join(words: &[OsString]) -> Vec<u8> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     words.join(&b' ')
+}
+
+/// Returns what each host runs. A template that cannot be filled in is refused before anyone is
+/// asked for a password.
+fn commands(command: Vec<u8>, template: bool, hosts: &[Host]) -> Result<Commands> {
+    if !template {
+        return Ok(command.into());
+    }
+    let commands = Commands::from(Template::new(command));
+    let login = ("user", 22);
+    commands
+        .of(&Listed::new((0, hosts.len()), &hosts[0], login))
+        .context("--template")?;
+    Ok(commands)
 }
 
 pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) -> Result<Access> {
@@ -326,6 +345,7 @@ pub(crate) fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
         rate: args.rate,
         retries: args.retries.unwrap_or(0),
         retry_on: args.retry_on.unwrap_or_default(),
+        stop_after: None,
     })
 }
 

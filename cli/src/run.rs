@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use sshoal::Listed;
 
 use crate::access::Opened;
 use crate::args::RunArgs;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let recorder = Recorder::new(labels, &plan.hosts, &configs);
     let job = Job {
         hosts: plan.hosts,
-        command: plan.command,
+        commands: plan.commands,
         configs,
         pace: plan.pace,
         detail: renderers.detail(),
@@ -71,14 +72,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
 
 /// Prints what would run where, and returns the exit code.
 fn dry_run(plan: &Plan) -> Result<u8> {
-    let command = String::from_utf8_lossy(&plan.command);
     let ways = plan.show.talk == Talk::Verbose;
-    let mut text = String::new();
-    for login in access::logins(&plan.access, &plan.hosts, ways)? {
-        text.push_str(&one_line(&format!("{login} {command}")));
+    let (mut text, hosts) = (String::new(), plan.hosts.len());
+    let logins = access::logins(&plan.access, &plan.hosts, ways)?;
+    for (index, (host, login)) in plan.hosts.iter().zip(logins).enumerate() {
+        let listed = Listed::new((index, hosts), host, (&login.user, login.port));
+        let command = plan.commands.of(&listed).context("--template")?;
+        let command = String::from_utf8_lossy(&command);
+        text.push_str(&one_line(&format!("{} {command}", login.text)));
         text.push('\n');
     }
-    let hosts = plan.hosts.len();
     let _ = std::io::stdout().write_all(text.as_bytes());
     complain(&format!(
         "{hosts} host{}; nothing was run",

@@ -5,6 +5,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
@@ -20,6 +21,7 @@ pub struct Reached<'a> {
     host: &'a Host,
     session: &'a dyn Connected,
     scope: &'a Scope,
+    took: Duration,
 }
 
 impl<'a> Reached<'a> {
@@ -33,7 +35,12 @@ impl<'a> Reached<'a> {
             host,
             session,
             scope,
+            took: Duration::ZERO,
         }
+    }
+
+    pub(crate) fn after(self, took: Duration) -> Self {
+        Self { took, ..self }
     }
 
     /// Returns the host's position in the pool's list, from 0.
@@ -54,6 +61,12 @@ impl<'a> Reached<'a> {
         self.session
             .session()
             .expect("a pool's sessions are SSH sessions")
+    }
+
+    /// Returns how long it took to reach the host, in this attempt; next to nothing where the
+    /// session was open before.
+    pub fn reached_after(&self) -> Duration {
+        self.took
     }
 
     /// Returns the scope in which the program runs: it ends with the run's deadline, and when the

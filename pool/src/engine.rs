@@ -237,6 +237,17 @@ impl Engine {
         }
     }
 
+    /// Stops a run of which enough hosts have failed, if there is anything left to stop.
+    pub(crate) fn failed(&self, run: &RunState, flights: Flights) {
+        let left = self.counts(run.id).is_some_and(|counts| match flights {
+            Flights::Leave => counts.waiting > 0,
+            Flights::End => counts.waiting + counts.connecting + counts.running > 0,
+        });
+        if left {
+            self.stop(run, StopCause::Failures, flights);
+        }
+    }
+
     pub(crate) fn counts(&self, run: RunId) -> Option<Counts> {
         self.state.lock().schedule.counts(run)
     }

@@ -1,6 +1,8 @@
 //! Why a pool could not be made or a run not begun; what goes wrong with one host is in its
 //! outcome.
 
+use crate::commands::{ArgumentError, TemplateError};
+
 /// Why [`PoolBuilder::build`](crate::PoolBuilder::build) refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +43,44 @@ pub enum RunError {
         commands: usize,
         /// How many hosts there are.
         hosts: usize,
+    },
+    /// There is not one list of arguments for each host.
+    #[error("arguments for {arguments} hosts, and {hosts} hosts; there have to be some for each")]
+    ArgumentCount {
+        /// For how many hosts there are arguments.
+        arguments: usize,
+        /// How many hosts there are.
+        hosts: usize,
+    },
+    /// The template cannot be read.
+    #[error("the command's template")]
+    Template {
+        /// Why not.
+        source: TemplateError,
+    },
+    /// An argument of a host does not fit the template.
+    #[error("{placeholder} of host {index}, counted from 0")]
+    Argument {
+        /// The host's position in the pool's list, from 0.
+        index: usize,
+        /// The placeholder, braces included.
+        placeholder: String,
+        /// What is wrong with it.
+        source: ArgumentError,
+    },
+    /// The caller's function refused to make a host's command.
+    #[error("no command was made for host {index}, counted from 0")]
+    Refused {
+        /// The host's position in the pool's list, from 0.
+        index: usize,
+        /// What the function said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A command holds a NUL byte, behind which a host would see nothing.
+    #[error("the command of host {index}, counted from 0, holds a NUL byte")]
+    NulByte {
+        /// The first such host's position in the pool's list, from 0.
+        index: usize,
     },
     /// The command cannot be launched as it was asked for.
     #[error("the command cannot be launched so")]

@@ -30,6 +30,7 @@ pub mod sanitise;
 mod schedule;
 mod ssh;
 mod stats;
+mod stop;
 mod store;
 #[cfg(feature = "futures")]
 mod streamed;
@@ -37,7 +38,7 @@ mod streamed;
 mod tests;
 mod worker;
 
-pub use commands::Commands;
+pub use commands::{Args, ArgumentError, Commands, Listed, Quoting, Template, TemplateError};
 pub use each::{Each, Reached, Visited};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
@@ -46,9 +47,10 @@ pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
 pub use pool::{KeepOpen, Pool, PoolBuilder};
-pub use report::{Counts, Report};
+pub use report::{Counts, FailedHosts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
 pub use stats::{Spread, Stats, Times};
+pub use stop::{Failing, InFlight, StopAfter};
 #[cfg(feature = "futures")]
 pub use streamed::Streamed;

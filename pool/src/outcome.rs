@@ -65,6 +65,8 @@ pub enum StopCause {
     Caller,
     /// The whole run's deadline.
     Deadline,
+    /// As many hosts had failed as [`StopAfter`](crate::StopAfter) allows.
+    Failures,
 }
 
 impl Outcome {
@@ -174,6 +176,16 @@ impl End {
         }
     }
 
+    /// Returns whether the host failed before it accepted the command: it was not reached, did not
+    /// let us in, or refused. No exit status is such a failure, nor is 255, with which `ssh` says
+    /// the same.
+    pub fn is_not_started(&self) -> bool {
+        match self {
+            Self::Failed(error) => !matches!(error.phase(), Phase::Run | Phase::Transfer),
+            _ => false,
+        }
+    }
+
     /// Returns the phase in which the host failed or was cancelled.
     pub fn phase(&self) -> Option<Phase> {
         match self {
@@ -232,11 +244,12 @@ impl fmt::Display for End {
 }
 
 impl StopCause {
-    /// Returns the cause in one word: `caller` or `deadline`.
+    /// Returns the cause in one word: `caller`, `deadline` or `failures`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Caller => "caller",
             Self::Deadline => "deadline",
+            Self::Failures => "failures",
         }
     }
 }

@@ -95,16 +95,22 @@ impl Pool {
     /// Starts a command on all hosts. Does not wait.
     ///
     /// # Errors
-    /// There is not one command for each host, or it cannot be launched so; nothing is run then.
+    /// There is not one command for each host, or one of them cannot be made or launched; nothing
+    /// is run then.
     pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         let RunSpec {
             commands,
             launch,
             detail,
             collect,
+            stop_after,
         } = spec.into();
-        let bytes = commands.resolve(self.hosts(), &launch)?;
-        Ok(self.submit(Job::Command { bytes, launch }, detail, collect))
+        let bytes = commands.resolve((self.hosts(), &self.engine.configs), &launch)?;
+        let (job, engine) = (Job::Command { bytes, launch }, &self.engine);
+        let (hosts, told) = (engine.hosts.len(), (detail, collect));
+        let make =
+            |id| RunState::new(id, job, told, hosts, &engine.settings).stop_after(stop_after);
+        Ok(Run::new(engine, engine.submit(make)))
     }
 
     /// Starts a program on all hosts: a closure that is called once per host, on a green thread,

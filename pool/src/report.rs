@@ -2,13 +2,22 @@
 
 use std::ops::Index;
 
+use sshoal_session::Error;
+
 use crate::outcome::{End, Outcome, StopCause};
+
+mod failed;
+
+pub use self::failed::FailedHosts;
 
 /// The outcomes of a run in input order, one per host.
 #[derive(Debug)]
 #[must_use]
 pub struct Report {
+    /// In input order.
     outcomes: Vec<Outcome>,
+    /// Positions in `outcomes` in the order in which hosts ended.
+    ended: Vec<usize>,
     counts: Counts,
     stopped_by: Option<StopCause>,
 }
@@ -32,15 +41,22 @@ pub struct Counts {
 }
 
 impl Report {
-    /// Sorts the outcomes by host.
-    pub(crate) fn new(mut outcomes: Vec<Outcome>, stopped_by: Option<StopCause>) -> Self {
-        outcomes.sort_unstable_by_key(Outcome::index);
+    /// Sorts the outcomes by host; they are given in the order in which hosts ended.
+    pub(crate) fn new(outcomes: Vec<Outcome>, stopped_by: Option<StopCause>) -> Self {
+        let mut numbered: Vec<(usize, Outcome)> = outcomes.into_iter().enumerate().collect();
+        numbered.sort_unstable_by_key(|(_, outcome)| outcome.index());
+        let mut ended = vec![0; numbered.len()];
+        for (at, (nth, _)) in numbered.iter().enumerate() {
+            ended[*nth] = at;
+        }
+        let outcomes: Vec<Outcome> = numbered.into_iter().map(|(_, outcome)| outcome).collect();
         let mut counts = Counts::default();
         for outcome in &outcomes {
             counts.add(outcome.end());
         }
         Self {
             outcomes,
+            ended,
             counts,
             stopped_by,
         }
@@ -49,6 +65,17 @@ impl Report {
     /// Returns the outcomes in input order; the position is the host's index.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
+    }
+
+    /// Returns the outcomes in the order in which hosts ended; those that were not begun come when
+    /// the run was stopped.
+    pub fn in_completion_order(&self) -> impl ExactSizeIterator<Item = &Outcome> {
+        self.ended.iter().map(|at| &self.outcomes[*at])
+    }
+
+    /// Returns the outcome of the host at an index, if the run has it.
+    pub fn get(&self, index: usize) -> Option<&Outcome> {
+        self.outcomes.get(index)
     }
 
     /// Returns how many hosts ended how.
@@ -71,6 +98,44 @@ impl Report {
         self.outcomes
             .iter()
             .filter(move |outcome| outcome.host().name() == name)
+    }
+}
+
+impl Report {
+    /// Returns the outcomes that are anything but exit status 0, in input order.
+    pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|outcome| !outcome.is_success())
+    }
+
+    /// Returns the first host, in input order, that failed with an error, and the error. Exit
+    /// statuses and signals are none.
+    pub fn first_error(&self) -> Option<(&Outcome, &Error)> {
+        self.outcomes
+            .iter()
+            .find_map(|outcome| match outcome.end() {
+                End::Failed(error) => Some((outcome, error)),
+                _ => None,
+            })
+    }
+
+    /// Returns the report if every host ended with exit status 0.
+    ///
+    /// # Errors
+    /// Some did not. The report is in the error, so that nothing is lost of the others.
+    pub fn require_success(self) -> Result<Self, Box<FailedHosts>> {
+        FailedHosts::unless_none(self, |outcome| !outcome.is_success())
+    }
+
+    /// Returns the report if the command was started on every host, whatever became of it: what
+    /// parallel-ssh raises for with `stop_on_errors`.
+    ///
+    /// # Errors
+    /// Some hosts failed before that ([`End::is_not_started`]), or were cancelled.
+    pub fn require_started(self) -> Result<Self, Box<FailedHosts>> {
+        FailedHosts::unless_none(self, |outcome| match outcome.end() {
+            End::Cancelled { .. } => true,
+            end => end.is_not_started(),
+        })
     }
 }
 

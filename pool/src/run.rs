@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::event::{Collect, Detail, Event};
 use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
+use crate::stop::StopAfter;
 
 mod state;
 mod task;
@@ -33,6 +34,7 @@ pub struct RunSpec {
     pub(crate) launch: Launch,
     pub(crate) detail: Detail,
     pub(crate) collect: Collect,
+    pub(crate) stop_after: Option<StopAfter>,
 }
 
 /// A command under way on the hosts of a pool.
@@ -88,6 +90,7 @@ impl RunSpec {
             launch: Launch::default(),
             detail: Detail::default(),
             collect: Collect::default(),
+            stop_after: None,
         }
     }
 
@@ -106,6 +109,12 @@ impl RunSpec {
     /// Sets whether outcomes hold the hosts' output. Default: [`Collect::Yes`].
     pub fn collect(mut self, collect: Collect) -> Self {
         self.collect = collect;
+        self
+    }
+
+    /// Sets after how many failures no more hosts are begun. Default: never, all hosts are.
+    pub fn stop_after(mut self, stop_after: StopAfter) -> Self {
+        self.stop_after = Some(stop_after);
         self
     }
 }

@@ -13,7 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 pub(crate) fn sshoal(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sshoal"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SSHOAL_") {
+        let ours = ["SSHOAL_", "PSSH_", "PARALLAX_"];
+        if (ours.iter()).any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }

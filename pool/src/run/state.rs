@@ -20,6 +20,7 @@ use crate::output::HostOutput;
 use crate::run::telling::{EVENTS_PER_HOST, RETRIES_HELD_MAX};
 use crate::run::traced::Traced;
 use crate::schedule::RunId;
+use crate::stop::{Failures, StopAfter};
 use crate::store::Store;
 use crate::worker::CHUNK_MAX;
 
@@ -65,6 +66,8 @@ pub(crate) struct RunState {
     store: Arc<Store>,
     output_bytes_max: Option<u64>,
     pub(super) hosts: usize,
+    /// Counts the failures that may stop the run.
+    pub(crate) failures: Option<Failures>,
     delivered: AtomicUsize,
     /// Hosts that were begun and put back. A leaf lock.
     earlier: Mutex<HashMap<usize, Earlier>>,
@@ -122,9 +125,16 @@ impl RunState {
             store: Arc::new(Store::new(settings.memory_bytes_max, folder)),
             output_bytes_max: settings.output_bytes_max,
             hosts,
+            failures: None,
             delivered: AtomicUsize::new(0),
             earlier: Mutex::default(),
         }
+    }
+
+    /// Makes it a run that stops by itself.
+    pub(crate) fn stop_after(mut self, spec: Option<StopAfter>) -> Self {
+        self.failures = spec.map(|spec| Failures::new(spec, self.hosts));
+        self
     }
 
     /// Returns an empty output for a host.

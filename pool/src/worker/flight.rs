@@ -99,8 +99,13 @@ impl<'a> Flight<'a> {
         };
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
+        let failures = run.failures.as_ref();
+        let stop = failures.and_then(|failures| failures.count(outcome.end()));
         run.deliver(outcome.of_command(bytes));
         engine.ended(run.id, index);
+        if let Some(flights) = stop {
+            engine.failed(run, flights);
+        }
         if !last {
             return;
         }
@@ -119,6 +124,7 @@ impl<'a> Flight<'a> {
         session: &mut Option<Arc<dyn Connected>>,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
+        let begun = Instant::now();
         let opening = self.run.scope.child(self.connect_timeout());
         if session.is_none() {
             *session = Some(self.connect(&opening)?);
@@ -141,7 +147,8 @@ impl<'a> Flight<'a> {
                 let host = &self.engine.hosts[self.index];
                 self.run.traced.enter((self.index, host), Phase::Run);
                 let scope = self.run.scope.child(None);
-                program(&Reached::new((self.index, host), session, &scope));
+                let reached = Reached::new((self.index, host), session, &scope);
+                program(&reached.after(begun.elapsed()));
                 self.timings.add(Phase::Run, began.elapsed());
                 Ok(Exit::Status(0))
             }
