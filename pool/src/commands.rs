@@ -21,7 +21,7 @@ enum Kind {
 }
 
 /// The bytes that each host is asked to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Resolved {
     Same(Arc<[u8]>),
     Each(Vec<Arc<[u8]>>),

@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod event;
 mod limits;
+mod live;
 mod outcome;
 mod output;
 mod pool;
@@ -36,6 +37,10 @@ pub use each::{Each, Reached, Visited};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event};
 pub use limits::{LocalLimits, raise_descriptor_limit};
+pub use live::{
+    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
+    OutputReader, ReadError, Started, TextLines, Waited,
+};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
 pub use pool::{KeepOpen, Pool, PoolBuilder};

@@ -11,6 +11,7 @@ use sshoal_session::Launch;
 use crate::commands::Commands;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail, Event};
+use crate::live::LiveOptions;
 use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
 
@@ -28,6 +29,7 @@ pub struct RunSpec {
     pub(crate) launch: Launch,
     pub(crate) detail: Detail,
     pub(crate) collect: Collect,
+    pub(crate) live: LiveOptions,
 }
 
 /// A command under way on the hosts of a pool.
@@ -81,6 +83,7 @@ impl RunSpec {
             launch: Launch::default(),
             detail: Detail::default(),
             collect: Collect::default(),
+            live: LiveOptions::default(),
         }
     }
 
@@ -132,10 +135,7 @@ impl Run {
 
     /// Returns a handle to stop the run, or to ask after it, from another thread.
     pub fn handle(&self) -> RunHandle {
-        RunHandle {
-            engine: Arc::clone(&self.engine),
-            state: Arc::clone(&self.state),
-        }
+        RunHandle::new(&self.engine, &self.state)
     }
 
     /// Stops the run, as [`RunHandle::cancel`] does.
@@ -213,6 +213,13 @@ impl Iterator for Events {
 impl FusedIterator for Events {}
 
 impl RunHandle {
+    pub(crate) fn new(engine: &Arc<Engine>, state: &Arc<RunState>) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            state: Arc::clone(state),
+        }
+    }
+
     /// Stops the run: hosts that wait are not begun, those in flight are given up where they are.
     /// Each ends as [`End::Cancelled`](crate::End::Cancelled), with the output it gave until then.
     ///
