@@ -198,8 +198,8 @@ impl Fifo {
         freed
     }
 
-    /// Takes the next line, terminator included; a line longer than `bytes_max` is given in pieces.
-    /// `None` if no line has come to its end: what came of it is kept, and is what a read or the
+    /// Takes the next line, terminator included; one with more than `bytes_max` bytes before its
+    /// `\n` is given in pieces. `None` if no line has come to its end: what came of it is kept, and is what a read or the
     /// next line begins with.
     pub(super) fn take_line(
         &mut self,
@@ -212,7 +212,7 @@ impl Fifo {
             self.carry_at = 0;
         }
         loop {
-            if self.carry.len() >= bytes_max {
+            if self.carry.len() > bytes_max {
                 return (Ok(Some(self.cut(bytes_max))), freed);
             }
             match self.carry_on(bytes_max, store) {
@@ -225,7 +225,7 @@ impl Fifo {
                 Ok((false, of_it)) => freed.add(of_it),
                 Err(error) => return (Err(error), freed),
             }
-            if self.segments.is_empty() && self.carry.len() < bytes_max {
+            if self.segments.is_empty() && self.carry.len() <= bytes_max {
                 return (Ok(None), freed);
             }
         }
@@ -240,9 +240,9 @@ impl Fifo {
     }
 
     /// Moves bytes of the first segment to the carried ones, up to the end of a line or to
-    /// `bytes_max`; returns whether the line has ended.
+    /// one more than `bytes_max`, which shows that the line goes on; returns whether the line has ended.
     fn carry_on(&mut self, bytes_max: usize, store: &Store) -> io::Result<(bool, Freed)> {
-        let room = bytes_max - self.carry.len();
+        let room = bytes_max + 1 - self.carry.len();
         let ended = match self.segments.front_mut() {
             None => return Ok((false, Freed::default())),
             Some(Segment::Memory { bytes, at, .. }) => {

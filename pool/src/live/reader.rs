@@ -118,10 +118,10 @@ impl OutputReader {
         self
     }
 
-    /// Sets how long a line may be, its terminator included, before it is given in pieces that are
-    /// marked as [`Ending::Cut`](crate::Ending::Cut). Default: 256 KiB; at least 1 byte.
+    /// Sets how many bytes a line may have before its `\n`; one with more is given in pieces that
+    /// are marked as [`Ending::Cut`](crate::Ending::Cut). Default: 256 KiB; at least 2 bytes.
     pub fn line_bytes_max(mut self, bytes: usize) -> Self {
-        self.0.line_bytes_max = bytes.max(1);
+        self.0.line_bytes_max = bytes.max(2);
         self
     }
 

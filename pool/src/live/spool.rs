@@ -141,7 +141,7 @@ impl Spool {
     ) -> Option<usize> {
         let unread = usize::try_from(self.stream(stream).unread()).unwrap_or(usize::MAX);
         // Many small pieces cost more than few large ones, and one line needs a small one only.
-        let most = len.max(unread.min(CHUNK_MAX)).max(PIECE_MIN);
+        let most = len.max(unread).clamp(PIECE_MIN, CHUNK_MAX);
         let least = len.clamp(PIECE_MIN, GRANT_MIN);
         let room = limits.unread_bytes_max.saturating_sub(self.held);
         if room < least {
