@@ -66,12 +66,31 @@ pub use sshoal_session::{
     TcpKeepalive, Timings, Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file,
     ssh_config, versions,
 };
+/// What a run that is started and read while it goes on is made of.
+pub use sshoal_pool::{
+    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
+    OutputReader, ReadError, Started, TextLines, Waited,
+};
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, host_key};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
+
+/// Handles can be shared by threads.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Fleet>();
+    shared::<Pool>();
+    shared::<Run>();
+    shared::<Started>();
+    shared::<HostRun>();
+    shared::<RunHandle>();
+    shared::<OutputReader>();
+    shared::<Session>();
+    shared::<Child>();
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

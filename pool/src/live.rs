@@ -214,7 +214,7 @@ impl Started {
 
     /// Returns whether every host has ended. Does not wait.
     pub fn is_finished(&self) -> bool {
-        self.live.over.is_set()
+        self.hosts.iter().all(HostRun::is_finished)
     }
 
     /// Returns a handle to stop the run, or to ask after it, from another thread.

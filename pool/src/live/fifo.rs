@@ -74,6 +74,11 @@ impl Fifo {
         self.came - self.given
     }
 
+    /// Returns whether there is nothing that a waiting reader has not seen.
+    pub(super) fn is_dry(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Returns whether what comes next lies behind bytes in the file.
     pub(super) fn ends_in_file(&self) -> bool {
         matches!(self.segments.back(), Some(Segment::File { .. }))

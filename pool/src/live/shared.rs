@@ -183,7 +183,7 @@ impl Live {
             self.budget.lock().unwant(host);
         }
         // What is behind bytes in the file is quicker there, too.
-        let collects = self.collects(host) || spool.other_is_awaited(stream);
+        let collects = self.collects(host) || spool.is_awaited();
         if collects && spool.stream(stream).ends_in_file() {
             let (taken, result) = spool.collect((stream, bytes), &self.store);
             return (taken, None, result);

@@ -74,10 +74,11 @@ impl Spool {
         }
     }
 
-    /// Returns whether somebody waits for the other stream, and would for ever if this one held the
-    /// host up.
-    pub(super) fn other_is_awaited(&self, stream: OutputStream) -> bool {
-        self.parked[1 - position(stream)] > 0
+    /// Returns whether somebody waits for one stream alone, and would for ever if bytes of the other
+    /// held the host up.
+    pub(super) fn is_awaited(&self) -> bool {
+        let is_awaited = |stream| self.parked[position(stream)] > 0 && self.stream(stream).is_dry();
+        is_awaited(OutputStream::Stdout) || is_awaited(OutputStream::Stderr)
     }
 
     /// Returns how many of these bytes are kept; marks the stream where some are not.
