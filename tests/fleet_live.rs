@@ -55,7 +55,9 @@ fn read(host: &HostRun) -> Vec<u8> {
 /// while they run. After the last line the exit status is known.
 #[test]
 fn commands_are_fed_and_read_line_by_line_while_they_run() {
-    let Some(World { fleet, .. }) = world(HOSTS) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(HOSTS) else {
+        return;
+    };
     let run = fleet.start("while read -r l; do echo \"<$l>\"; done; exit 5").expect("starts");
     accepted(&run);
     assert!(!run.is_finished() && run.host(0).exit().is_none());
@@ -81,7 +83,9 @@ fn commands_are_fed_and_read_line_by_line_while_they_run() {
 /// `cat`, written to and never closed, then waited for: it ends, and all of it is there.
 #[test]
 fn a_wait_ends_commands_that_read_their_input_to_its_end() {
-    let Some(World { fleet, .. }) = world(HOSTS) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(HOSTS) else {
+        return;
+    };
     let run = fleet.start("cat").expect("starts");
     let bytes = random_bytes(100_000, 7);
     for host in run.hosts() {
@@ -97,7 +101,9 @@ fn a_wait_ends_commands_that_read_their_input_to_its_end() {
 /// Join, then read, with more output of both streams than any bound.
 #[test]
 fn output_beyond_all_bounds_is_there_after_a_wait() {
-    let Some(World { fleet, .. }) = world(4) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(4) else {
+        return;
+    };
     let command = "head -c 3000000 /dev/zero | tr '\\0' o; head -c 2000000 /dev/zero | tr '\\0' e >&2";
     let run = fleet.start(RunSpec::new(command).run_unread_bytes_max(0)).expect("starts");
     assert!(run.wait(LONG).is_complete());
@@ -112,7 +118,9 @@ fn output_beyond_all_bounds_is_there_after_a_wait() {
 /// A limit that runs out tells who has ended; commands go on, and a later wait has the rest.
 #[test]
 fn a_wait_that_runs_out_can_be_repeated_and_loses_nothing() {
-    let Some(World { fleet, .. }) = world(4) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(4) else {
+        return;
+    };
     let commands = (0..4).map(|n| match n {
         0 | 2 => "echo quick".to_owned(),
         _ => "echo slow; read -r l < /dev/stdin; sleep 0.6; echo late".to_owned(),
@@ -132,7 +140,9 @@ fn a_wait_that_runs_out_can_be_repeated_and_loses_nothing() {
 /// that is lost in the middle, by a proxy or by the end of the server's process.
 #[test]
 fn a_kill_a_missing_status_and_a_lost_connection_are_three_outcomes() {
-    let Some(World { sshd, .. }) = world(1) else { return };
+    let Some(World { sshd, fleet: _ }) = world(1) else {
+        return;
+    };
     let cut = Proxy::to(sshd.socket())
         .end_after(Direction::ToClient, 400_000, Ending::Reset)
         .start();
@@ -175,7 +185,9 @@ fn a_kill_a_missing_status_and_a_lost_connection_are_three_outcomes() {
 
 #[test]
 fn a_command_is_signalled_and_one_without_end_is_closed() {
-    let Some(World { fleet, .. }) = world(2) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(2) else {
+        return;
+    };
     let commands = ["trap 'echo got it; exit 3' TERM; echo up; while :; do sleep 0.05; done", "yes"];
     let run = fleet.start(Commands::each(commands)).expect("starts");
     accepted(&run);
@@ -197,7 +209,9 @@ fn a_command_is_signalled_and_one_without_end_is_closed() {
 /// lost; what follows the bad byte is there.
 #[test]
 fn timeouts_and_bad_bytes_lose_nothing() {
-    let Some(World { fleet, .. }) = world(1) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(1) else {
+        return;
+    };
     let run = fleet.start("printf abc; read -r l; echo def; printf 'b\\377d\\nend'").expect("starts");
     accepted(&run);
     let host = run.host(0);
@@ -215,7 +229,9 @@ fn timeouts_and_bad_bytes_lose_nothing() {
 /// A host log: lines of all hosts as they come, of both streams, by a wait that takes them.
 #[test]
 fn a_wait_feeds_a_log_of_lines() {
-    let Some(World { fleet, .. }) = world(HOSTS) else { return };
+    let Some(World { fleet, sshd: _sshd }) = world(HOSTS) else {
+        return;
+    };
     let run = fleet.start("for i in 1 2 3; do echo out $i; echo err $i >&2; done").expect("starts");
     let mut log = vec![[Vec::new(), Vec::new()]; HOSTS as usize];
     let note = |host: &HostRun, stream: OutputStream, line: &Line| {
