@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sshoal_pool::{
-    Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec,
-    Started,
+    Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec, Started,
 };
 use sshoal_session::{Config, Host};
 use sshoal_transfer::{Copied, Error};

@@ -47,6 +47,11 @@
 mod fleet;
 
 pub use fleet::{Fleet, FleetBuilder};
+/// What a run that is started and read while it goes on is made of.
+pub use sshoal_pool::{
+    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
+    OutputReader, ReadError, Started, TextLines, Waited,
+};
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
     KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report,
@@ -65,11 +70,6 @@ pub use sshoal_session::{
     ProxyCommandError, RemoteListener, Resolver, ResolverBuilder, ResolverError, Secret, Session,
     TcpKeepalive, Timings, Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file,
     ssh_config, versions,
-};
-/// What a run that is started and read while it goes on is made of.
-pub use sshoal_pool::{
-    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
-    OutputReader, ReadError, Started, TextLines, Waited,
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, host_key};

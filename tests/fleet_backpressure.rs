@@ -70,9 +70,16 @@ fn backpressure_client() {
     let there = run.accepted(LONG);
     assert!(there.is_complete(), "{there:?}");
     let (unread, peak) = all_are_held_up(&run);
-    println!("{HOSTS} hosts: {} KiB unread, {} KiB beside {before}", unread / 1024, peak - before);
+    println!(
+        "{HOSTS} hosts: {} KiB unread, {} KiB beside {before}",
+        unread / 1024,
+        peak - before
+    );
     assert!(unread <= UNREAD_KIB * 1024, "{unread}");
-    assert!(unread >= UNREAD_KIB * 1024 / 2, "most of the bound is used: {unread}");
+    assert!(
+        unread >= UNREAD_KIB * 1024 / 2,
+        "most of the bound is used: {unread}"
+    );
     let bound = UNREAD_KIB + HOSTS as u64 * KIB_PER_SESSION;
     assert!(peak - before <= bound, "{} of {bound} KiB", peak - before);
 
@@ -87,7 +94,11 @@ fn backpressure_client() {
 fn all_are_held_up(run: &Started) -> (u64, u64) {
     let (mut last, mut since, mut peak) = (0, Instant::now(), 0);
     loop {
-        let unread = run.hosts().iter().map(|host| host.unread(OutputStream::Stdout)).sum();
+        let unread = run
+            .hosts()
+            .iter()
+            .map(|host| host.unread(OutputStream::Stdout))
+            .sum();
         peak = resident_kib().max(peak);
         if unread != last {
             (last, since) = (unread, Instant::now());
@@ -113,7 +124,10 @@ fn reading_one_host_keeps_memory_where_it_is(run: &Started, bytes: usize) {
         }
     }
     let grown = resident_kib().saturating_sub(before);
-    println!("{at} bytes of one host read in {:?}: {grown} KiB grown", begun.elapsed());
+    println!(
+        "{at} bytes of one host read in {:?}: {grown} KiB grown",
+        begun.elapsed()
+    );
     assert!(grown <= 8 * 1024, "{grown} KiB");
 }
 
@@ -130,7 +144,10 @@ fn every_host_is_complete_until_it_is_closed(run: &Started) {
             let line = line.expect("is read");
             let whole = line.with_terminator() == LINE;
             let last = lines.peek().is_none() && line.ending() == Ending::None;
-            assert!(whole || (last && LINE.starts_with(line.bytes())), "{line:?}");
+            assert!(
+                whole || (last && LINE.starts_with(line.bytes())),
+                "{line:?}"
+            );
             count += 1;
         }
         assert!(count > 0 && host.is_finished(), "{host:?}");
@@ -147,6 +164,11 @@ fn cut_output_is_complete_up_to_the_mark(fleet: &Fleet) {
     for outcome in &report {
         let bytes = outcome.stdout().bytes().expect("reads");
         assert!(outcome.stdout().is_truncated() && bytes.len() == 100_003);
-        assert!(bytes.iter().enumerate().all(|(at, byte)| *byte == LINE[at % LINE.len()]));
+        assert!(
+            bytes
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| *byte == LINE[at % LINE.len()])
+        );
     }
 }

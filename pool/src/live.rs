@@ -31,8 +31,8 @@ mod text;
 
 pub use host::HostRun;
 pub use line::{Ending, Line};
-pub(crate) use options::LiveOptions;
 pub use options::Input;
+pub(crate) use options::LiveOptions;
 pub use reader::{Lines, MergedReader, OutputReader, ReadError};
 pub(crate) use shared::{Held, Live};
 pub use text::{Encoding, OnBadBytes, TextLines};
@@ -96,7 +96,9 @@ pub struct Ended {
 impl Started {
     pub(crate) fn new(engine: &Arc<Engine>, state: Arc<RunState>) -> Self {
         let live = state.live.clone().expect("the run was made to be read");
-        let hosts = (0..live.hosts.len()).map(|host| HostRun::new(&live, host)).collect();
+        let hosts = (0..live.hosts.len())
+            .map(|host| HostRun::new(&live, host))
+            .collect();
         Self {
             engine: Arc::clone(engine),
             state,
@@ -143,7 +145,9 @@ impl Started {
 
     /// Returns the hosts of a name, all of them where it is listed more than once.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a HostRun> {
-        self.hosts.iter().filter(move |host| host.host().name() == name)
+        self.hosts
+            .iter()
+            .filter(move |host| host.host().name() == name)
     }
 
     /// Returns an iterator of hosts in the order in which they end; those that have ended come
@@ -203,7 +207,9 @@ impl Started {
         mut sink: impl FnMut(&HostRun, OutputStream, &Line),
     ) -> io::Result<Waited> {
         self.consume(limit, |host| {
-            let line = self.live.take_line(host.index(), Which::Both, LINE_BYTES_MAX)?;
+            let line = self
+                .live
+                .take_line(host.index(), Which::Both, LINE_BYTES_MAX)?;
             let Some((stream, line)) = line else {
                 return Ok(0);
             };
@@ -224,7 +230,8 @@ impl Started {
 
     /// Stops the run, as [`RunHandle::cancel`] does.
     pub fn cancel(&self) {
-        self.engine.stop(&self.state, StopCause::Caller, Flights::End);
+        self.engine
+            .stop(&self.state, StopCause::Caller, Flights::End);
     }
 
     /// Returns what stopped the run early, if anything did.

@@ -289,7 +289,9 @@ impl Core {
             let Err(stop) = self.park(sequence, at.into_iter().flatten().min()) else {
                 continue;
             };
-            self.scope.check().map_err(|source| ReadError::Stopped { source })?;
+            self.scope
+                .check()
+                .map_err(|source| ReadError::Stopped { source })?;
             let is_idle = idle.is_some_and(|(_, at)| at <= Instant::now());
             match (stop, self.idle.filter(|_| is_idle)) {
                 // Bytes that came at the last moment count.

@@ -91,7 +91,9 @@ impl Live {
         scope: &Scope,
         places: usize,
     ) -> Self {
-        let shared = options.run_unread_bytes_max.saturating_sub(hosts.len() * OWN_BYTES);
+        let shared = options
+            .run_unread_bytes_max
+            .saturating_sub(hosts.len() * OWN_BYTES);
         Self {
             cells: hosts.iter().map(|_| Cell::new(scope)).collect(),
             limits: Limits {

@@ -84,7 +84,9 @@ impl Spool {
     /// Returns how many of these bytes are kept; marks the stream where some are not.
     pub(super) fn admit(&mut self, stream: OutputStream, len: usize, limits: &Limits) -> usize {
         let this = self.stream_mut(stream);
-        let room = limits.output_bytes_max.map_or(u64::MAX, |max| max.saturating_sub(this.came()));
+        let room = limits
+            .output_bytes_max
+            .map_or(u64::MAX, |max| max.saturating_sub(this.came()));
         let keep = len.min(usize::try_from(room).unwrap_or(usize::MAX));
         this.truncated |= keep < len;
         keep
@@ -254,7 +256,10 @@ impl Spool {
             return (OutputStream::Stdout, 0);
         };
         let left = end - self.stream(*stream).given();
-        (*stream, most.min(usize::try_from(left).unwrap_or(usize::MAX)))
+        (
+            *stream,
+            most.min(usize::try_from(left).unwrap_or(usize::MAX)),
+        )
     }
 
     /// Forgets turns that were read.

@@ -35,13 +35,15 @@ impl Bench {
         while taken < bytes.len() {
             let rest = &bytes[taken..];
             let shared = &mut self.shared;
-            let mut some = self.spool.append((stream, rest), &self.limits, |least, most| {
-                let got = most.min(*shared);
-                (got >= least).then(|| {
-                    *shared -= got;
-                    got
-                })
-            });
+            let mut some = self
+                .spool
+                .append((stream, rest), &self.limits, |least, most| {
+                    let got = most.min(*shared);
+                    (got >= least).then(|| {
+                        *shared -= got;
+                        got
+                    })
+                });
             if some == 0 && collects {
                 let (collected, result) = self.spool.collect((stream, rest), &self.store);
                 result.unwrap();
@@ -246,13 +248,21 @@ fn lines_have_their_terminators_apart() {
         (Ending::Lf, b""),
         (Ending::None, b"\rx\ry\rlast"),
     ];
-    assert_eq!(lines, expected.map(|(ending, bytes)| (ending, bytes.to_vec())));
+    assert_eq!(
+        lines,
+        expected.map(|(ending, bytes)| (ending, bytes.to_vec()))
+    );
 }
 
 #[test]
 fn both_streams_come_in_the_order_of_their_bytes() {
     let mut bench = Bench::new(OWN_BYTES, 0);
-    for (stream, bytes) in [(Stdout, "a"), (Stderr, "b"), (Stdout, "c\n"), (Stderr, "d\n")] {
+    for (stream, bytes) in [
+        (Stdout, "a"),
+        (Stderr, "b"),
+        (Stdout, "c\n"),
+        (Stderr, "d\n"),
+    ] {
         bench.append(stream, bytes.as_bytes(), false);
     }
     assert_eq!(bench.read(Which::Both, 10), (Stdout, b"a".to_vec()));

@@ -98,7 +98,10 @@ impl Iterator for TextLines {
             Err(error) => return Some(Err(error)),
         };
         let encoding = self.encoding;
-        let decoder = self.decoder.take().unwrap_or_else(|| LineDecoder::new(encoding));
+        let decoder = self
+            .decoder
+            .take()
+            .unwrap_or_else(|| LineDecoder::new(encoding));
         let (text, decoder) = decoder.decode(&line, self.on_bad_bytes);
         self.decoder = decoder;
         let encoding = encoding.name();
@@ -121,8 +124,9 @@ impl LineDecoder {
         let mut text = String::with_capacity(bytes.len());
         let mut is_good = true;
         loop {
-            let (result, read) =
-                self.0.decode_to_string_without_replacement(bytes, &mut text, last);
+            let (result, read) = self
+                .0
+                .decode_to_string_without_replacement(bytes, &mut text, last);
             bytes = &bytes[read..];
             match result {
                 DecoderResult::InputEmpty => break,

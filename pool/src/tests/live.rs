@@ -32,7 +32,10 @@ fn a_start_returns_at_once_and_acceptance_can_be_waited_for() {
     let puppets = Puppets::gated(3, 1);
     let run = puppets.pool().start("up").unwrap();
     let there = run.accepted(Some(SHORT));
-    assert_eq!((there.accepted, there.failed, there.waiting), (vec![0, 2], vec![], vec![1]));
+    assert_eq!(
+        (there.accepted, there.failed, there.waiting),
+        (vec![0, 2], vec![], vec![1])
+    );
     assert!(!run.host(1).is_accepted() && run.host(0).is_accepted());
     puppets.host(1).accept();
     assert!(run.accepted(None).is_complete());
@@ -48,7 +51,13 @@ fn nothing_runs_where_the_commands_do_not_fit_the_hosts() {
     let puppets = Puppets::new(3);
     let commands = crate::Commands::each(["a", "b"]);
     let refused = puppets.pool().start(commands).map(drop);
-    assert!(matches!(refused, Err(RunError::CommandCount { commands: 2, hosts: 3 })));
+    assert!(matches!(
+        refused,
+        Err(RunError::CommandCount {
+            commands: 2,
+            hosts: 3
+        })
+    ));
     assert!((0..3).all(|host| puppets.host(host).began.lock().is_none()));
 }
 
@@ -57,7 +66,10 @@ fn nothing_runs_where_the_commands_do_not_fit_the_hosts() {
 #[test]
 fn a_wait_has_one_limit_for_all_hosts_and_can_be_repeated() {
     let puppets = Puppets::new(3);
-    let run = puppets.pool_of(builder(3).size(count(1))).start("x").unwrap();
+    let run = puppets
+        .pool_of(builder(3).size(count(1)))
+        .start("x")
+        .unwrap();
     puppets.print(Stdout, b"begun\n");
     puppets.host(0).end(Exit::Status(7));
     assert_eq!(run.ended().next().unwrap().index(), 0);
@@ -70,7 +82,12 @@ fn a_wait_has_one_limit_for_all_hosts_and_can_be_repeated() {
     puppets.host(2).end(Exit::Status(0));
     assert!(run.wait(LONG).is_complete() && run.wait(LONG).is_complete());
     let report = run.into_report().unwrap();
-    assert!(report.outcomes().iter().all(|o| o.stdout().text().unwrap() == "begun\n"));
+    assert!(
+        report
+            .outcomes()
+            .iter()
+            .all(|o| o.stdout().text().unwrap() == "begun\n")
+    );
     assert_eq!((report.counts().succeeded, report.counts().exited), (2, 1));
 }
 
@@ -78,7 +95,10 @@ fn a_wait_has_one_limit_for_all_hosts_and_can_be_repeated() {
 fn hosts_come_as_they_end_and_by_index_and_by_name() {
     let names = ["h0", "h1", "h0"].map(|name| Host::new(name).unwrap());
     let puppets = Puppets::new(2);
-    let run = puppets.pool_of(builder_of(names.into())).start("x").unwrap();
+    let run = puppets
+        .pool_of(builder_of(names.into()))
+        .start("x")
+        .unwrap();
     assert!(run.accepted(None).is_complete());
     let of_name: Vec<usize> = run.named("h0").map(HostRun::index).collect();
     assert_eq!(of_name, [0, 2]);
@@ -114,7 +134,12 @@ fn a_signal_no_status_and_a_lost_connection_are_three_outcomes() {
     assert_eq!(run.host(1).exit(), Some(Exit::None));
     assert!(run.host(2).exit().is_none() && run.host(2).error().is_some());
     let report = run.into_report().unwrap();
-    assert!(report.outcomes().iter().all(|o| o.stdout().text().unwrap() == "so far"));
+    assert!(
+        report
+            .outcomes()
+            .iter()
+            .all(|o| o.stdout().text().unwrap() == "so far")
+    );
 }
 
 /// A closed host ends alone; its session is given up, and the others go on.
@@ -130,7 +155,9 @@ fn a_command_that_never_ends_can_be_closed() {
     run.host(1).close();
     assert_eq!(run.host(1).wait(LONG).unwrap().index(), 1);
     let cause = StopCause::Caller;
-    assert!(matches!(run.host(1).end(), Some(End::Cancelled { phase: Phase::Run, cause: c }) if *c == cause));
+    assert!(
+        matches!(run.host(1).end(), Some(End::Cancelled { phase: Phase::Run, cause: c }) if *c == cause)
+    );
     comes_true(|| puppets.host(1).sessions() == 0);
     assert_eq!(run.host(1).outcome().unwrap().stopped_by(), None);
     puppets.host(0).end(Exit::Status(0));
@@ -152,7 +179,10 @@ fn output_stays_when_run_and_pool_are_gone() {
     assert_eq!(first.next().unwrap().unwrap().bytes(), b"one");
     drop((run, pool));
     assert!(hosts[1].wait(LONG).is_some());
-    assert!(matches!(hosts[0].wait(LONG).unwrap().end(), End::Cancelled { .. }));
+    assert!(matches!(
+        hosts[0].wait(LONG).unwrap().end(),
+        End::Cancelled { .. }
+    ));
     assert_eq!(first.next().unwrap().unwrap().bytes(), b"tw");
     assert!(first.next().is_none());
     comes_true(|| puppets.host(0).sessions() == 0);
@@ -168,13 +198,21 @@ fn a_wait_closes_input_that_nobody_closed() {
     }
     run.host(3).close_stdin().unwrap();
     let misused = run.host(3).write_stdin(b"more");
-    assert!(matches!(misused, Err(Error::ApiMisuse(ApiMisuse::StdinClosed))));
+    assert!(matches!(
+        misused,
+        Err(Error::ApiMisuse(ApiMisuse::StdinClosed))
+    ));
     assert!(run.wait(LONG).is_complete());
     assert!(run.host(0).write_stdin(b"late").is_err());
     let closes = |host: usize| puppets.host(host).stdin_closes.load(Ordering::Relaxed);
     assert!((0..20).all(|host| closes(host) == 1), "each once");
     let report = run.into_report().unwrap();
-    assert!(report.outcomes().iter().all(|o| o.stdout().text().unwrap() == "to and fro\n"));
+    assert!(
+        report
+            .outcomes()
+            .iter()
+            .all(|o| o.stdout().text().unwrap() == "to and fro\n")
+    );
 }
 
 #[test]
@@ -189,11 +227,18 @@ fn input_ends_for_hosts_that_accept_during_a_wait_and_where_none_is_wanted() {
     assert!(run.wait(LONG).is_complete());
 
     let puppets = Puppets::new(1);
-    let run = puppets.pool().start(RunSpec::new("x").input(Input::AtEnd)).unwrap();
+    let run = puppets
+        .pool()
+        .start(RunSpec::new("x").input(Input::AtEnd))
+        .unwrap();
     puppets.end();
     assert!(run.wait(LONG).is_complete());
     assert_eq!(*puppets.host(0).began.lock(), Some(StdinEnd::AtOnce));
-    assert_eq!(puppets.host(0).stdin_closes.load(Ordering::Relaxed), 0, "none to close");
+    assert_eq!(
+        puppets.host(0).stdin_closes.load(Ordering::Relaxed),
+        0,
+        "none to close"
+    );
 }
 
 #[test]
@@ -231,7 +276,9 @@ fn a_wait_can_consume_lines_and_keeps_a_partial_one() {
         let of_host: Vec<_> = seen.iter().filter(|s| s.0 == host).collect();
         let lines = |of| {
             let lines = of_host.iter().filter(|s| s.1 == of);
-            lines.map(|s| String::from_utf8_lossy(&s.2).into_owned()).collect::<Vec<_>>()
+            lines
+                .map(|s| String::from_utf8_lossy(&s.2).into_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(lines(Stdout), ["a", "b", "half", "last"]);
         assert_eq!(lines(Stderr), ["warn"]);
@@ -243,8 +290,13 @@ fn a_wait_can_consume_lines_and_keeps_a_partial_one() {
 fn a_wait_can_consume_more_than_any_bound() {
     const PIECE: usize = 3_000_000;
     let puppets = Puppets::new(5);
-    let run = puppets.pool().start(RunSpec::new("x").unread_bytes_max(20_000)).unwrap();
-    let bytes: Vec<u8> = (0..PIECE).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+    let run = puppets
+        .pool()
+        .start(RunSpec::new("x").unread_bytes_max(20_000))
+        .unwrap();
+    let bytes: Vec<u8> = (0..PIECE)
+        .map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8)
+        .collect();
     puppets.print(Stdout, &bytes);
     puppets.end();
     let mut came = vec![0; 5];

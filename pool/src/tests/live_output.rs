@@ -16,11 +16,17 @@ const SHORT: Duration = Duration::from_millis(40);
 const LONG: Option<Duration> = Some(Duration::from_secs(30));
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+    (0..len)
+        .map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8)
+        .collect()
 }
 
 fn line(host: &HostRun) -> Line {
-    host.stdout().lines().next().expect("a line").expect("is read")
+    host.stdout()
+        .lines()
+        .next()
+        .expect("a line")
+        .expect("is read")
 }
 
 /// Waits until a host is held up: until no more is taken from it.
@@ -90,8 +96,14 @@ fn idle_and_total_timeouts_are_two_things_and_lose_nothing() {
     let mut lines = host.stdout().idle_timeout(Some(SHORT)).lines();
     puppet.print(Stdout, b"abc");
     puppet.print_without_end(Stderr, b"noise");
-    assert!(matches!(lines.next().unwrap(), Err(ReadError::IdleTimeout { .. })));
-    assert!(matches!(lines.next().unwrap(), Err(ReadError::IdleTimeout { .. })), "and again");
+    assert!(matches!(
+        lines.next().unwrap(),
+        Err(ReadError::IdleTimeout { .. })
+    ));
+    assert!(
+        matches!(lines.next().unwrap(), Err(ReadError::IdleTimeout { .. })),
+        "and again"
+    );
     drop(run);
 
     let puppets = Puppets::new(1);
@@ -99,11 +111,17 @@ fn idle_and_total_timeouts_are_two_things_and_lose_nothing() {
     let (host, puppet) = (run.host(0), puppets.host(0));
     puppet.print(Stdout, b"abc");
     let mut lines = host.stdout().idle_timeout(Some(SHORT)).lines();
-    assert!(matches!(lines.next().unwrap(), Err(ReadError::IdleTimeout { .. })));
+    assert!(matches!(
+        lines.next().unwrap(),
+        Err(ReadError::IdleTimeout { .. })
+    ));
     puppet.print(Stdout, b"def\n");
     assert_eq!(lines.next().unwrap().unwrap().bytes(), b"abcdef");
 
-    let reader = host.stdout().idle_timeout(LONG).total_timeout(Some(SHORT * 3));
+    let reader = host
+        .stdout()
+        .idle_timeout(LONG)
+        .total_timeout(Some(SHORT * 3));
     let (mut lines, mut seen) = (reader.lines(), 0);
     let timed_out = loop {
         puppet.print(Stdout, b"tick\n");
@@ -115,9 +133,16 @@ fn idle_and_total_timeouts_are_two_things_and_lose_nothing() {
         sshoal_reactor::sleep(Duration::from_millis(2));
     };
     assert!(matches!(timed_out, ReadError::TotalTimeout { limit } if limit == SHORT * 3));
-    assert!(seen > 1 && lines.next().is_none(), "it is over for this reader");
+    assert!(
+        seen > 1 && lines.next().is_none(),
+        "it is over for this reader"
+    );
     puppets.end();
-    assert_eq!(host.stdout().lines().count(), 1, "and the last line is there for another");
+    assert_eq!(
+        host.stdout().lines().count(),
+        1,
+        "and the last line is there for another"
+    );
 }
 
 #[test]
@@ -127,7 +152,10 @@ fn text_is_decoded_and_what_follows_a_bad_byte_is_there() {
         let run = puppets.pool().start("x").unwrap();
         puppets.host(0).print(Stdout, bytes);
         puppets.end();
-        let text = run.host(0).stdout().text(Encoding::by_name(encoding).unwrap(), on_bad);
+        let text = run
+            .host(0)
+            .stdout()
+            .text(Encoding::by_name(encoding).unwrap(), on_bad);
         text.collect::<Vec<_>>()
     };
     let bad = b"gr\xc3\xbcn\nb\xffd\r\nrest\xe2\x82".as_slice();
@@ -138,7 +166,10 @@ fn text_is_decoded_and_what_follows_a_bad_byte_is_there() {
     assert_eq!(strict[0].as_deref().unwrap(), "grün");
     match &strict[1] {
         Err(ReadError::BadText { line, encoding }) => {
-            assert_eq!((line.with_terminator(), *encoding), (&b"b\xffd\r\n"[..], "UTF-8"));
+            assert_eq!(
+                (line.with_terminator(), *encoding),
+                (&b"b\xffd\r\n"[..], "UTF-8")
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -153,7 +184,10 @@ fn text_is_decoded_and_what_follows_a_bad_byte_is_there() {
 fn an_unread_host_is_held_up_at_its_bound() {
     const BOUND: usize = 64 * 1024;
     let puppets = Puppets::new(3);
-    let run = puppets.pool().start(RunSpec::new("x").unread_bytes_max(BOUND)).unwrap();
+    let run = puppets
+        .pool()
+        .start(RunSpec::new("x").unread_bytes_max(BOUND))
+        .unwrap();
     let bytes = pattern(10_007);
     for host in 0..3 {
         puppets.host(host).print_without_end(Stdout, &bytes);
@@ -161,7 +195,10 @@ fn an_unread_host_is_held_up_at_its_bound() {
     let printed = |host: usize| puppets.host(host).printed.load(Ordering::Relaxed);
     let held = settled(|| (0..3).map(printed).sum());
     assert!(held <= 3 * (BOUND + CHUNK_MAX), "{held}");
-    assert!((0..3).all(|host| printed(host) >= BOUND - 1024), "each to its bound");
+    assert!(
+        (0..3).all(|host| printed(host) >= BOUND - 1024),
+        "each to its bound"
+    );
     let (mut at, mut buf) = (0, vec![0; 7_001]);
     let mut reader = run.host(1).stdout();
     while at < 4_000_000 {
@@ -243,7 +280,10 @@ fn output_is_cut_on_request_and_marked() {
     puppets.print(Stdout, &bytes);
     puppets.print(Stderr, b"whole");
     puppets.end();
-    assert!(run.host(0).wait(LONG).is_some(), "what is cut holds nobody up");
+    assert!(
+        run.host(0).wait(LONG).is_some(),
+        "what is cut holds nobody up"
+    );
     assert!(run.host(0).is_truncated(Stdout) && !run.host(0).is_truncated(Stderr));
     let report = run.into_report().unwrap();
     assert!(report[1].stdout().bytes().unwrap()[..] == bytes[..100_000]);
@@ -256,7 +296,9 @@ fn output_is_cut_on_request_and_marked() {
 fn streams_and_hosts_can_be_read_one_after_the_other() {
     let puppets = Puppets::new(6);
     let pool = puppets.pool_of(builder(6).size(count(2)));
-    let run = pool.start(RunSpec::new("x").unread_bytes_max(10_000)).unwrap();
+    let run = pool
+        .start(RunSpec::new("x").unread_bytes_max(10_000))
+        .unwrap();
     let bytes = pattern(500_000);
     puppets.print(Stderr, &bytes);
     puppets.print(Stdout, b"done\n");

@@ -165,10 +165,15 @@ impl Connector for Puppets {
         scope: &Scope,
         _: &mut Timings,
     ) -> Result<Box<dyn Connected>, Error> {
-        scope.check().map_err(|stop| stopped(stop, Phase::Connect))?;
+        scope
+            .check()
+            .map_err(|stop| stopped(stop, Phase::Connect))?;
         let puppet = Arc::clone(&self.0[number(host)]);
         let live = Arc::clone(&puppet.sessions);
-        Ok(Box::new(PuppetSession { puppet, _live: live }))
+        Ok(Box::new(PuppetSession {
+            puppet,
+            _live: live,
+        }))
     }
 }
 
@@ -207,7 +212,9 @@ impl Running for PuppetCommand {
                 return read;
             }
             if let Some(ticket) = self.0.more.register(sequence, Interest::BOTH) {
-                ticket.wait(scope).map_err(|stop| stopped(stop, Phase::Run))?;
+                ticket
+                    .wait(scope)
+                    .map_err(|stop| stopped(stop, Phase::Run))?;
             }
         }
     }

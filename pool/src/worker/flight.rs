@@ -275,7 +275,9 @@ impl<'a> Flight<'a> {
     /// Returns the scope within which the host is worked on.
     fn scope(&self) -> &'a Scope {
         let run: &'a RunState = self.run;
-        run.live.as_ref().map_or(&run.scope, |live| live.scope(self.index))
+        run.live
+            .as_ref()
+            .map_or(&run.scope, |live| live.scope(self.index))
     }
 
     /// Says what an error means for the host: a run that was stopped is not the host's failure.
