@@ -263,8 +263,8 @@ impl Started {
                     output.mark_truncated(stream);
                 }
             }
-            let outcome = host.outcome().expect("all have ended");
-            outcomes.push(outcome.with_output(output));
+            // All have ended: each has one.
+            outcomes.extend(host.outcome().map(|outcome| outcome.with_output(output)));
         }
         Ok(Report::new(outcomes, self.stopped_by()))
     }

@@ -116,7 +116,7 @@ fn op() -> impl Strategy<Value = Op> {
 fn byte(stream: OutputStream, at: u64) -> u8 {
     match at % 7 {
         0 => b'\n',
-        1 if at % 2 == 0 => b'\r',
+        1 if at.is_multiple_of(2) => b'\r',
         _ => (at ^ (at >> 8) ^ (position(stream) as u64 * 91)) as u8 | 0x80,
     }
 }
