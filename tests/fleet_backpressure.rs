@@ -84,7 +84,7 @@ fn backpressure_client() {
     assert!(peak - before <= bound, "{} of {bound} KiB", peak - before);
 
     let bytes = env::var(BYTES).map_or(BYTES_DEFAULT, |text| text.parse().unwrap());
-    reading_one_host_keeps_memory_where_it_is(&run, bytes);
+    println!("{}", reading_one_host_keeps_memory_where_it_is(&run, bytes));
     every_host_is_complete_until_it_is_closed(&run);
     drop(run);
     cut_output_is_complete_up_to_the_mark(&fleet);
@@ -112,7 +112,7 @@ fn all_are_held_up(run: &Started) -> (u64, u64) {
 
 /// One host is read at length while the others hold their part of the bound: bytes come in order, and reading them costs
 /// no memory that stays.
-fn reading_one_host_keeps_memory_where_it_is(run: &Started, bytes: usize) {
+fn reading_one_host_keeps_memory_where_it_is(run: &Started, bytes: usize) -> String {
     let before = resident_kib();
     let mut reader = run.host(HOSTS / 2).stdout().idle_timeout(LONG);
     let (mut at, mut buf, begun) = (0, vec![0; 50_001], Instant::now());
@@ -124,11 +124,11 @@ fn reading_one_host_keeps_memory_where_it_is(run: &Started, bytes: usize) {
         }
     }
     let grown = resident_kib().saturating_sub(before);
-    println!(
+    assert!(grown <= 8 * 1024, "{grown} KiB");
+    format!(
         "{at} bytes of one host read in {:?}: {grown} KiB grown",
         begun.elapsed()
-    );
-    assert!(grown <= 8 * 1024, "{grown} KiB");
+    )
 }
 
 fn every_host_is_complete_until_it_is_closed(run: &Started) {
@@ -158,7 +158,7 @@ fn every_host_is_complete_until_it_is_closed(run: &Started) {
 /// With a bound asked for, the rest is thrown away, and hosts that print more than that come to their end unread.
 fn cut_output_is_complete_up_to_the_mark(fleet: &Fleet) {
     let spec = RunSpec::new("head -c 300000").output_bytes_max(Some(100_003));
-    let run = fleet.start(spec).unwrap();
+    let run = fleet.start(spec).expect("starts");
     let report = run.into_report().expect("reads");
     assert!(report.is_success());
     for outcome in &report {

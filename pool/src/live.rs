@@ -110,8 +110,8 @@ impl Started {
     /// Waits until every host has accepted its command or has ended without, at most for `limit`
     /// if there is one; says who is where. Parks. May be called again.
     ///
-    /// Where the pool is smaller than the list of hosts, hosts wait for others to end: then this
-    /// comes back only when the last one has had its turn, and meanwhile hosts are let end as by
+    /// Where the pool is smaller than the list of hosts, hosts wait for others to end, as they do
+    /// where other runs have all of its places: then this comes back only when the last one has had its turn, and meanwhile hosts are let end as by
     /// [`Started::wait`]; their input stays open.
     pub fn accepted(&self, limit: Option<Duration>) -> Accepted {
         let scope = Scope::root().child(limit);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sshoal_reactor::Scope;
+use sshoal_reactor::{Scope, Stop};
 use sshoal_session::{ApiMisuse, Error, Exit, Host, OutputStream, Phase, Timings};
 
 use super::reader::{MergedReader, OutputReader};
@@ -126,7 +126,7 @@ impl HostRun {
     pub fn wait(&self, limit: Option<Duration>) -> Option<&Outcome> {
         let scope = Scope::root().child(limit);
         let _letting = self.live.let_one_end(self.index);
-        if self.cell().there.wait(&scope).is_ok() && !self.is_finished() {
+        if self.await_place(&scope).is_ok() && !self.is_finished() {
             self.live.close_input(self.index, &scope);
         }
         // At the end of the limit, whatever is known counts.
@@ -216,9 +216,18 @@ impl HostRun {
     fn running(&self) -> Result<Arc<dyn Running>, Error> {
         let cell = self.cell();
         // A host that is closed comes to its end all the same.
-        let _ = cell.there.wait(&Scope::root());
+        let _ = self.await_place(&Scope::root());
         let running = cell.running.lock().clone();
         running.ok_or_else(|| ApiMisuse::StdinClosed.into())
+    }
+
+    /// Waits until the host has accepted its command, or ended. Parks.
+    fn await_place(&self, scope: &Scope) -> Result<(), Stop> {
+        let there = &self.cell().there;
+        // A host that has to wait for others' ends would wait for their readers.
+        let waits = self.live.takes_turns && !there.is_set();
+        let _letting = waits.then(|| self.live.let_end());
+        there.wait(scope)
     }
 
     pub(super) fn cell(&self) -> &super::shared::Cell {

@@ -313,6 +313,28 @@ fn streams_and_hosts_can_be_read_one_after_the_other() {
     assert!(run.is_finished(), "all were read to their ends");
 }
 
+/// Who waits for a host, or feeds it, that has to wait for others' places lets those end.
+#[test]
+fn a_host_without_a_place_does_not_wait_for_readers_of_others() {
+    let puppets = Puppets::new(3);
+    let pool = puppets.pool_of(builder(3).size(count(1)));
+    let run = pool
+        .start(RunSpec::new("x").unread_bytes_max(10_000))
+        .unwrap();
+    puppets.print(Stdout, &pattern(200_000));
+    puppets.end();
+    assert_eq!(
+        settled(|| usize::from(run.host(0).is_finished())),
+        0,
+        "held up"
+    );
+    // By then it may have ended.
+    let _ = run.host(1).write_stdin(b"x");
+    assert!(run.host(0).is_finished());
+    assert!(run.host(2).wait(LONG).is_some());
+    assert_eq!(run.host(0).unread(Stdout), 200_000);
+}
+
 #[test]
 fn both_streams_can_be_read_as_they_came() {
     let puppets = Puppets::new(1);
