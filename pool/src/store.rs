@@ -160,3 +160,22 @@ impl Store {
 const REGION_MIN: u64 = 2 * 1024 * 1024;
 /// Later regions double up to this, so that a terabyte takes some ten thousand of them.
 const REGION_MAX: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_that_were_read_are_written_anew() {
+        let store = Store::new(0, None);
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        store.append(&mut first, b"first").unwrap();
+        let end = store.end.load(Ordering::Relaxed);
+        store.reuse(first.remove(0));
+        store.append(&mut second, b"2nd").unwrap();
+        assert_eq!(store.end.load(Ordering::Relaxed), end, "in the same place");
+        let mut buf = [0; 8];
+        assert_eq!(store.read_at(&second, 0, &mut buf).unwrap(), 3);
+        assert_eq!(&buf[..3], b"2nd");
+    }
+}
