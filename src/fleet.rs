@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sshoal_pool::{
-    Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec,
+    Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec, Started,
 };
 use sshoal_session::{Config, Host};
 use sshoal_transfer::{Copied, CopyOptions, Error, Source};
@@ -44,6 +44,15 @@ impl Fleet {
     /// There is not one command for each host, or it cannot be launched so; nothing is run then.
     pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         self.pool.run(spec)
+    }
+
+    /// Starts a command on all hosts, to be read, fed and waited for while it runs; see
+    /// [`Pool::start`].
+    ///
+    /// # Errors
+    /// As [`Fleet::run`].
+    pub fn start(&self, spec: impl Into<RunSpec>) -> Result<Started, RunError> {
+        self.pool.start(spec)
     }
 
     /// Starts a program on all hosts: a closure that is called once per host, on a green thread,

@@ -85,6 +85,11 @@ pub mod porting;
 pub use fleet::{Fleet, FleetBuilder};
 #[cfg(feature = "futures")]
 pub use sshoal_pool::Streamed;
+/// What a run that is started and read while it goes on is made of.
+pub use sshoal_pool::{
+    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
+    OutputReader, ReadError, Started, TextLines, Waited,
+};
 pub use sshoal_pool::{
     Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End,
     Event, Events, FailedHosts, Failing, Failure, HostLogger, InFlight, KeepOpen, Listed,
@@ -114,6 +119,20 @@ pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
+
+/// Handles can be shared by threads.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Fleet>();
+    shared::<Pool>();
+    shared::<Run>();
+    shared::<Started>();
+    shared::<HostRun>();
+    shared::<RunHandle>();
+    shared::<OutputReader>();
+    shared::<Session>();
+    shared::<Child>();
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -53,7 +53,11 @@ impl Command {
             b"cat" if args.is_empty() => Self::Cat,
             b"hash" if args.is_empty() => Self::Hash,
             b"nostatus" => Self::Reply {
-                stdout: vec![],
+                stdout: if args.is_empty() {
+                    vec![]
+                } else {
+                    line_of(args)
+                },
                 stderr: vec![],
                 exit: Exit::None,
             },
@@ -248,6 +252,7 @@ mod tests {
         check("exit", "", "", Exit::Status(0));
         check("signal SIGTERM", "", "", Exit::Signal("TERM".into()));
         check("nostatus", "", "", Exit::None);
+        check("nostatus so far", "so far\n", "", Exit::None);
         check("stderr oh no", "", "oh no\n", Exit::Status(0));
     }
 

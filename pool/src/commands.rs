@@ -52,7 +52,7 @@ pub struct Listed<'a> {
 }
 
 /// The bytes that each host is asked to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Resolved {
     Same(Arc<[u8]>),
     Each(Vec<Arc<[u8]>>),

@@ -189,12 +189,13 @@ impl<T> Visited<T> {
     /// # Errors
     /// Why it did not: the host was not reached, the run was stopped, or the program panicked.
     pub fn into_result(self) -> Result<T, Error> {
-        let end = self.outcome.into_end();
-        match (self.value, end) {
-            (Some(value), _) => Ok(value),
-            (None, End::Failed(error)) => Err(error),
-            (None, End::Cancelled { phase, .. }) => Err(Error::Cancelled { phase }),
-            (None, end) => unreachable!("a program that returned left its value: {end}"),
+        if let Some(value) = self.value {
+            return Ok(value);
+        }
+        match Arc::into_inner(self.outcome.into_end()) {
+            Some(End::Failed(error)) => Err(error),
+            Some(End::Cancelled { phase, .. }) => Err(Error::Cancelled { phase }),
+            end => unreachable!("a program that returned left its value: {end:?}"),
         }
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod host_logger;
 mod limits;
+mod live;
 mod outcome;
 mod output;
 mod pool;
@@ -44,6 +45,10 @@ pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
 pub use host_logger::{HostLogger, LogForm};
 pub use limits::{LocalLimits, raise_descriptor_limit};
+pub use live::{
+    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
+    OutputReader, ReadError, Started, TextLines, Waited,
+};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
 pub use pool::{KeepOpen, Pool, PoolBuilder};

@@ -13,7 +13,8 @@ use crate::output::{Collected, HostOutput};
 pub struct Outcome {
     index: usize,
     hosts: Arc<[Host]>,
-    end: End,
+    /// Shared with the host's handle, if the run was started to be read.
+    end: Arc<End>,
     output: HostOutput,
     timings: Timings,
     visit: Visit,
@@ -61,7 +62,7 @@ pub enum End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopCause {
-    /// The caller: it cancelled the run, or dropped it.
+    /// The caller: it cancelled the run, dropped it, or closed the host.
     Caller,
     /// The whole run's deadline.
     Deadline,
@@ -81,7 +82,7 @@ impl Outcome {
         Self {
             index,
             hosts,
-            end,
+            end: Arc::new(end),
             output,
             timings,
             visit,
@@ -92,6 +93,20 @@ impl Outcome {
 
     pub(crate) fn of_command(self, command: Option<Arc<[u8]>>) -> Self {
         Self { command, ..self }
+    }
+
+    /// Returns the same outcome with this output.
+    pub(crate) fn with_output(&self, output: HostOutput) -> Self {
+        Self {
+            output,
+            index: self.index,
+            hosts: Arc::clone(&self.hosts),
+            end: Arc::clone(&self.end),
+            timings: self.timings,
+            visit: self.visit,
+            stopped_by: self.stopped_by,
+            command: self.command.clone(),
+        }
     }
 
     /// Returns the host's position in the pool's list, from 0.
@@ -116,7 +131,7 @@ impl Outcome {
 
     /// Returns whether the command ended with exit status 0.
     pub fn is_success(&self) -> bool {
-        matches!(self.end, End::Exited(0))
+        matches!(*self.end, End::Exited(0))
     }
 
     /// Returns what the command wrote to standard output, as far as it came, whatever the end.
@@ -158,8 +173,8 @@ impl Outcome {
         self.stopped_by
     }
 
-    /// Returns how it ended, with the error taken out.
-    pub fn into_end(self) -> End {
+    /// Returns how it ended, with the error, as something that can be kept and shared.
+    pub fn into_end(self) -> Arc<End> {
         self.end
     }
 }

@@ -197,6 +197,14 @@ impl HostOutput {
         }
     }
 
+    /// Marks a stream of which more came than is here.
+    pub(crate) fn mark_truncated(&mut self, stream: OutputStream) {
+        match stream {
+            OutputStream::Stdout => self.stdout.truncated = true,
+            OutputStream::Stderr => self.stderr.truncated = true,
+        }
+    }
+
     /// Collects bytes of a stream. May be called again with the same bytes after an error that
     /// came before the first of them was taken, which `EMFILE` always is.
     pub(crate) fn append(&mut self, stream: OutputStream, bytes: &[u8]) -> io::Result<()> {

@@ -17,6 +17,7 @@ use crate::engine::{Engine, Settings};
 use crate::error::{PoolError, RunError};
 use crate::event::{Collect, Detail};
 use crate::limits::LocalLimits;
+use crate::live::Started;
 use crate::retry::RetryOn;
 use crate::run::{Job, Run, RunSpec, RunState};
 use crate::schedule::Bounds;
@@ -104,6 +105,7 @@ impl Pool {
             detail,
             collect,
             stop_after,
+            live: _,
         } = spec.into();
         let bytes = commands.resolve((self.hosts(), &self.engine.configs), &launch)?;
         let (job, engine) = (Job::Command { bytes, launch }, &self.engine);
@@ -111,6 +113,31 @@ impl Pool {
         let make =
             |id| RunState::new(id, job, told, hosts, &engine.settings).stop_after(stop_after);
         Ok(Run::new(engine, engine.submit(make)))
+    }
+
+    /// Starts a command on all hosts, whose output is read and whose input is written while it
+    /// runs: what comes back has a handle for each host. Does not wait;
+    /// [`Started::accepted`] waits until the commands run.
+    ///
+    /// [`RunSpec::detail`] says nothing here, there are no events.
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub fn start(&self, spec: impl Into<RunSpec>) -> Result<Started, RunError> {
+        let spec: RunSpec = spec.into();
+        let bytes = (spec.commands).resolve((self.hosts(), &self.engine.configs), &spec.launch)?;
+        let job = Job::Command {
+            bytes,
+            launch: spec.launch,
+        };
+        let engine = &self.engine;
+        let told = (Detail::Outcomes, spec.collect);
+        let make = |id| {
+            let state = RunState::new(id, job, told, engine.hosts.len(), &engine.settings);
+            let state = state.stop_after(spec.stop_after);
+            state.read_live(&spec.live, engine)
+        };
+        Ok(Started::new(engine, engine.submit(make)))
     }
 
     /// Starts a program on all hosts: a closure that is called once per host, on a green thread,

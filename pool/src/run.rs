@@ -12,6 +12,7 @@ use sshoal_session::Launch;
 use crate::commands::Commands;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail, Event};
+use crate::live::LiveOptions;
 use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
 use crate::stop::StopAfter;
@@ -35,6 +36,7 @@ pub struct RunSpec {
     pub(crate) detail: Detail,
     pub(crate) collect: Collect,
     pub(crate) stop_after: Option<StopAfter>,
+    pub(crate) live: LiveOptions,
 }
 
 /// A command under way on the hosts of a pool.
@@ -91,6 +93,7 @@ impl RunSpec {
             detail: Detail::default(),
             collect: Collect::default(),
             stop_after: None,
+            live: LiveOptions::default(),
         }
     }
 
@@ -165,10 +168,7 @@ impl Run {
 
     /// Returns a handle to stop the run, or to ask after it, from another thread.
     pub fn handle(&self) -> RunHandle {
-        RunHandle {
-            engine: Arc::clone(&self.engine),
-            state: Arc::clone(&self.state),
-        }
+        RunHandle::new(&self.engine, &self.state)
     }
 
     /// Stops the run, as [`RunHandle::cancel`] does.
@@ -247,6 +247,13 @@ impl Iterator for Events {
 impl FusedIterator for Events {}
 
 impl RunHandle {
+    pub(crate) fn new(engine: &Arc<Engine>, state: &Arc<RunState>) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            state: Arc::clone(state),
+        }
+    }
+
     /// Stops the run: hosts that wait are not begun, those in flight are given up where they are.
     /// Each ends as [`End::Cancelled`](crate::End::Cancelled), with the output it gave until then.
     ///

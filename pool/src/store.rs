@@ -26,6 +26,8 @@ pub(crate) struct Store {
     making: Mutex<()>,
     /// The end of the last region handed out.
     end: AtomicU64,
+    /// Regions that were read to their end and may be written anew. A leaf lock.
+    free: Mutex<Vec<Region>>,
 }
 
 /// A part of the file that belongs to one stream of one host.
@@ -34,6 +36,13 @@ pub(crate) struct Region {
     at: u64,
     len: u64,
     room: u64,
+}
+
+impl Region {
+    /// Returns how many bytes were written to it.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
 }
 
 impl Store {
@@ -45,6 +54,7 @@ impl Store {
             file: OnceLock::new(),
             making: Mutex::new(()),
             end: AtomicU64::new(0),
+            free: Mutex::default(),
         }
     }
 
@@ -82,8 +92,7 @@ impl Store {
                 let room = regions
                     .last()
                     .map_or(REGION_MIN, |r| (r.room * 2).min(REGION_MAX));
-                let at = self.end.fetch_add(room, Ordering::Relaxed);
-                regions.push(Region { at, len: 0, room });
+                regions.push(self.region(room));
             }
             let region = regions
                 .last_mut()
@@ -116,6 +125,21 @@ impl Store {
         Ok(0)
     }
 
+    /// Takes a region back whose bytes nobody reads any more.
+    pub(crate) fn reuse(&self, region: Region) {
+        self.free.lock().push(Region { len: 0, ..region });
+    }
+
+    /// Returns an empty region: one that was given back, or another of this size.
+    fn region(&self, room: u64) -> Region {
+        let free = self.free.lock().pop();
+        free.unwrap_or_else(|| Region {
+            at: self.end.fetch_add(room, Ordering::Relaxed),
+            len: 0,
+            room,
+        })
+    }
+
     fn file(&self) -> io::Result<&File> {
         if let Some(file) = self.file.get() {
             return Ok(file);
@@ -136,3 +160,22 @@ impl Store {
 const REGION_MIN: u64 = 2 * 1024 * 1024;
 /// Later regions double up to this, so that a terabyte takes some ten thousand of them.
 const REGION_MAX: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_that_were_read_are_written_anew() {
+        let store = Store::new(0, None);
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        store.append(&mut first, b"first").unwrap();
+        let end = store.end.load(Ordering::Relaxed);
+        store.reuse(first.remove(0));
+        store.append(&mut second, b"2nd").unwrap();
+        assert_eq!(store.end.load(Ordering::Relaxed), end, "in the same place");
+        let mut buf = [0; 8];
+        assert_eq!(store.read_at(&second, 0, &mut buf).unwrap(), 3);
+        assert_eq!(&buf[..3], b"2nd");
+    }
+}

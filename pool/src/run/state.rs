@@ -13,8 +13,9 @@ use sshoal_session::{Error, Launch, OutputStream, Timings};
 
 use crate::commands::Resolved;
 use crate::each::Reached;
-use crate::engine::Settings;
+use crate::engine::{Engine, Settings};
 use crate::event::{Collect, Detail, Event, Item};
+use crate::live::{Live, LiveOptions};
 use crate::outcome::{Outcome, StopCause, Visit};
 use crate::output::HostOutput;
 use crate::run::telling::{EVENTS_PER_HOST, RETRIES_HELD_MAX};
@@ -71,6 +72,8 @@ pub(crate) struct RunState {
     delivered: AtomicUsize,
     /// Hosts that were begun and put back. A leaf lock.
     earlier: Mutex<HashMap<usize, Earlier>>,
+    /// What readers share of a run that is read while it goes on; outcomes go there then.
+    pub(crate) live: Option<Arc<Live>>,
 }
 
 /// What is known of a host that was begun and put back.
@@ -128,12 +131,25 @@ impl RunState {
             failures: None,
             delivered: AtomicUsize::new(0),
             earlier: Mutex::default(),
+            live: None,
         }
     }
 
     /// Makes it a run that stops by itself.
     pub(crate) fn stop_after(mut self, spec: Option<StopAfter>) -> Self {
         self.failures = spec.map(|spec| Failures::new(spec, self.hosts));
+        self
+    }
+
+    /// Makes it a run of commands that is read while it goes on.
+    pub(crate) fn read_live(mut self, options: &LiveOptions, engine: &Engine) -> Self {
+        let Job::Command { bytes, .. } = &self.job else {
+            return self;
+        };
+        let of = (Arc::clone(&engine.hosts), bytes.clone());
+        let output = (Arc::clone(&self.store), self.output_bytes_max);
+        let live = Live::new(of, options, output, &self.scope, engine.bounds.size);
+        self.live = Some(Arc::new(live));
         self
     }
 
@@ -198,15 +214,21 @@ impl RunState {
     /// Hands a host's one outcome to the caller.
     pub(crate) fn deliver(&self, outcome: Outcome) {
         self.ended(&outcome);
-        self.put(Item {
-            event: Event::Finished(outcome),
-            _room: None,
-        });
+        match &self.live {
+            Some(live) => live.end(outcome),
+            None => self.put(Item {
+                event: Event::Finished(outcome),
+                _room: None,
+            }),
+        }
         // Counted after it was put: the last to count sees all of them put.
         if self.delivered.fetch_add(1, Ordering::AcqRel) + 1 == self.hosts {
             // In this order: who sees the iterator's end can count on the run being over.
             self.over.set();
             self.items.close();
+            if let Some(live) = &self.live {
+                live.end_all();
+            }
         }
     }
 

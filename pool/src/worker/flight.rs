@@ -12,6 +12,7 @@ use crate::each::Reached;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail};
 use crate::limits;
+use crate::live::Held;
 use crate::outcome::{End, Outcome, StopCause, Visit};
 use crate::output::HostOutput;
 use crate::retry;
@@ -125,7 +126,7 @@ impl<'a> Flight<'a> {
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         let begun = Instant::now();
-        let opening = self.run.scope.child(self.connect_timeout());
+        let opening = self.scope().child(self.connect_timeout());
         if session.is_none() {
             *session = Some(self.connect(&opening)?);
         }
@@ -133,10 +134,11 @@ impl<'a> Flight<'a> {
         match &self.run.job {
             Job::Command { bytes, launch } => {
                 let bytes = Arc::clone(bytes.of(self.index));
+                let live = self.run.live.as_ref();
                 let request = Request {
                     bytes: &bytes,
                     launch,
-                    stdin: StdinEnd::AtOnce,
+                    stdin: live.map_or(StdinEnd::AtOnce, |live| live.begin_input(self.index)),
                 };
                 self.bytes = Some(Arc::clone(&bytes));
                 self.command(session, &request, &opening, buf)
@@ -220,7 +222,10 @@ impl<'a> Flight<'a> {
         let accepted = Instant::now();
         self.run.accepted(self.index);
         let limit = self.engine.settings.command_timeout;
-        let scope = self.run.scope.child(limit);
+        let scope = self.scope().child(limit);
+        if let Some(live) = &self.run.live {
+            live.accepted(self.index, &running, &scope);
+        }
         let result = self.follow(&*running, &scope, buf);
         self.timings.add(Phase::Run, accepted.elapsed());
         result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
@@ -249,9 +254,14 @@ impl<'a> Flight<'a> {
     fn take_in(&mut self, stream: OutputStream, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
         let phase = Phase::Run;
         if self.run.collect == Collect::Yes {
-            while let Err(source) = self.output.append(stream, bytes) {
-                if !limits::is_descriptor_limit(&source) {
-                    return Err(Error::Local { phase, source });
+            let mut rest = bytes;
+            while let Err(held) = self.collect(stream, &mut rest, scope) {
+                match held {
+                    Held::Stopped(stop) => return Err(stopped_in_run(stop)),
+                    Held::File(source) if !limits::is_descriptor_limit(&source) => {
+                        return Err(Error::Local { phase, source });
+                    }
+                    Held::File(_) => {}
                 }
                 // Waits for a descriptor to spill to (P6), within the command's time.
                 sshoal_reactor::sleep(DESCRIPTOR_WAIT);
@@ -264,6 +274,27 @@ impl<'a> Flight<'a> {
                 .map_err(stopped_in_run)?;
         }
         Ok(())
+    }
+
+    /// Puts bytes where the run wants them; what was taken is cut off `bytes`, whatever the result.
+    fn collect(
+        &mut self,
+        stream: OutputStream,
+        bytes: &mut &[u8],
+        scope: &Scope,
+    ) -> Result<(), Held> {
+        match &self.run.live {
+            Some(live) => live.put(self.index, stream, bytes, scope),
+            None => self.output.append(stream, bytes).map_err(Held::File),
+        }
+    }
+
+    /// Returns the scope within which the host is worked on.
+    fn scope(&self) -> &'a Scope {
+        let run: &'a RunState = self.run;
+        run.live
+            .as_ref()
+            .map_or(&run.scope, |live| live.scope(self.index))
     }
 
     /// Says what an error means for the host: a run that was stopped is not the host's failure.
@@ -280,7 +311,14 @@ impl<'a> Flight<'a> {
                     Some(StopCause::Deadline),
                 )
             }
-            (Status::Live, _) => (End::Failed(error), None),
+            (Status::Live, _) if self.scope().status() == Status::Live => {
+                (End::Failed(error), None)
+            }
+            // The host alone was closed.
+            (Status::Live, _) => {
+                let cause = StopCause::Caller;
+                (End::Cancelled { phase, cause }, None)
+            }
             _ => {
                 let cause = run.stopped.get().copied().unwrap_or(StopCause::Caller);
                 (End::Cancelled { phase, cause }, Some(cause))
