@@ -42,6 +42,7 @@ mod options;
 mod raw;
 mod sftp;
 mod table;
+mod terminal;
 
 /// A negative `LIBSSH2_ERROR_*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
