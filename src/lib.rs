@@ -47,6 +47,7 @@
 mod fleet;
 
 pub use fleet::{Fleet, FleetBuilder};
+pub use sshoal_pool::Input;
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
     KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report,

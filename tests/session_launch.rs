@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use sshoal::{Commands, End, Error, Exit, Fleet, Kind, Launch, Phase, Pty, RunSpec, Shell, Sudo};
 use support::{
-    sessions::{assert_failed, config_for, connect, host, limit, random_bytes},
+    sessions::{LIMIT, assert_failed, config_for, connect, host, limit, random_bytes, within_ms},
     sshd::Sshd,
 };
 
@@ -187,5 +187,15 @@ fn input_comes_from_a_reader_and_its_failure_is_no_end() {
     let error = error.expect_err("the reader failed");
     assert_failed(&error, Phase::Run, Kind::Io);
     assert!(matches!(&error, Error::Local { source, .. } if source.to_string().contains("fire")));
-    session.close().expect("closes");
+    // Nor is a time limit anything else for it.
+    let slow = session.command("sleep 1000").stdin_from(io::repeat(b'x'));
+    let error = slow
+        .scope(&within_ms(200))
+        .output()
+        .expect_err("takes too long");
+    assert_failed(&error, Phase::Run, Kind::Timeout);
+    // The end of a channel is an end of input to the command, so it is to be killed first; OpenSSH does so for all users
+    // but root.
+    sshd.wait_for_log("session_signal_req", LIMIT);
+    assert!(sshd.user() == "root" || !marker.exists());
 }

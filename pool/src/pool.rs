@@ -15,6 +15,7 @@ use crate::each::{Each, Reached, Values};
 use crate::engine::{Engine, Settings};
 use crate::error::{PoolError, RunError};
 use crate::event::{Collect, Detail};
+use crate::input::Input;
 use crate::limits::LocalLimits;
 use crate::retry::RetryOn;
 use crate::run::{Job, Run, RunSpec, RunState};
@@ -91,16 +92,27 @@ impl Pool {
     /// Starts a command on all hosts. Does not wait.
     ///
     /// # Errors
-    /// There is not one command for each host, or it cannot be launched so; nothing is run then.
+    /// There is not one command for each host, or it cannot be launched so, or its input cannot be
+    /// opened; nothing is run then.
     pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         let RunSpec {
             commands,
             launch,
             detail,
             collect,
+            input,
         } = spec.into();
         let bytes = commands.resolve(self.hosts(), &launch)?;
-        Ok(self.submit(Job::Command { bytes, launch }, detail, collect))
+        let open = |input: Input| {
+            let folder = self.engine.settings.spill_folder.clone();
+            input.open(self.hosts().len(), folder)
+        };
+        let job = Job::Command {
+            bytes,
+            launch,
+            input: input.map(open).transpose()?,
+        };
+        Ok(self.submit(job, detail, collect))
     }
 
     /// Starts a program on all hosts: a closure that is called once per host, on a green thread,

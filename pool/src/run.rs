@@ -11,6 +11,7 @@ use sshoal_session::Launch;
 use crate::commands::Commands;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail, Event};
+use crate::input::Input;
 use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
 
@@ -28,6 +29,7 @@ pub struct RunSpec {
     pub(crate) launch: Launch,
     pub(crate) detail: Detail,
     pub(crate) collect: Collect,
+    pub(crate) input: Option<Input>,
 }
 
 /// A command under way on the hosts of a pool.
@@ -81,12 +83,19 @@ impl RunSpec {
             launch: Launch::default(),
             detail: Detail::default(),
             collect: Collect::default(),
+            input: None,
         }
     }
 
     /// Sets how commands are launched. Default: their bytes are run as they are.
     pub fn launch(mut self, launch: Launch) -> Self {
         self.launch = launch;
+        self
+    }
+
+    /// Sets what all commands find on their standard input. Default: its end, at once.
+    pub fn stdin(mut self, input: impl Into<Input>) -> Self {
+        self.input = Some(input.into());
         self
     }
 

@@ -213,7 +213,7 @@ impl<'a> Command<'a> {
         // Whichever way this ends, nothing is fed any more.
         let feeding = child.feed(stdin, &scope)?;
         let output = self.collect(&child, &feeding.within);
-        output.map_err(|error| feeding.blame(error))
+        output.map_err(|error| feeding.blame(error, &scope))
     }
 
     /// Reads all that a command gives.

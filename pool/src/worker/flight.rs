@@ -11,6 +11,7 @@ use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
 use crate::each::Reached;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail};
+use crate::input::Feeding;
 use crate::limits;
 use crate::outcome::{End, Outcome, StopCause, Visit};
 use crate::output::HostOutput;
@@ -121,12 +122,19 @@ impl<'a> Flight<'a> {
         }
         let session = session.as_deref().expect("it was kept or is connected");
         match &self.run.job {
-            Job::Command { bytes, launch } => {
+            Job::Command {
+                bytes,
+                launch,
+                input,
+            } => {
                 let bytes = Arc::clone(bytes.of(self.index));
                 let request = Request {
                     bytes: &bytes,
                     launch,
-                    stdin: StdinEnd::AtOnce,
+                    stdin: match input {
+                        Some(_) => StdinEnd::Later,
+                        None => StdinEnd::AtOnce,
+                    },
                 };
                 self.bytes = Some(Arc::clone(&bytes));
                 self.command(session, &request, &opening, buf)
@@ -204,9 +212,24 @@ impl<'a> Flight<'a> {
         let accepted = Instant::now();
         let limit = self.engine.settings.command_timeout;
         let scope = self.run.scope.child(limit);
-        let result = self.follow(&*running, &scope, buf);
+        let result = self.fed(&running, &scope, buf);
         self.timings.add(Phase::Run, accepted.elapsed());
         result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
+    }
+
+    /// Follows a command, and feeds it meanwhile if it is to be.
+    fn fed(
+        &mut self,
+        running: &Arc<dyn Running>,
+        scope: &Scope,
+        buf: &mut Vec<u8>,
+    ) -> Result<Exit, Error> {
+        let Some(input) = self.run.job.input() else {
+            return self.follow(&**running, scope, buf);
+        };
+        let feeding = Feeding::begin(input, self.index, running, scope)?;
+        let result = self.follow(&**running, &feeding.within, buf);
+        result.map_err(|error| feeding.blame(error, scope))
     }
 
     /// Reads what a command prints until it has ended.

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use sshoal_reactor::{Scope, blocking_within};
 
 use super::{Child, Command};
+use crate::engine::stopped;
 use crate::error::{Error, Phase};
 
 /// What a command finds on its standard input.
@@ -49,7 +50,8 @@ impl Command<'_> {
 
     /// As [`Command::stdin`], from a file or anything else that is read to its end; it is read on a
     /// thread where it may block, 64 KiB at once, as far as the command takes it. A read that
-    /// fails makes [`Command::output`] fail, without an end of input for the command.
+    /// fails makes [`Command::output`] fail, and the command is killed first, as far as the host
+    /// allows, so that it does not take the input for whole.
     pub fn stdin_from(mut self, reader: impl Read + Send + 'static) -> Self {
         self.stdin = Stdin::Reader(Box::new(reader));
         self
@@ -78,8 +80,9 @@ impl Child {
                 Stdin::Reader(reader) => match child.pump(reader, &within) {
                     Ok(written) => written,
                     Err(source) => {
-                        // Without the end of input: what came is not the whole.
                         *fault.lock() = Some(source);
+                        // Its input ends with the channel, and it must not take that for the whole.
+                        let _ = child.signal("KILL", &within);
                         within.cancel();
                         return;
                     }
@@ -132,9 +135,15 @@ fn read_some(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Feeding {
-    /// Returns the reader's error in place of one that followed from it.
-    pub(super) fn blame(&self, error: Error) -> Error {
-        self.fault.lock().take().map_or(error, local)
+    /// Returns what an error within came from: the reader, or the end of the scope around.
+    pub(super) fn blame(&self, error: Error, around: &Scope) -> Error {
+        if let Some(source) = self.fault.lock().take() {
+            return local(source);
+        }
+        match (error, around.check()) {
+            (Error::Cancelled { phase }, Err(stop)) => stopped(stop, phase, around),
+            (error, _) => error,
+        }
     }
 }
 
