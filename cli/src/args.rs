@@ -13,6 +13,10 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use sshoal::RetryOn;
 
+mod launch;
+
+pub(crate) use launch::LaunchArgs;
+
 /// Commands on thousands of hosts over plain SSH, from one process.
 #[derive(Debug, Parser)]
 #[command(
@@ -70,6 +74,8 @@ pub(crate) struct RunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
     /// Shows what would run where, and runs nothing

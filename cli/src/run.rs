@@ -29,6 +29,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     let labels = plan.labels();
     let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
     let mut renderers = Renderers::open(
         &plan.show,
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let job = Job {
         hosts: plan.hosts,
         command: plan.command,
+        launch,
         configs,
         pace: plan.pace,
         detail: renderers.detail(),
@@ -71,7 +73,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
 
 /// Prints what would run where, and returns the exit code.
 fn dry_run(plan: &Plan) -> Result<u8> {
-    let command = String::from_utf8_lossy(&plan.command);
+    let command = plan.launch.shown(&plan.command)?;
+    let command = String::from_utf8_lossy(&command);
     let ways = plan.show.talk == Talk::Verbose;
     let mut text = String::new();
     for login in access::logins(&plan.access, &plan.hosts, ways)? {

@@ -21,7 +21,9 @@ fn shells() -> Vec<(&'static str, Vec<&'static str>)> {
 
 /// What a login shell makes of a line, as sshd would start it.
 fn run(shell: &[&str], line: &[u8], home: &std::path::Path) -> (Option<i32>, Vec<u8>, String) {
+    let path = std::env::var("PATH").unwrap();
     let output = Command::new(shell[0])
+        .env("PATH", format!("{}:{path}", home.display()))
         .args(&shell[1..])
         .arg("-c")
         .arg(OsStr::from_bytes(line))
@@ -44,16 +46,20 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Variables, a directory with an odd name, and a shell in a shell: `printf %s` of them gives
-    /// their bytes back, by every shell that may be the login shell and every one that may run it.
+    /// Variables, a directory with an odd name, and a shell in a shell, with what stands for sudo
+    /// or without: `printf %s` of them gives their bytes back, by every shell that may be the login
+    /// shell and every one that may run it.
     #[test]
     fn bytes_come_through_every_shell(
         values in prop::collection::vec(value(), 1..4),
         folder in value(),
     ) {
         let home = tempfile::tempdir().unwrap();
+        let sudo = home.path().join("sudo");
+        std::fs::write(&sudo, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"\n").unwrap();
+        std::fs::set_permissions(&sudo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut folder: Vec<u8> = folder.into_iter().filter(|byte| *byte != b'/').collect();
         folder.push(b'd');
         std::fs::create_dir(home.path().join(OsStr::from_bytes(&folder))).unwrap();
@@ -77,8 +83,11 @@ proptest! {
                     Some(inner) => launch.clone().shell(Shell::parse(inner)),
                     None => launch.clone(),
                 };
-                let (_, stdout, said) = run(&login, &launch.wrap(&command).unwrap(), home.path());
-                prop_assert_eq!(&stdout, &expected, "{} {:?}: {}", name, inner, said);
+                for launch in [launch.clone(), launch.sudo(Sudo::new())] {
+                    let line = launch.wrap(&command).unwrap();
+                    let (_, stdout, said) = run(&login, &line, home.path());
+                    prop_assert_eq!(&stdout, &expected, "{} {:?}: {}", name, inner, said);
+                }
             }
         }
     }
