@@ -86,7 +86,7 @@ fn variables_take_no_round_trip() {
     let output = session.command("echo $V0$V19").launch(&launch).output();
     assert_eq!(output.expect("runs").stdout, b"xx\n");
     session.close().expect("closes");
-    sshd.wait_for_ends(1, support::sessions::LIMIT);
+    sshd.wait_for_ends(1, LIMIT);
     let log = sshd.log()[mark..].to_owned();
     let requests = log.matches("receive packet: type 98").count();
     assert_eq!(requests, 1, "{log}");

@@ -3,6 +3,8 @@
 //! The principal type is [`Launch`]. What it makes is one line for the user's login shell on the
 //! host, so that nothing of it costs a round trip; only a pseudo-terminal and a password do.
 
+use std::sync::Arc;
+
 use crate::error::{ApiMisuse, Error};
 use crate::quote::quote;
 
@@ -48,8 +50,13 @@ pub use sudo::Sudo;
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-#[non_exhaustive]
-pub struct Launch {
+pub struct Launch(
+    /// Shared by all hosts of a run; nothing where there is nothing around the command.
+    Option<Arc<Parts>>,
+);
+
+#[derive(Debug, Clone, Default)]
+struct Parts {
     variables: Vec<(String, Vec<u8>)>,
     dir: Option<Vec<u8>>,
     sudo: Option<Sudo>,
@@ -73,8 +80,9 @@ impl Launch {
     /// [`Command::env`](crate::Command::env) is the way of ssh's `SetEnv`.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         let name = name.into();
-        self.variables.retain(|(other, _)| *other != name);
-        self.variables.push((name, value.into()));
+        let variables = &mut self.parts_mut().variables;
+        variables.retain(|(other, _)| *other != name);
+        variables.push((name, value.into()));
         self
     }
 
@@ -84,25 +92,25 @@ impl Launch {
     /// as; no other `~` has a meaning. A relative path is below where the server begins, with
     /// [`Launch::sudo`] too; `CDPATH` is not heeded.
     pub fn dir(mut self, dir: impl Into<Vec<u8>>) -> Self {
-        self.dir = Some(dir.into());
+        self.parts_mut().dir = Some(dir.into());
         self
     }
 
     /// Has the command run as another user by `sudo`. Default: as the user who logged in.
     pub fn sudo(mut self, sudo: Sudo) -> Self {
-        self.sudo = Some(sudo);
+        self.parts_mut().sudo = Some(sudo);
         self
     }
 
     /// Sets the shell that runs the command. Default: the login shell of the user who logged in.
     pub fn shell(mut self, shell: Shell) -> Self {
-        self.shell = Some(shell);
+        self.parts_mut().shell = Some(shell);
         self
     }
 
     /// Gives the command a pseudo-terminal. Default: none.
     pub fn pty(mut self, pty: Pty) -> Self {
-        self.pty = Some(pty);
+        self.parts_mut().pty = Some(pty);
         self
     }
 
@@ -112,10 +120,29 @@ impl Launch {
     ///
     /// Something cannot be passed on as it is asked for; nothing is sent.
     pub fn wrap(&self, command: &[u8]) -> Result<Vec<u8>, Error> {
-        self.check()?;
-        if command.contains(&0) {
-            return Err(ApiMisuse::NulByte.into());
+        refuse_nul(command)?;
+        match &self.0 {
+            Some(parts) => parts.wrap(command),
+            None => Ok(command.to_vec()),
         }
+    }
+
+    pub(crate) fn sudo_of(&self) -> Option<&Sudo> {
+        self.0.as_ref()?.sudo.as_ref()
+    }
+
+    pub(crate) fn pty_of(&self) -> Option<&Pty> {
+        self.0.as_ref()?.pty.as_ref()
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+impl Parts {
+    fn wrap(&self, command: &[u8]) -> Result<Vec<u8>, Error> {
+        self.check()?;
         let mut line = Vec::with_capacity(command.len() + 64);
         match (&self.sudo, &self.shell) {
             (None, None) => {
@@ -142,14 +169,6 @@ impl Launch {
             }
         }
         Ok(line)
-    }
-
-    pub(crate) fn sudo_of(&self) -> Option<&Sudo> {
-        self.sudo.as_ref()
-    }
-
-    pub(crate) fn pty_of(&self) -> Option<&Pty> {
-        self.pty.as_ref()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -198,7 +217,7 @@ impl Launch {
         }
         if !self.variables.is_empty() || self.dir.is_some() {
             // Not `&&`: a command of several parts would run its second one all the same.
-            line.extend_from_slice(format!(" || exit {}; ", Self::NOT_SET_UP).as_bytes());
+            line.extend_from_slice(format!(" || exit {}; ", Launch::NOT_SET_UP).as_bytes());
         }
     }
 }

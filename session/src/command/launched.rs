@@ -14,7 +14,10 @@ use crate::launch::{Gate, LaunchError, Seen, Sudo, SudoError, pty_size_is_good};
 
 /// Output that came before the command began; it is read before all other.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<Option<Box<[(OutputStream, Vec<u8>); 2]>>>);
+pub(super) struct Held(Mutex<Option<Box<Both>>>);
+
+/// What came of each stream.
+type Both = [(OutputStream, Vec<u8>); 2];
 
 impl Held {
     fn put(&self, stdout: Vec<u8>, stderr: Vec<u8>) {

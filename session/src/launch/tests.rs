@@ -131,7 +131,7 @@ fn what_cannot_be_set_up_runs_nothing_and_has_a_status_of_its_own() {
     for dir in ["no/such", "/no/such", "~/no/such", "-"] {
         for shell in [None, Some(Shell::new("sh"))] {
             let mut launch = Launch::new().env("A", "b").dir(dir);
-            launch.shell = shell;
+            launch.parts_mut().shell = shell;
             let line = launch.wrap(b"echo one; echo two").unwrap();
             for (name, login) in shells() {
                 let (status, stdout, said) = run(&login, &line, home.path());
