@@ -18,9 +18,12 @@ use sshoal::{
     RunError, RunSpec, Sudo,
 };
 use support::{
+    fleet::EmbeddedFleet,
     sessions::{assert_failed, config_for, host, random_bytes},
     sshd::{Sshd, SshdBuilder, current_user},
 };
+
+support::fleet::embedded_fleet!();
 
 const CAT: &str = "sha256sum";
 
@@ -385,4 +388,55 @@ fn input_comes_after_sudo_and_its_end_is_typed_on_a_terminal() {
     {
         assert_eq!(said(&outcome), "end\r\n");
     }
+}
+
+/// Both of the command's streams end before it reads: what waits for its end does not keep it from being fed.
+#[test]
+fn a_command_that_prints_nothing_more_is_fed_to_the_end() {
+    let Some(sshd) = quiet(2).start() else { return };
+    let fleet = fleet(&sshd).build().expect("a fleet");
+    let bytes = random_bytes(5_000_000, 10);
+    let file = |n: usize| sshd.scratch().join(format!("sum{n}"));
+    let command = |n: usize| format!("exec >{} 2>&1; sha256sum", file(n).display());
+    let commands = Commands::each([command(0), command(1)]);
+    let (stream, _) = counted(&bytes);
+    for outcome in fleet
+        .run(RunSpec::new(commands).stdin(stream))
+        .expect("begins")
+    {
+        assert_eq!(said(&outcome), "");
+        let text = std::fs::read_to_string(file(outcome.index())).expect("was written");
+        assert_eq!(text, sum(&bytes));
+    }
+}
+
+/// Many hosts, a small pool: the stream is read once, and each host's copy is whole.
+#[test]
+fn hundreds_of_hosts_are_fed_by_one_stream() {
+    let hosts = 300;
+    let embedded = EmbeddedFleet::start(hosts);
+    let fleet = Fleet::builder(embedded.targets(), embedded.config());
+    let fleet = fleet.pool_size(size(40)).build().expect("a fleet");
+    let bytes = random_bytes(100_000, 12);
+    let (stream, read) = counted(&bytes);
+    let report = fleet
+        .run(RunSpec::new("cat").stdin(stream))
+        .expect("begins")
+        .report();
+    assert_eq!(report.outcomes().len(), hosts);
+    for outcome in report.outcomes() {
+        assert!(
+            matches!(outcome.end(), End::Exited(0)),
+            "{:?}",
+            outcome.end()
+        );
+        let mut printed = Vec::new();
+        outcome
+            .stdout()
+            .reader()
+            .read_to_end(&mut printed)
+            .expect("reads");
+        assert!(printed == bytes, "{} bytes", printed.len());
+    }
+    assert_eq!(read.load(Ordering::Relaxed), bytes.len());
 }

@@ -176,20 +176,6 @@ impl<'a> Command<'a> {
         Ok(child)
     }
 
-    /// Tells the host that it may use our agent; one that does not want to is no failure, as with
-    /// ssh.
-    fn offer_agent(&self, channel: ChannelId, scope: &Scope) -> Result<(), Error> {
-        let engine = self.session.engine();
-        let offered = engine.request(Phase::Open, scope, |library| library.request_agent(channel));
-        match offered {
-            Err(Error::Channel { source, .. }) => {
-                tracing::warn!(host = %self.session.host(), %source, "agent forwarding refused");
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
     /// Runs the command to its end and collects what it gives. Parks.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+//! A window under a made-up reader and hosts that come, read and go at random.
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What is done between a command's acceptance and its begin: `sudo` is answered.
+//! What is done around a command's begin: our agent is offered, `sudo` is answered.
 //!
 //! And what only a command on a terminal has: a size, and an end of input that is typed.
 
@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
-use super::Child;
+use super::{Child, Command};
 use crate::error::{Error, Kind, Phase};
-use crate::ffi::OutputStream;
+use crate::ffi::{ChannelId, OutputStream};
 use crate::launch::{Gate, LaunchError, Seen, Sudo, SudoError, pty_size_is_good};
 
 /// Output that came before the command began; it is read before all other.
@@ -51,6 +51,22 @@ impl Held {
             return Some((stream, count));
         }
         None
+    }
+}
+
+impl Command<'_> {
+    /// Tells the host that it may use our agent; one that does not want to is no failure, as with
+    /// ssh.
+    pub(super) fn offer_agent(&self, channel: ChannelId, scope: &Scope) -> Result<(), Error> {
+        let engine = self.session.engine();
+        let offered = engine.request(Phase::Open, scope, |library| library.request_agent(channel));
+        match offered {
+            Err(Error::Channel { source, .. }) => {
+                tracing::warn!(host = %self.session.host(), %source, "agent forwarding refused");
+                Ok(())
+            }
+            other => other,
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! Launches as the shells of this machine read them.
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::Command;
