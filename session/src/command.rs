@@ -133,27 +133,17 @@ impl<'a> Command<'a> {
         let channel = engine.request(phase, scope, |library| {
             library.open_channel("session", WINDOW_BYTES, b"")
         })?;
-        let child = Child {
-            engine: engine.clone(),
-            channel,
-            writer: Semaphore::new(1),
-            stdin_over: AtomicBool::new(false),
-            poisoned: AtomicBool::new(false),
-            exit: Mutex::new(None),
-            terminal: self.launch.pty_of().is_some(),
-            in_line: AtomicBool::new(false),
-            held: Held::default(),
-        };
-        if let Some(pty) = self.launch.pty_of() {
-            engine.request(phase, scope, |library| library.request_pty(channel, pty))?;
-        }
+        let child = Child::new(engine.clone(), channel);
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
         }
         self.environment.send(engine, channel, scope)?;
+        if let Some(pty) = self.launch.pty_of() {
+            child.open_terminal(pty, scope)?;
+        }
         // What answers sudo comes first, and a terminal's end of input is typed.
         let empty = matches!(self.stdin, Stdin::Empty);
-        let rides = empty && self.launch.sudo_of().is_none() && !child.terminal;
+        let rides = empty && self.launch.sudo_of().is_none() && !child.has_terminal();
         let mut input_ended = !rides;
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
@@ -254,14 +244,28 @@ pub struct Child {
     poisoned: AtomicBool,
     /// Set once the channel was closed and freed.
     exit: Mutex<Option<Exit>>,
-    /// Whether the command has a terminal.
-    terminal: bool,
+    /// Whether the host has granted a terminal.
+    terminal: AtomicBool,
     /// Whether the last byte of input was not the end of a line.
     in_line: AtomicBool,
     held: Held,
 }
 
 impl Child {
+    pub(crate) fn new(engine: Arc<Engine>, channel: ChannelId) -> Self {
+        Self {
+            engine,
+            channel,
+            writer: Semaphore::new(1),
+            stdin_over: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+            exit: Mutex::new(None),
+            terminal: AtomicBool::new(false),
+            in_line: AtomicBool::new(false),
+            held: Held::default(),
+        }
+    }
+
     /// Reads the next bytes of either stream; `None` once both have ended. Parks.
     ///
     /// Bytes of one stream come in the order they were written; between the two, SSH keeps none.
@@ -384,7 +388,7 @@ impl Child {
     /// As [`Child::write_stdin`].
     pub fn close_stdin(&self, scope: &Scope) -> Result<(), Error> {
         let _turn = self.stdin_turn(scope)?;
-        if self.terminal {
+        if self.has_terminal() {
             self.type_end(scope)?;
         }
         let closed = self

@@ -10,7 +10,7 @@ use sshoal_reactor::Scope;
 use super::{Child, Command};
 use crate::error::{Error, Kind, Phase};
 use crate::ffi::{ChannelId, OutputStream};
-use crate::launch::{Gate, LaunchError, Seen, Sudo, SudoError, pty_size_is_good};
+use crate::launch::{Gate, LaunchError, Pty, Seen, Sudo, SudoError, pty_size_is_good};
 
 /// Output that came before the command began; it is read before all other.
 #[derive(Debug, Default)]
@@ -71,16 +71,31 @@ impl Command<'_> {
 }
 
 impl Child {
+    /// Requests a terminal for what the channel will run. Parks.
+    pub(super) fn open_terminal(&self, pty: &Pty, scope: &Scope) -> Result<(), Error> {
+        let channel = self.channel;
+        self.engine.request(Phase::Open, scope, |library| {
+            library.request_pty(channel, pty)
+        })?;
+        self.terminal.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(super) fn has_terminal(&self) -> bool {
+        self.terminal.load(Ordering::Acquire)
+    }
+
     /// Answers `sudo` and waits until it has begun the command. Parks.
     ///
     /// The password is written where the prompt was read, and nowhere else. What came on the way is
     /// held for the reader.
     pub(super) fn pass_sudo(&self, sudo: &Sudo, scope: &Scope) -> Result<(), Error> {
-        let marked = match self.terminal {
+        let terminal = self.has_terminal();
+        let marked = match terminal {
             true => OutputStream::Stdout,
             false => OutputStream::Stderr,
         };
-        let mut gate = Gate::new(sudo, self.terminal);
+        let mut gate = Gate::new(sudo, terminal);
         let (mut other, mut buffer, mut asked) = (Vec::new(), vec![0; READ_BYTES], None);
         loop {
             match gate.next() {
@@ -119,7 +134,7 @@ impl Child {
             }
         }
         let marked = gate.into_held(asked);
-        match self.terminal {
+        match terminal {
             true => self.held.put(marked, other),
             false => self.held.put(other, marked),
         }
