@@ -42,6 +42,7 @@ for task in "$@"; do
         need openssh-client command -v ssh-keygen
         need openssh-client command -v ssh-agent
         need openssl command -v openssl
+        need sudo command -v sudo
         ;;
     fuzz) need g++ command -v c++ ;;
     vendored)

@@ -22,8 +22,8 @@ use std::{
 };
 
 use sshoal::{
-    Answers, Challenge, Config, ConfigBuilder, Host, HostKeyPolicy, Identity, Method, Secret,
-    Session,
+    Answers, Challenge, Config, ConfigBuilder, Host, HostKeyPolicy, Identity, Launch, Method,
+    Secret, Session, Sudo,
 };
 use support::{
     account::ACCOUNT,
@@ -194,6 +194,34 @@ fn use_the_secret(sshd: &Sshd) -> String {
     printed
 }
 
+/// The same for sudo, right and wrong, on another server; returns what was printed about it.
+fn give_it_to_sudo() -> String {
+    let rules = [
+        "Defaults timestamp_timeout=0, lecture=never, !syslog",
+        "ALL ALL=(ALL:ALL) ALL",
+    ];
+    let sshd = Sshd::builder()
+        .sudoer(HASH, &rules)
+        .config("UsePAM yes")
+        .config("PasswordAuthentication yes")
+        .start()
+        .expect("as the other one");
+    let keys = host_keys(HostKeyPolicy::Strict, &sshd.known_hosts());
+    let config = Config::builder(keys).user(ACCOUNT).password(canary());
+    let config = config.build().expect("a whole configuration");
+    let session = Session::connect(&host(sshd.socket()), &config).expect("connects");
+    let mut printed = String::new();
+    for (secret, is_right) in [(canary(), true), (wrong(), false)] {
+        let launch = Launch::new().sudo(Sudo::new().password(Arc::new(secret)));
+        let result = session.command("id -un").launch(&launch).output();
+        assert_eq!(result.is_ok(), is_right, "{result:?}");
+        let line = launch.wrap(b"id -un").expect("can be launched");
+        let line = String::from_utf8_lossy(&line);
+        let _ = write!(printed, "{launch:?} {result:?} {line}");
+    }
+    printed
+}
+
 /// The places of this process's memory that it can write to and that hold a needle, but for the stacks of threads:
 /// there a call's locals stay until the next call overwrites them, which `SECURITY.md` says.
 fn remains(masked: &[u8]) -> Vec<String> {
@@ -254,7 +282,7 @@ fn secrets_leave_no_trace() {
         assert!(!remains(&CANARY).is_empty());
         drop(held);
     }
-    let printed = use_the_secret(&sshd);
+    let printed = use_the_secret(&sshd) + &give_it_to_sudo();
     let logged = everything.text.lock().expect("no panic").clone();
     let read = |name| std::fs::read(format!("/proc/self/{name}")).expect("reads");
     for (what, text) in [

@@ -22,6 +22,8 @@ mod inherited;
 #[cfg(feature = "demo")]
 pub(crate) use self::demo::{DemoAction, DemoArgs};
 pub(crate) use self::far::FarArgs;
+mod launch;
+pub(crate) use launch::LaunchArgs;
 
 /// Commands on thousands of hosts over plain SSH, from one process.
 #[derive(Debug, Parser)]
@@ -80,6 +82,8 @@ pub(crate) struct RunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
     #[command(flatten)]

@@ -78,6 +78,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let job = Job {
         hosts,
         commands: command.into(),
+        launch: Default::default(),
         configs,
         pace,
         detail,

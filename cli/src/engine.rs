@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sshoal::{Collect, Commands, Config, Detail, Events, Fleet, Host, RunHandle, RunSpec};
+use sshoal::{
+    Collect, Commands, Config, Detail, Events, Fleet, Host, Input, Launch, RunHandle, RunSpec,
+};
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
@@ -18,6 +20,8 @@ use crate::plan::Pace;
 pub(crate) struct Job {
     pub(crate) hosts: Vec<Host>,
     pub(crate) commands: Commands,
+    /// How the command is launched, and what it finds on its standard input.
+    pub(crate) launch: (Launch, Option<Input>),
     /// By host, in input order.
     pub(crate) configs: Vec<Arc<Config>>,
     pub(crate) pace: Pace,
@@ -53,11 +57,16 @@ impl Running {
             fleet = fleet.pool_size(par);
         }
         let fleet = fleet.build().context("cannot begin")?;
+        let (launch, input) = job.launch;
         let mut spec = RunSpec::new(job.commands)
+            .launch(launch)
             .detail(job.detail)
             .collect(job.collect);
         if let Some(stop_after) = job.pace.stop_after {
             spec = spec.stop_after(stop_after);
+        }
+        if let Some(input) = input {
+            spec = spec.stdin(input);
         }
         let events = fleet.run(spec).context("cannot begin")?.events();
         let handle = events.handle();

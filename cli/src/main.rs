@@ -23,6 +23,7 @@ mod engine;
 mod exit_code;
 mod forward;
 mod hosts;
+mod launch;
 mod local;
 mod plan;
 mod progress;

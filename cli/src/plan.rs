@@ -15,6 +15,7 @@ use sshoal::ssh_config::quote;
 use sshoal::{Commands, Host, HostOption, Listed, RetryOn, StopAfter, Template};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
+use crate::launch::{Launching, Taken};
 use crate::render::{Colors, Inline};
 use crate::{hosts, local};
 
@@ -24,6 +25,7 @@ pub(crate) struct Plan {
     pub(crate) hosts: Vec<Host>,
     /// Words joined by a space, for the remote shell, and filled in by host where that was asked for.
     pub(crate) commands: Commands,
+    pub(crate) launch: Launching,
     pub(crate) access: Access,
     pub(crate) pace: Pace,
     pub(crate) show: Show,
@@ -139,13 +141,22 @@ impl Plan {
         if command.trim_ascii().is_empty() {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
         }
+        let access = access(&args.access, &args.pace, home)?;
+        let taken = Taken {
+            stdin: args
+                .whom
+                .hosts_files
+                .iter()
+                .any(|file| file == Path::new("-")),
+            batch: is_batch(&access.options),
+        };
+        let launch = Launching::resolve(&args.launch, &taken)?;
+        launch.shown(&command)?;
         Ok(Self {
             commands: commands(command, args.template, &hosts)?,
             hosts,
-            access: Access {
-                own,
-                ..access(&args.access, &args.pace, home)?
-            },
+            launch,
+            access: Access { own, ..access },
             pace: Pace {
                 stop_after: args.far.stop_after(),
                 ..pace(&args.pace, &args.access)?
@@ -219,8 +230,7 @@ pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) 
              use keys, or --host-key accept-new"
         );
     }
-    let batch = said(&options, "BatchMode").is_some_and(|value| value.eq_ignore_ascii_case("yes"));
-    if batch && password == PasswordFrom::Terminal {
+    if is_batch(&options) && password == PasswordFrom::Terminal {
         bail!("-A asks, and BatchMode=yes forbids it; use --password-file, or leave one out");
     }
     let keyboard = said(&options, "KbdInteractiveAuthentication");
@@ -282,6 +292,11 @@ fn said(options: &[String], key: &str) -> Option<String> {
     let (_, value) = option.trim_start().split_once(['=', ' ', '\t'])?;
     let blank = |c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'');
     Some(value.trim_matches(blank).to_owned())
+}
+
+/// Whether nobody may be asked.
+fn is_batch(options: &[String]) -> bool {
+    said(options, "BatchMode").is_some_and(|value| value.eq_ignore_ascii_case("yes"))
 }
 
 /// Puts everything that has a name in ssh_config into its order: what was typed, `-O`, the

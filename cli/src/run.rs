@@ -30,6 +30,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     let labels = plan.labels();
     let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
     let mut renderers = Renderers::open(
         &plan.show,
@@ -52,6 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let job = Job {
         hosts: plan.hosts,
         commands: plan.commands,
+        launch,
         configs,
         pace: plan.pace,
         detail: renderers.detail(),
@@ -78,6 +80,7 @@ fn dry_run(plan: &Plan) -> Result<u8> {
     for (index, (host, login)) in plan.hosts.iter().zip(logins).enumerate() {
         let listed = Listed::new((index, hosts), host, (&login.user, login.port));
         let command = plan.commands.of(&listed).context("--template")?;
+        let command = plan.launch.shown(&command)?;
         let command = String::from_utf8_lossy(&command);
         text.push_str(&one_line(&format!("{} {command}", login.text)));
         text.push('\n');

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use sshoal::Secret;
 
 /// The controlling terminal of this process.
@@ -26,6 +26,13 @@ impl Terminal {
     /// Returns whether there is one.
     pub(crate) fn is_there() -> bool {
         Self::open().is_some()
+    }
+
+    /// Returns its columns and rows, if it says any.
+    pub(crate) fn size(&self) -> Option<(u32, u32)> {
+        let size = tcgetwinsize(&self.file).ok()?;
+        let said = size.ws_col > 0 && size.ws_row > 0;
+        said.then(|| (size.ws_col.into(), size.ws_row.into()))
     }
 
     /// Shows a text that is clean already.

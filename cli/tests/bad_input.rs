@@ -74,6 +74,72 @@ fn refuses_bad_ports_wherever_they_stand() {
 }
 
 #[test]
+fn refuses_launches_that_cannot_be() {
+    check(
+        &["-H", "a", "--env", "NAME", "true"],
+        &["--env NAME", "NAME=VALUE"],
+    );
+    check(
+        &["-H", "a", "--env", "1A=x", "true"],
+        &["\"1A\"", "variable's name"],
+    );
+    check(
+        &["-H", "a", "--cd", "", "true"],
+        &["working directory", "empty"],
+    );
+    check(&["-H", "a", "--shell", "", "true"], &["is no shell"]);
+    check(
+        &["-H", "a", "--sudo=-x", "true"],
+        &["\"-x\"", "no user for sudo"],
+    );
+    check(
+        &["-H", "a", "--ask-sudo", "true"],
+        &["--ask-sudo", "--sudo"],
+    );
+    check(
+        &[
+            "-H",
+            "a",
+            "--sudo",
+            "--ask-sudo",
+            "-O",
+            "BatchMode=yes",
+            "true",
+        ],
+        &["--ask-sudo", "BatchMode"],
+    );
+}
+
+#[test]
+fn refuses_inputs_that_cannot_be_read() {
+    check(
+        &["-H", "a", "--stdin", "/no/such/file", "cat"],
+        &["--stdin /no/such/file", "No such file"],
+    );
+    check(
+        &["-H", "a", "--stdin", "/usr", "cat"],
+        &["--stdin /usr", "folder"],
+    );
+    check(
+        &["-H", "a", "-I", "--stdin", "x", "cat"],
+        &["--send-input", "--stdin"],
+    );
+}
+
+#[test]
+fn refuses_to_read_standard_input_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let hosts = home.path().join("hosts");
+    std::fs::write(&hosts, "web1\n").unwrap();
+    for input in [&["-I"][..], &["--stdin", "-"]] {
+        let mut program = sshoal(home.path());
+        program.args(["run", "-h", "-"]).args(input).arg("cat");
+        program.stdin(std::fs::File::open(&hosts).unwrap());
+        check_command(&mut program, &["standard input", "-h -", "-I"]);
+    }
+}
+
+#[test]
 fn refuses_hosts_that_are_none() {
     check(&["-H", "a;b", "true"], &["-H \"a;b\"", "bad character"]);
     check(&["-H", "-x", "true"], &["-x"]);

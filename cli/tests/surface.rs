@@ -37,6 +37,14 @@ fn help_is_the_long_option_only_and_names_every_flag() {
         "--rate",
         "--retries",
         "--retry-on",
+        "-I, --send-input",
+        "--stdin",
+        "--env",
+        "--cd",
+        "--sudo",
+        "--ask-sudo",
+        "--tty",
+        "--shell",
         "-i, --inline",
         "--inline-stdout",
         "-P, --print",
@@ -74,7 +82,8 @@ fn every_flag_has_a_variable() {
     for line in help.lines().filter(is_flag) {
         let flag = line.split_whitespace().find(|word| word.starts_with("--"));
         let flag = flag.unwrap_or_else(|| panic!("{line:?} has no long form"));
-        let flag = flag.trim_start_matches('-');
+        // A value that may be left out stands with it.
+        let flag = flag.trim_start_matches('-').split('[').next().unwrap();
         if !matches!(flag, "help" | "version") {
             let variable = format!("[env: SSHOAL_{}", flag.replace('-', "_").to_uppercase());
             assert!(help.contains(&variable), "{flag} has no {variable}");
@@ -143,6 +152,34 @@ fn dry_run_shows_what_would_run_where() {
         .collect();
     assert_eq!(stdout(&output), expected);
     assert_eq!(stderr(&output), "sshoal: 6 hosts; nothing was run\n");
+}
+
+/// What is put around the command is part of what would run; nobody is asked for a password.
+#[test]
+fn dry_run_shows_how_the_command_is_launched() {
+    let home = tempfile::tempdir().unwrap();
+    let text = |flags: &[&str]| {
+        let mut program = sshoal(home.path());
+        program
+            .args(["run", "-n", "-l", "u", "-H", "h"])
+            .args(flags)
+            .arg("echo 'x'");
+        stdout(&output(&mut program))
+    };
+    let launched = text(&["--env", "A=it's", "--cd", "~/d", "--shell", "bash"]);
+    let expected =
+        r#"export A='it'\''s' && cd -- "${HOME:?}"/d || exit 125; exec bash -c 'echo '\''x'\'''"#;
+    assert_eq!(launched, format!("u@h:22 {expected}\n"));
+    let sudo = text(&["--sudo=bob"]);
+    assert!(
+        sudo.contains("exec sudo -n -H -u bob -- /bin/sh -c "),
+        "{sudo}"
+    );
+    let asked = text(&["--sudo", "--ask-sudo", "--tty"]);
+    assert!(
+        asked.contains("exec sudo -S -H -p ") && asked.contains("-u root"),
+        "{asked}"
+    );
 }
 
 #[test]

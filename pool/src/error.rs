@@ -88,4 +88,15 @@ pub enum RunError {
         /// Why not.
         source: sshoal_session::Error,
     },
+    /// The file with the commands' input could not be opened.
+    #[error("cannot read the input {path}")]
+    Input {
+        /// The path that was given.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The input is a reader, which another run has taken.
+    #[error("the input is a reader, and another run reads it")]
+    InputTaken,
 }

@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod event;
 mod host_logger;
+mod input;
 mod limits;
 mod live;
 mod outcome;
@@ -44,9 +45,10 @@ pub use each::{Each, Reached, Visited};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
 pub use host_logger::{HostLogger, LogForm};
+pub use input::Input;
 pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use live::{
-    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
+    Accepted, Encoding, Ended, Ending, HostRun, Line, Lines, MergedReader, OnBadBytes,
     OutputReader, ReadError, Started, TextLines, Waited,
 };
 pub use outcome::{End, Outcome, StopCause};

@@ -31,7 +31,6 @@ mod text;
 
 pub use host::HostRun;
 pub use line::{Ending, Line};
-pub use options::Input;
 pub(crate) use options::LiveOptions;
 pub use reader::{Lines, MergedReader, OutputReader, ReadError};
 pub(crate) use shared::{Held, Live};

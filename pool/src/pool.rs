@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sshoal_session::{Config, Host};
+use sshoal_session::{Config, Host, Launch};
 
+use crate::commands::Commands;
 use crate::configs::Configs;
 use crate::connector::{Connected, Connector};
 use crate::each::{Each, Reached, Values};
 use crate::engine::{Engine, Settings};
 use crate::error::{PoolError, RunError};
 use crate::event::{Collect, Detail};
+use crate::input::Input;
 use crate::limits::LocalLimits;
 use crate::live::Started;
 use crate::retry::RetryOn;
@@ -96,8 +98,8 @@ impl Pool {
     /// Starts a command on all hosts. Does not wait.
     ///
     /// # Errors
-    /// There is not one command for each host, or one of them cannot be made or launched; nothing
-    /// is run then.
+    /// There is not one command for each host, or one of them cannot be made or launched, or the
+    /// input cannot be opened; nothing is run then.
     pub fn run(&self, spec: impl Into<RunSpec>) -> Result<Run, RunError> {
         let RunSpec {
             commands,
@@ -106,13 +108,38 @@ impl Pool {
             collect,
             stop_after,
             live: _,
+            input,
         } = spec.into();
-        let bytes = commands.resolve((self.hosts(), &self.engine.configs), &launch)?;
-        let (job, engine) = (Job::Command { bytes, launch }, &self.engine);
+        let job = self.job(&commands, launch, input)?;
+        let engine = &self.engine;
         let (hosts, told) = (engine.hosts.len(), (detail, collect));
         let make =
             |id| RunState::new(id, job, told, hosts, &engine.settings).stop_after(stop_after);
         Ok(Run::new(engine, engine.submit(make)))
+    }
+
+    /// Makes a run's commands and opens its input; everything that can be wrong with them is told
+    /// here.
+    fn job(
+        &self,
+        commands: &Commands,
+        launch: Launch,
+        input: Option<Input>,
+    ) -> Result<Job, RunError> {
+        let engine = &self.engine;
+        let bytes = commands.resolve((self.hosts(), &engine.configs), &launch)?;
+        let open = |input: Input| {
+            let folder = engine.settings.spill_folder.clone();
+            input.open(self.hosts().len(), folder)
+        };
+        // Nothing as an input is its end, which costs no packet of its own.
+        let input = input.filter(|input| !input.is_empty());
+        let input = input.map(open).transpose()?;
+        Ok(Job::Command {
+            bytes,
+            launch,
+            input,
+        })
     }
 
     /// Starts a command on all hosts, whose output is read and whose input is written while it
@@ -124,14 +151,12 @@ impl Pool {
     /// # Errors
     /// As [`Pool::run`].
     pub fn start(&self, spec: impl Into<RunSpec>) -> Result<Started, RunError> {
-        let spec: RunSpec = spec.into();
-        let bytes = (spec.commands).resolve((self.hosts(), &self.engine.configs), &spec.launch)?;
-        let job = Job::Command {
-            bytes,
-            launch: spec.launch,
-        };
-        let engine = &self.engine;
-        let told = (Detail::Outcomes, spec.collect);
+        let mut spec: RunSpec = spec.into();
+        let (engine, told) = (&self.engine, (Detail::Outcomes, spec.collect));
+        if spec.input.is_some() {
+            spec.live = spec.live.with_input();
+        }
+        let job = self.job(&spec.commands, spec.launch, spec.input)?;
         let make = |id| {
             let state = RunState::new(id, job, told, engine.hosts.len(), &engine.settings);
             let state = state.stop_after(spec.stop_after);

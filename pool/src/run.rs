@@ -12,6 +12,7 @@ use sshoal_session::Launch;
 use crate::commands::Commands;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail, Event};
+use crate::input::Input;
 use crate::live::LiveOptions;
 use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
@@ -37,6 +38,7 @@ pub struct RunSpec {
     pub(crate) collect: Collect,
     pub(crate) stop_after: Option<StopAfter>,
     pub(crate) live: LiveOptions,
+    pub(crate) input: Option<Input>,
 }
 
 /// A command under way on the hosts of a pool.
@@ -94,12 +96,22 @@ impl RunSpec {
             collect: Collect::default(),
             stop_after: None,
             live: LiveOptions::default(),
+            input: None,
         }
     }
 
     /// Sets how commands are launched. Default: their bytes are run as they are.
     pub fn launch(mut self, launch: Launch) -> Self {
         self.launch = launch;
+        self
+    }
+
+    /// Sets what all commands find on their standard input. Default: its end, at once; for runs by
+    /// [`Pool::start`](crate::Pool::start), what
+    /// [`HostRun::write_stdin`](crate::HostRun::write_stdin) gives, until it is closed or somebody
+    /// waits for the command's end.
+    pub fn stdin(mut self, input: impl Into<Input>) -> Self {
+        self.input = Some(input.into());
         self
     }
 

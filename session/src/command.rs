@@ -15,6 +15,12 @@ use crate::ffi::{ChannelId, Code, OutputStream};
 use crate::launch::Launch;
 use crate::session::Session;
 
+mod feed;
+mod launched;
+
+use feed::Stdin;
+use launched::Held;
+
 /// The receive window of a command's channel (law S11).
 const WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes that [`Command::output`] collects, unless told otherwise.
@@ -33,17 +39,6 @@ pub struct Command<'a> {
     launch: Launch,
     /// Whether `command` holds already what the launch puts around it.
     wrapped: bool,
-}
-
-/// What a command finds on its standard input.
-#[derive(Debug)]
-enum Stdin {
-    /// What [`Child::write_stdin`] writes; with [`Command::output`], nothing.
-    Open,
-    /// Its end, at once.
-    Empty,
-    /// These bytes, by [`Command::output`].
-    Bytes(Vec<u8>),
 }
 
 /// Everything that a command gave.
@@ -103,19 +98,6 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Sets what [`Command::output`] gives the command on its standard input; default: nothing.
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Stdin::Bytes(bytes.into());
-        self
-    }
-
-    /// Gives the command the end of its standard input at once, on the same flush as the command
-    /// itself; default: the input stays open for [`Child::write_stdin`].
-    pub fn no_stdin(mut self) -> Self {
-        self.stdin = Stdin::Empty;
-        self
-    }
-
     /// Sets how many bytes [`Command::output`] collects of both streams together before it fails;
     /// default 256 MiB.
     pub fn output_bytes_max(mut self, bytes: usize) -> Self {
@@ -127,8 +109,9 @@ impl<'a> Command<'a> {
     ///
     /// # Errors
     ///
-    /// The server refused a channel or the command, the connection was lost, or the scope ended:
-    /// the session is then given up, because the reply may still come.
+    /// The server refused a channel, a terminal or the command, the connection was lost, or the
+    /// scope ended: the session is then given up, because the reply may still come. With
+    /// [`Launch::sudo`], `Sudo` where the command was not begun.
     pub fn spawn(self) -> Result<Child, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
         self.spawn_in(&scope)
@@ -145,7 +128,7 @@ impl<'a> Command<'a> {
             self.launch.wrap(&self.command)?
         };
         self.environment.check().map_err(|(_, why)| why)?;
-        let _turn = engine.reply_turn(phase, scope)?;
+        let turn = engine.reply_turn(phase, scope)?;
         engine.free_left();
         let channel = engine.request(phase, scope, |library| {
             library.open_channel("session", WINDOW_BYTES, b"")
@@ -155,7 +138,13 @@ impl<'a> Command<'a> {
             self.offer_agent(channel, scope)?;
         }
         self.environment.send(engine, channel, scope)?;
-        let mut input_ended = !matches!(self.stdin, Stdin::Empty);
+        if let Some(pty) = self.launch.pty_of() {
+            child.open_terminal(pty, scope)?;
+        }
+        // What answers sudo comes first, and a terminal's end of input is typed.
+        let empty = matches!(self.stdin, Stdin::Empty);
+        let rides = empty && self.launch.sudo_of().is_none() && !child.has_terminal();
+        let mut input_ended = !rides;
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
             let accepted = library.exec(channel, &command);
@@ -167,24 +156,14 @@ impl<'a> Command<'a> {
             }
             accepted
         })?;
-        if !input_ended {
+        drop(turn);
+        if let Some(sudo) = self.launch.sudo_of() {
+            child.pass_sudo(sudo, scope)?;
+        }
+        if empty && !(rides && input_ended) {
             child.close_stdin(scope)?;
         }
         Ok(child)
-    }
-
-    /// Tells the host that it may use our agent; one that does not want to is no failure, as with
-    /// ssh.
-    fn offer_agent(&self, channel: ChannelId, scope: &Scope) -> Result<(), Error> {
-        let engine = self.session.engine();
-        let offered = engine.request(Phase::Open, scope, |library| library.request_agent(channel));
-        match offered {
-            Err(Error::Channel { source, .. }) => {
-                tracing::warn!(host = %self.session.host(), %source, "agent forwarding refused");
-                Ok(())
-            }
-            other => other,
-        }
     }
 
     /// Runs the command to its end and collects what it gives. Parks.
@@ -196,20 +175,29 @@ impl<'a> Command<'a> {
     pub fn output(mut self) -> Result<Output, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
         let stdin = match std::mem::replace(&mut self.stdin, Stdin::Empty) {
-            Stdin::Bytes(bytes) if !bytes.is_empty() => {
+            Stdin::Bytes(bytes) if bytes.is_empty() => None,
+            stdin @ (Stdin::Bytes(_) | Stdin::Reader(_)) => {
                 self.stdin = Stdin::Open;
-                Some(bytes)
+                Some(stdin)
             }
-            _ => None,
+            Stdin::Open | Stdin::Empty => None,
         };
         let child = Arc::new(self.spawn_in(&scope)?);
-        // Whichever way this ends, nothing is fed any more: a command that ends before it has
-        // read its input is no failure of ours.
-        let _fed = stdin.map(|bytes| child.feed(bytes, &scope)).transpose()?;
+        let Some(stdin) = stdin else {
+            return self.collect(&child, &scope);
+        };
+        // Whichever way this ends, nothing is fed any more.
+        let feeding = child.feed(stdin, &scope)?;
+        let output = self.collect(&child, &feeding.within);
+        output.map_err(|error| feeding.blame(error, &scope))
+    }
+
+    /// Reads all that a command gives.
+    fn collect(&self, child: &Child, scope: &Scope) -> Result<Output, Error> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         // Most commands print a line, and many of them wait side by side.
         let mut buffer = vec![0; READ_BYTES_MIN];
-        while let Some((stream, bytes)) = child.read(&mut buffer, &scope)? {
+        while let Some((stream, bytes)) = child.read(&mut buffer, scope)? {
             match stream {
                 OutputStream::Stdout => stdout.extend_from_slice(&buffer[..bytes]),
                 OutputStream::Stderr => stderr.extend_from_slice(&buffer[..bytes]),
@@ -226,7 +214,7 @@ impl<'a> Command<'a> {
                 });
             }
         }
-        let exit = child.wait(&scope)?;
+        let exit = child.wait(scope)?;
         Ok(Output {
             stdout,
             stderr,
@@ -256,6 +244,11 @@ pub struct Child {
     poisoned: AtomicBool,
     /// Set once the channel was closed and freed.
     exit: Mutex<Option<Exit>>,
+    /// Whether the host has granted a terminal.
+    terminal: AtomicBool,
+    /// Whether the last byte of input was not the end of a line.
+    in_line: AtomicBool,
+    held: Held,
 }
 
 impl Child {
@@ -267,6 +260,9 @@ impl Child {
             stdin_over: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             exit: Mutex::new(None),
+            terminal: AtomicBool::new(false),
+            in_line: AtomicBool::new(false),
+            held: Held::default(),
         }
     }
 
@@ -312,6 +308,9 @@ impl Child {
         buffer: &mut [u8],
         scope: &Scope,
     ) -> Result<Option<(OutputStream, usize)>, Error> {
+        if let Some(held) = self.held.take(streams, buffer) {
+            return Ok(Some(held));
+        }
         if self.exit.lock().is_some() || buffer.is_empty() {
             return Ok(None);
         }
@@ -353,7 +352,13 @@ impl Child {
     /// bytes may be written, and no others can follow.
     pub fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
         let _turn = self.stdin_turn(scope)?;
-        let mut rest = bytes;
+        if let Some(last) = bytes.last() {
+            self.in_line.store(*last != b'\n', Ordering::Release);
+        }
+        self.write_all(bytes, scope)
+    }
+
+    fn write_all(&self, mut rest: &[u8], scope: &Scope) -> Result<(), Error> {
         while !rest.is_empty() {
             let written = self.write_some(rest, scope);
             let written =
@@ -376,13 +381,16 @@ impl Child {
         written.inspect_err(|_| self.poisoned.store(begun, Ordering::Release))
     }
 
-    /// Ends the command's standard input. Parks.
+    /// Ends the command's standard input; on a terminal, that is typed as Ctrl-D. Parks.
     ///
     /// # Errors
     ///
     /// As [`Child::write_stdin`].
     pub fn close_stdin(&self, scope: &Scope) -> Result<(), Error> {
         let _turn = self.stdin_turn(scope)?;
+        if self.has_terminal() {
+            self.type_end(scope)?;
+        }
         let closed = self
             .engine
             .call(Phase::Run, scope, |library| library.send_eof(self.channel));
@@ -406,22 +414,6 @@ impl Child {
             return Err(ApiMisuse::StdinClosed.into());
         }
         Ok(turn)
-    }
-
-    /// Feeds bytes, and the end of input, from a green thread of its own, until what is returned
-    /// is dropped.
-    fn feed(self: &Arc<Self>, bytes: Vec<u8>, scope: &Scope) -> Result<Feeding, Error> {
-        let feeding = scope.child(None);
-        let (child, within) = (self.clone(), feeding.clone());
-        let fed = sshoal_reactor::spawn(move || {
-            let written = child.write_stdin(&bytes, &within);
-            let _ = written.and_then(|()| child.close_stdin(&within));
-        });
-        fed.map_err(|source| Error::Local {
-            phase: Phase::Run,
-            source,
-        })?;
-        Ok(Feeding(feeding))
     }
 
     /// Sends the command a signal (RFC 4254 §6.9), by its name without `SIG`. Parks.
@@ -476,16 +468,6 @@ impl Child {
         })?;
         *place = Some(exit.clone());
         Ok(exit)
-    }
-}
-
-/// Ends the feeding of a command when dropped.
-#[derive(Debug)]
-struct Feeding(Scope);
-
-impl Drop for Feeding {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

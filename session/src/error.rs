@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::algorithms::AlgorithmList;
 use crate::auth::AuthError;
 use crate::host_key::HostKeyError;
+use crate::launch::{LaunchError, SudoError};
 use crate::proxy_command::ProxyCommandError;
 
 /// How far a host had come.
@@ -311,6 +312,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The command cannot be launched as it was asked for.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// `sudo` did not begin the command.
+    #[error(transparent)]
+    Sudo(#[from] SudoError),
     /// The caller asked for what cannot be.
     #[error(transparent)]
     ApiMisuse(#[from] ApiMisuse),
@@ -328,7 +335,8 @@ impl Error {
             Self::NoCommonAlgorithm { .. } => Phase::Kex,
             Self::HostKey(_) => Phase::HostKey,
             Self::Auth(_) => Phase::Auth,
-            Self::ApiMisuse(_) => Phase::Local,
+            Self::ApiMisuse(_) | Self::Launch(_) => Phase::Local,
+            Self::Sudo(_) => Phase::Open,
             Self::Handshake { phase, .. }
             | Self::Channel { phase, .. }
             | Self::Disconnected { phase, .. }
@@ -366,7 +374,8 @@ impl Error {
             Self::Overstepped { kind, .. } => *kind,
             Self::TimedOut { .. } => Kind::Timeout,
             Self::Cancelled { .. } => Kind::NotRun,
-            Self::Internal { .. } | Self::ApiMisuse(_) => Kind::Internal,
+            Self::Sudo(_) => Kind::Denied,
+            Self::Internal { .. } | Self::ApiMisuse(_) | Self::Launch(_) => Kind::Internal,
             Self::Local { .. } => Kind::Io,
         }
     }

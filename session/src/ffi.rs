@@ -40,6 +40,7 @@ mod memory;
 mod options;
 mod raw;
 mod table;
+mod terminal;
 
 /// A negative `LIBSSH2_ERROR_*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,7 +61,7 @@ pub use host::{HostLine, HostOption, parse_host_lines};
 pub use host_key::{HostKeyError, HostKeyPolicy, HostKeys, VerifiedHost};
 pub use identity::{Identity, IdentityError, UserCertificate};
 pub use jump::Jump;
-pub use launch::Launch;
+pub use launch::{Launch, LaunchError, Pty, Shell, Sudo, SudoError};
 pub use proxy_command::{ProxyCommand, ProxyCommandError};
 pub use quote::quote;
 pub use resolver::{Passphrases, Resolver, ResolverBuilder, ResolverError};

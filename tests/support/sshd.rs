@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    account::{Account, MOUNTS, may_mount},
+    account::{Account, may_mount},
     keys::generate_key,
     process::{Guarded, Log},
 };
@@ -261,6 +261,13 @@ impl SshdBuilder {
         self
     }
 
+    /// As [`SshdBuilder::account`], of a user who is not root, with the lines of sudo's own configuration; PAM asks
+    /// for the password once, sshd and sudo alike.
+    pub(crate) fn sudoer(mut self, password: &str, sudoers: &[&str]) -> Self {
+        self.account = Some(Account::with_sudo(password, sudoers));
+        self
+    }
+
     /// One line of sshd_config, put before ours: sshd takes the first value of a keyword.
     pub(crate) fn config(mut self, line: &str) -> Self {
         self.config.push(line.to_owned());
@@ -345,8 +352,8 @@ impl SshdBuilder {
             let path = dir.join(format!("sshd_config.{number}"));
             fs::write(&path, self.config_text(dir, addresses, port)).expect("writes the config");
             let args = [Path::new("-D"), "-e".as_ref(), "-f".as_ref(), &path];
-            let daemon = if self.account.is_some() {
-                let mounts = MOUNTS.replace("DIR", &dir.display().to_string());
+            let daemon = if let Some(account) = &self.account {
+                let mounts = account.mounts(dir);
                 let mounted = ["--mount", "sh", "-c", &mounts, program].map(Path::new);
                 Guarded::start("unshare", &[mounted.as_slice(), &args].concat(), log)
             } else if self.low_priority {

@@ -93,7 +93,8 @@ impl Screen {
 
 /// Writes a command for a shell.
 fn shell_line(command: &Command) -> String {
-    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
+    let quoted =
+        |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap().replace('\'', r"'\''"));
     let words: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(quoted)

@@ -9,19 +9,8 @@ pub(crate) struct LiveOptions {
     pub(super) run_unread_bytes_max: usize,
     /// In place of the pool's.
     pub(super) output_bytes_max: Option<Option<u64>>,
-    input: Input,
-}
-
-/// Whether the commands of a started run have a standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "open or not")]
-pub enum Input {
-    /// It stays open for [`HostRun::write_stdin`](crate::HostRun::write_stdin), until it is closed
-    /// or somebody waits for the command's end.
-    #[default]
-    Open,
-    /// It ends at once, as with [`Pool::run`](crate::Pool::run); that costs no packet of its own.
-    AtEnd,
+    /// Whether commands have their input from elsewhere, so that the caller gives none.
+    input_over: bool,
 }
 
 impl Default for LiveOptions {
@@ -30,14 +19,22 @@ impl Default for LiveOptions {
             unread_bytes_max: UNREAD_BYTES_MAX,
             run_unread_bytes_max: RUN_UNREAD_BYTES_MAX,
             output_bytes_max: None,
-            input: Input::default(),
+            input_over: false,
         }
     }
 }
 
 impl LiveOptions {
     pub(super) fn input_over(&self) -> bool {
-        self.input == Input::AtEnd
+        self.input_over
+    }
+
+    /// Says that commands have their input from elsewhere.
+    pub(crate) fn with_input(self) -> Self {
+        Self {
+            input_over: true,
+            ..self
+        }
     }
 }
 
@@ -66,12 +63,6 @@ impl RunSpec {
     /// For runs by [`Pool::run`](crate::Pool::run) it is the pool's that counts.
     pub fn output_bytes_max(mut self, bytes: Option<u64>) -> Self {
         self.live.output_bytes_max = Some(bytes);
-        self
-    }
-
-    /// Sets whether commands have a standard input. Default: [`Input::Open`].
-    pub fn input(mut self, input: Input) -> Self {
-        self.live.input = input;
         self
     }
 }

@@ -15,6 +15,7 @@ use crate::commands::Resolved;
 use crate::each::Reached;
 use crate::engine::{Engine, Settings};
 use crate::event::{Collect, Detail, Event, Item};
+use crate::input::Feed;
 use crate::live::{Live, LiveOptions};
 use crate::outcome::{Outcome, StopCause, Visit};
 use crate::output::HostOutput;
@@ -34,8 +35,22 @@ pub(crate) enum Flights {
 
 /// What is done with a session.
 pub(crate) enum Job {
-    Command { bytes: Resolved, launch: Launch },
+    Command {
+        bytes: Resolved,
+        launch: Launch,
+        input: Option<Arc<Feed>>,
+    },
     Program(Program),
+}
+
+impl Job {
+    /// Returns what commands are fed from.
+    pub(crate) fn input(&self) -> Option<&Arc<Feed>> {
+        match self {
+            Self::Command { input, .. } => input.as_ref(),
+            Self::Program(_) => None,
+        }
+    }
 }
 
 /// Runs on the host's worker; the pool keeps no result of it.
@@ -213,6 +228,9 @@ impl RunState {
 
     /// Hands a host's one outcome to the caller.
     pub(crate) fn deliver(&self, outcome: Outcome) {
+        if let Some(input) = self.job.input() {
+            input.ended(outcome.index());
+        }
         self.ended(&outcome);
         match &self.live {
             Some(live) => live.end(outcome),

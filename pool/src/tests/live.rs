@@ -9,7 +9,7 @@ use sshoal_session::{ApiMisuse, Error, Exit, Host, Phase};
 use super::fake::{builder, builder_of, count};
 use super::puppet::Puppets;
 use crate::connector::StdinEnd;
-use crate::{End, HostRun, Input, KeepOpen, RunError, RunSpec, StopCause};
+use crate::{End, HostRun, KeepOpen, RunError, RunSpec, StopCause};
 
 /// Long enough for a mistake to show, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(40);
@@ -227,10 +227,7 @@ fn input_ends_for_hosts_that_accept_during_a_wait_and_where_none_is_wanted() {
     assert!(run.wait(LONG).is_complete());
 
     let puppets = Puppets::new(1);
-    let run = puppets
-        .pool()
-        .start(RunSpec::new("x").input(Input::AtEnd))
-        .unwrap();
+    let run = puppets.pool().start(RunSpec::new("x").stdin("")).unwrap();
     puppets.end();
     assert!(run.wait(LONG).is_complete());
     assert_eq!(*puppets.host(0).began.lock(), Some(StdinEnd::AtOnce));

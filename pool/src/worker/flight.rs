@@ -11,6 +11,7 @@ use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
 use crate::each::Reached;
 use crate::engine::Engine;
 use crate::event::{Collect, Detail};
+use crate::input::Feeding;
 use crate::limits;
 use crate::live::Held;
 use crate::outcome::{End, Outcome, StopCause, Visit};
@@ -132,13 +133,25 @@ impl<'a> Flight<'a> {
         }
         let session = session.as_deref().expect("it was kept or is connected");
         match &self.run.job {
-            Job::Command { bytes, launch } => {
+            Job::Command {
+                bytes,
+                launch,
+                input,
+            } => {
                 let bytes = Arc::clone(bytes.of(self.index));
                 let live = self.run.live.as_ref();
                 let request = Request {
                     bytes: &bytes,
                     launch,
-                    stdin: live.map_or(StdinEnd::AtOnce, |live| live.begin_input(self.index)),
+                    stdin: match (input, live) {
+                        (None, None) => StdinEnd::AtOnce,
+                        (None, Some(live)) => live.begin_input(self.index),
+                        // Whoever reads the run gives no other input then.
+                        (Some(_), live) => {
+                            live.map(|live| live.begin_input(self.index));
+                            StdinEnd::Later
+                        }
+                    },
                 };
                 self.bytes = Some(Arc::clone(&bytes));
                 self.command(session, &request, &opening, buf)
@@ -226,9 +239,24 @@ impl<'a> Flight<'a> {
         if let Some(live) = &self.run.live {
             live.accepted(self.index, &running, &scope);
         }
-        let result = self.follow(&*running, &scope, buf);
+        let result = self.fed(&running, &scope, buf);
         self.timings.add(Phase::Run, accepted.elapsed());
         result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
+    }
+
+    /// Follows a command, and feeds it meanwhile if it is to be.
+    fn fed(
+        &mut self,
+        running: &Arc<dyn Running>,
+        scope: &Scope,
+        buf: &mut Vec<u8>,
+    ) -> Result<Exit, Error> {
+        let Some(input) = self.run.job.input() else {
+            return self.follow(&**running, scope, buf);
+        };
+        let feeding = Feeding::begin(input, self.index, running, scope)?;
+        let result = self.follow(&**running, &feeding.within, buf);
+        result.map_err(|error| feeding.blame(error, scope))
     }
 
     /// Reads what a command prints until it has ended.
