@@ -4,7 +4,7 @@
 //! This reads as much of the Shell Command Language (IEEE 1003.1-2024, 2.2 "Quoting", 2.3 "Token
 //! Recognition") as tells the quotes. It is right or it does not know: from anything on that nests
 //! quotes in another way, all places are [`Place::Unknown`], where only plain words are put. The
-//! tests hold it against real shells.
+//! tests hold it against real shells, which is how the cases were found that no paper names.
 
 /// Where a value is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,8 @@ use crate::error::RunError;
 /// followed (behind a backslash, in a comment, and from a backquote, a here-document, arithmetic,
 /// `$'…'`, `"$(…)"` or `${…}` with more than a name in it on) only plain words are put, and another
 /// value is [`ArgumentError::Place`]; with `f={0}` at the front, `"$f"` can be used anywhere.
-/// A value that a shell reads twice, as with `eval` or `sh -c`, is quoted for the first reading.
+/// Quotes in values that are put as they are count like the template's own. A value that a shell
+/// reads twice, as with `eval` or `sh -c`, is quoted for the first reading.
 ///
 /// All arguments are resolved and checked before anything is run. A list that is too short or too
 /// long, a position or name that is missing, and a position that no placeholder uses are errors

@@ -9,6 +9,12 @@ use proptest::prelude::*;
 use super::fake::*;
 use crate::{Args, Pool, RunError, Template};
 
+/// Random templates that are tried; `SSHOAL_TEMPLATE_CASES` sets another number.
+fn cases() -> u32 {
+    let set = std::env::var("SSHOAL_TEMPLATE_CASES").ok();
+    set.map_or(200, |cases| cases.parse().expect("is a number"))
+}
+
 /// The shells of this machine, each with what starts it.
 fn shells() -> Vec<(&'static str, &'static [&'static str])> {
     let all: [(&str, &[&str]); 6] = [
@@ -162,8 +168,8 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 6000,
-        max_global_rejects: 10_000_000,
+        cases: cases(),
+        max_global_rejects: u32::MAX,
         ..ProptestConfig::default()
     })]
 
