@@ -6,6 +6,7 @@ use std::sync::Arc;
 use libssh2_sys as sys;
 use sshoal_reactor::Scope;
 
+use crate::channels;
 use crate::engine::Engine;
 use crate::error::{Error, Phase};
 use crate::ffi::{Called, Code, FileId, Library};
@@ -88,12 +89,17 @@ impl Session {
     ///
     /// The server has no SFTP (phase `transfer`), the connection was lost, or the scope ended.
     pub fn sftp(&self, scope: &Scope) -> Result<Sftp, Error> {
-        let engine = self.engine();
-        let _turn = engine.reply_turn(Phase::Transfer, scope)?;
+        let (engine, phase) = (self.engine(), Phase::Transfer);
         let _files = engine.file_turn(scope)?;
-        engine.request(Phase::Transfer, scope, |library| {
-            retried(engine, library.open_sftp())
-        })?;
+        if !engine.with(|library| library.has_sftp())? {
+            // It waits with the turn for files: those who want files wait for it anyway.
+            let place = channels::with_place(engine, phase, scope, || {
+                let _opens = engine.reply_turn(phase, scope)?;
+                let _requests = engine.request_turn(phase, scope)?;
+                engine.request(phase, scope, |library| retried(engine, library.open_sftp()))
+            })?;
+            engine.with(|library| library.give_sftp_place(place))?;
+        }
         Ok(Sftp(engine.clone()))
     }
 }

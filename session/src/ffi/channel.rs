@@ -6,6 +6,7 @@ use std::ptr;
 use libssh2_sys as sys;
 
 use super::{Called, Code, Library, count, done, length};
+use crate::channels::Place;
 use crate::exit::Exit;
 
 unsafe extern "C" {
@@ -35,6 +36,8 @@ pub enum OutputStream {
 pub(super) struct Open {
     pub(super) pointer: *mut sys::LIBSSH2_CHANNEL,
     pub(super) window: u32,
+    /// Its place below the host's limit, given back when it was freed.
+    pub(super) _place: Option<Place>,
 }
 
 impl Library {
@@ -74,7 +77,24 @@ impl Library {
             Ok(pointer)
         })?;
         self.window_opened(window as usize);
-        Ok(ChannelId(self.channels.insert(Open { pointer, window })))
+        Ok(ChannelId(self.channels.insert(Open {
+            pointer,
+            window,
+            _place: None,
+        })))
+    }
+
+    /// Gives a channel its place below the host's limit, to be kept until it was freed.
+    pub(crate) fn give_place(&mut self, channel: ChannelId, place: Place) {
+        if let Some(open) = self.channels.get_mut(channel.0) {
+            open._place = Some(place);
+        }
+    }
+
+    /// Takes in what has come, and returns whether the host has ended a channel.
+    pub(crate) fn is_over(&mut self, channel: ChannelId) -> bool {
+        let read = self.read(channel, OutputStream::Stdout, &mut []);
+        read != Err(Code::AGAIN) || self.is_at_end(channel)
     }
 
     /// Returns how many bytes of a channel's first stream are here unread; asks the host nothing.

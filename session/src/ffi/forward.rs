@@ -130,6 +130,10 @@ impl Library {
 
     fn adopt(&mut self, pointer: *mut sys::LIBSSH2_CHANNEL, window: u32) -> ChannelId {
         self.window_opened(window as usize);
-        ChannelId(self.channels.insert(Open { pointer, window }))
+        ChannelId(self.channels.insert(Open {
+            pointer,
+            window,
+            _place: None,
+        }))
     }
 }

@@ -10,6 +10,7 @@ use libssh2_sys as sys;
 
 use super::table::Table;
 use super::{Called, Code, Library, count, done, length};
+use crate::channels::Place;
 
 unsafe extern "C" {
     fn libssh2_sftp_posix_rename_ex(
@@ -28,6 +29,8 @@ pub(crate) struct FileId(u64);
 /// The SFTP channel and its open files.
 #[derive(Default)]
 pub(super) struct Sftp {
+    /// The channel's place below the host's limit.
+    place: Option<Place>,
     pointer: Option<*mut sys::LIBSSH2_SFTP>,
     files: Table<*mut sys::LIBSSH2_SFTP_HANDLE>,
 }
@@ -46,6 +49,16 @@ impl Library {
         self.window_opened(SFTP_WINDOW_BYTES);
         self.sftp.pointer = Some(pointer);
         Ok(())
+    }
+
+    /// Returns whether the SFTP channel is open.
+    pub(crate) fn has_sftp(&self) -> bool {
+        self.sftp.pointer.is_some()
+    }
+
+    /// Gives the SFTP channel its place below the host's limit.
+    pub(crate) fn give_sftp_place(&mut self, place: Place) {
+        self.sftp.place = Some(place);
     }
 
     /// Returns libssh2's last error for a null pointer.
