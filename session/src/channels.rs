@@ -20,7 +20,7 @@ use crate::wire::Wire;
 
 mod limit;
 
-use limit::Limit;
+use limit::{Asked, Freed, Limit};
 
 /// The receive window of a command's channel (law S11).
 const WINDOW_BYTES: u32 = 256 * 1024;
@@ -47,12 +47,17 @@ struct State {
 
 /// A channel's place below the limit; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Channels>);
+pub(crate) struct Place {
+    channels: Arc<Channels>,
+    /// Set once a channel has it.
+    has_channel: bool,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.state.lock().limit.give_back();
-        self.0.stir();
+        let freed = self.has_channel.then_some(Freed);
+        self.channels.state.lock().limit.give_back(freed);
+        self.channels.stir();
     }
 }
 
@@ -77,7 +82,20 @@ impl Channels {
         let taken = state.limit.take();
         // Under the lock under which places are given back, so that none is missed.
         state.waits = !taken;
-        taken.then(|| Place(self.clone()))
+        taken.then(|| Place {
+            channels: self.clone(),
+            has_channel: false,
+        })
+    }
+
+    /// Returns whether a close is to be sent at once: the host may need it for the next open.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.state.lock().limit.is_tight()
+    }
+
+    /// Takes note of what is open when the host is asked for a channel.
+    fn ask(&self) -> Asked {
+        self.state.lock().limit.ask()
     }
 
     fn put_ahead(&self, channel: ChannelId) {
@@ -122,11 +140,11 @@ pub(crate) fn open_ahead(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Erro
     let Some(_turn) = channels.turn.try_acquire() else {
         return Ok(());
     };
-    let Some(place) = channels.try_place() else {
-        return Ok(());
-    };
-    if let Some(channel) = ask(engine, place, scope)? {
-        channels.put_ahead(channel);
+    while let Some(place) = channels.try_place() {
+        if let Some(channel) = ask(engine, place, scope)? {
+            channels.put_ahead(channel);
+            break;
+        }
     }
     Ok(())
 }
@@ -145,11 +163,14 @@ pub(crate) fn with_place(
 ) -> Result<Place, Error> {
     let _turn = turn(engine, phase, scope)?;
     loop {
-        let place = place(engine, phase, scope)?;
-        let others = engine.channels().state.lock().limit.others();
+        let mut place = place(engine, phase, scope)?;
+        let asked = engine.channels().ask();
         match call() {
-            Ok(()) => return Ok(place),
-            Err(error) if !learns(engine, &error, others) => return Err(error),
+            Ok(()) => {
+                place.has_channel = true;
+                return Ok(place);
+            }
+            Err(error) if !is_refusal(&error) || !learns(engine, asked) => return Err(error),
             Err(_) => {}
         }
     }
@@ -207,12 +228,12 @@ fn place(engine: &Engine, phase: Phase, scope: &Scope) -> Result<Place, Error> {
     }
 }
 
-/// Asks the host for a channel; `None` where its limit is reached. Parks.
+/// Asks the host for a channel; `None` where it is worth asking again. Parks.
 fn ask(engine: &Arc<Engine>, place: Place, scope: &Scope) -> Result<Option<ChannelId>, Error> {
     let turn = engine.reply_turn(Phase::Open, scope)?;
     engine.free_left();
     // Counted when it is asked: some may be gone by the time of the answer.
-    let others = engine.channels().state.lock().limit.others();
+    let asked = engine.channels().ask();
     match request(engine, scope) {
         Ok(channel) => opened(engine, channel, place).map(Some),
         Err(error @ (Error::TimedOut { .. } | Error::Cancelled { .. })) => {
@@ -230,7 +251,7 @@ fn ask(engine: &Arc<Engine>, place: Place, scope: &Scope) -> Result<Option<Chann
             }
             Err(error)
         }
-        Err(error) if learns(engine, &error, others) => Ok(None),
+        Err(error) if is_refusal(&error) && learns(engine, asked) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -241,21 +262,24 @@ fn request(engine: &Engine, scope: &Scope) -> Result<ChannelId, Error> {
     })
 }
 
-fn opened(engine: &Engine, channel: ChannelId, place: Place) -> Result<ChannelId, Error> {
+fn opened(engine: &Engine, channel: ChannelId, mut place: Place) -> Result<ChannelId, Error> {
     engine.wire().replied();
     engine.channels().state.lock().limit.accepted();
+    place.has_channel = true;
     // It goes with the channel, whoever frees that.
     engine.with(|library| library.give_place(channel, place))?;
     Ok(channel)
 }
 
-/// Takes a refusal for the host's limit, if other channels were open; returns whether it was.
-fn learns(engine: &Engine, error: &Error, others: usize) -> bool {
-    let refused = matches!(error, Error::Channel { source, .. } if source.is_refused_open());
-    if !refused || others == 0 {
-        return false;
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Channel { source, .. } if source.is_refused_open())
+}
+
+/// Takes note of a refusal; returns whether other channels were the reason.
+fn learns(engine: &Engine, asked: Asked) -> bool {
+    let others = engine.channels().state.lock().limit.refused(asked);
+    if others {
+        tracing::debug!(?asked, "the host has no room for another channel");
     }
-    engine.channels().state.lock().limit.refused(others);
-    tracing::debug!(others, "the host has no room for another channel");
-    true
+    others
 }

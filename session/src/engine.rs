@@ -142,6 +142,9 @@ impl Engine {
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
         self.wire.begin_call(true);
         let result = f(library);
+        if self.channels.is_tight() {
+            self.wire.flush();
+        }
         if self.wire.report().moved {
             self.wire.waiters().wake_registered();
         }
