@@ -123,7 +123,12 @@ pub(crate) fn open(engine: &Arc<Engine>, scope: &Scope) -> Result<ChannelId, Err
             return Ok(channel);
         }
         let place = place(engine, Phase::Open, scope)?;
-        if let Some(channel) = ask(engine, place, scope)? {
+        let reply = engine.reply_turn(Phase::Open, scope)?;
+        // One that somebody had asked for and given up may have come meanwhile.
+        if let Some(channel) = take_ahead(engine) {
+            return Ok(channel);
+        }
+        if let Some(channel) = ask(engine, (place, reply), scope)? {
             return Ok(channel);
         }
     }
@@ -141,7 +146,8 @@ pub(crate) fn open_ahead(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Erro
         return Ok(());
     };
     while let Some(place) = channels.try_place() {
-        if let Some(channel) = ask(engine, place, scope)? {
+        let reply = engine.reply_turn(Phase::Open, scope)?;
+        if let Some(channel) = ask(engine, (place, reply), scope)? {
             channels.put_ahead(channel);
             break;
         }
@@ -229,8 +235,11 @@ fn place(engine: &Engine, phase: Phase, scope: &Scope) -> Result<Place, Error> {
 }
 
 /// Asks the host for a channel; `None` where it is worth asking again. Parks.
-fn ask(engine: &Arc<Engine>, place: Place, scope: &Scope) -> Result<Option<ChannelId>, Error> {
-    let turn = engine.reply_turn(Phase::Open, scope)?;
+fn ask(
+    engine: &Arc<Engine>,
+    (place, reply): (Place, Permit),
+    scope: &Scope,
+) -> Result<Option<ChannelId>, Error> {
     engine.free_left();
     // Counted when it is asked: some may be gone by the time of the answer.
     let asked = engine.channels().ask();
@@ -239,7 +248,7 @@ fn ask(engine: &Arc<Engine>, place: Place, scope: &Scope) -> Result<Option<Chann
         Err(error @ (Error::TimedOut { .. } | Error::Cancelled { .. })) => {
             let later = engine.clone();
             let waiting = spawn(move || {
-                let _turn = turn;
+                let _reply = reply;
                 if let Ok(channel) = request(&later, &Scope::root())
                     && let Ok(channel) = opened(&later, channel, place)
                 {
