@@ -126,3 +126,74 @@ fn number(name: &str, default: u64) -> u64 {
             .unwrap_or_else(|_| panic!("{name} is a number"))
     })
 }
+
+/// Reads in two sizes, the smaller within a scope that has ended, so that many a read is given up while keys change and
+/// taken up in the other size. The grants of the window must be counted as they were sent, or the host comes to wait
+/// for more while we wait for it.
+#[test]
+fn reads_given_up_while_keys_change_lose_no_window() {
+    let builder = Sshd::builder().log_level("INFO").config("RekeyLimit 200K");
+    let Some(sshd) = builder.start() else { return };
+    for (cipher, _) in FRAMINGS {
+        let session = connect_with(&sshd, config_for(&sshd).ciphers(cipher));
+        let child = session.command("head -c 30000000 /dev/zero").no_stdin();
+        let child = child.spawn().expect("starts");
+        let (mut small, mut large) = (vec![1; 64 * 1024], vec![1; 256 * 1024]);
+        let over = Scope::root();
+        over.cancel();
+        let (mut count, mut given_up) = (0, 0);
+        loop {
+            let read = child.read_stdout(&mut small, &over).or_else(|_| {
+                given_up += 1;
+                let other = if given_up % 4 == 0 { &mut large } else { &mut small };
+                child.read_stdout(other, &stall())
+            });
+            match read.unwrap_or_else(|error| panic!("{cipher} at byte {count}: {error}")) {
+                0 => break,
+                read => count += read,
+            }
+        }
+        assert_eq!(count, 30_000_000, "{cipher}");
+        assert_eq!(child.wait(&stall()).expect("moves on"), Exit::Status(0));
+    }
+}
+
+/// Eight channels print and seven are read: the eighth's output stays within its window, and keeps the others from
+/// nothing. Read late, it is whole.
+#[test]
+fn a_channel_that_nobody_reads_holds_up_no_other() {
+    let builder = Sshd::builder().log_level("INFO").config("RekeyLimit 1M");
+    let Some(sshd) = builder.start() else { return };
+    for (run, (cipher, _)) in FRAMINGS.into_iter().enumerate() {
+        for short in [false, true] {
+            let config = config_for(&sshd).ciphers(cipher);
+            let config = if short {
+                config.inject_short_io(run as u64)
+            } else {
+                config
+            };
+            let session = Arc::new(connect_with(&sshd, config));
+            // In small packets, of which libssh2 keeps one by one what nobody reads.
+            let late = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i + 1)); done; seq 3000 99999";
+            let late = session.command(late).no_stdin().spawn().expect("starts");
+            let bytes = Arc::new(random_bytes(1_500_000, 9));
+            let moving: Vec<_> = (1..CHANNELS)
+                .map(|channel| {
+                    let (session, bytes) = (session.clone(), bytes.clone());
+                    spawn(move || move_both_ways(&session, &bytes, channel)).expect("starts")
+                })
+                .collect();
+            for moved in moving {
+                let moved = moved.join();
+                moved.unwrap_or_else(|panic| panic!("{cipher}, short {short}: {panic}"));
+            }
+            let (mut text, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
+            while let read @ 1.. = late.read_stdout(&mut buffer, &stall()).expect("moves on") {
+                text.extend_from_slice(&buffer[..read]);
+            }
+            let numbers: String = (0..100_000).map(|number| format!("{number}\n")).collect();
+            assert!(text == numbers.as_bytes(), "{cipher}, short {short}");
+            assert_eq!(late.wait(&stall()).expect("moves on"), Exit::Status(0));
+        }
+    }
+}
