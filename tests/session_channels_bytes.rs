@@ -145,7 +145,11 @@ fn reads_given_up_while_keys_change_lose_no_window() {
         loop {
             let read = child.read_stdout(&mut small, &over).or_else(|_| {
                 given_up += 1;
-                let other = if given_up % 4 == 0 { &mut large } else { &mut small };
+                let other = if given_up % 4 == 0 {
+                    &mut large
+                } else {
+                    &mut small
+                };
                 child.read_stdout(other, &stall())
             });
             match read.unwrap_or_else(|error| panic!("{cipher} at byte {count}: {error}")) {

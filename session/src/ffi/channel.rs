@@ -36,6 +36,8 @@ pub enum OutputStream {
 pub(super) struct Open {
     pub(super) pointer: *mut sys::LIBSSH2_CHANNEL,
     pub(super) window: u32,
+    /// A grant that libssh2 could not send yet: it is made again as it was (law S6).
+    pub(super) granting: Option<c_ulong>,
     /// Its place below the host's limit, given back when it was freed.
     pub(super) _place: Option<Place>,
 }
@@ -80,6 +82,7 @@ impl Library {
         Ok(ChannelId(self.channels.insert(Open {
             pointer,
             window,
+            granting: None,
             _place: None,
         })))
     }
@@ -160,6 +163,7 @@ impl Library {
             .map_or(0, |open| open.window as usize);
         let most = buffer.len().min(most);
         let buffer = &mut buffer[..most];
+        self.grant(channel, most)?;
         let read = self.on(channel, |pointer| {
             // SAFETY: F2, F3, F5: at most `buffer.len()` bytes are written.
             count(unsafe {
@@ -170,6 +174,39 @@ impl Library {
             self.wire.delivered(read);
         }
         Ok(read)
+    }
+
+    /// Grants the host what a read of so many bytes would have libssh2 grant.
+    ///
+    /// Held up by a key exchange, libssh2 goes on with the packet that it has made, but counts what
+    /// the next read would grant: read in another size, its window and the host's were not the same
+    /// any more.
+    fn grant(&mut self, channel: ChannelId, most: usize) -> Called<()> {
+        loop {
+            let Some(open) = self.channels.get_mut(channel.0) else {
+                return Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED));
+            };
+            // SAFETY: F2, F3; the out-parameters may be null.
+            let left = unsafe {
+                sys::libssh2_channel_window_read_ex(open.pointer, ptr::null_mut(), ptr::null_mut())
+            };
+            let (whole, most) = (c_ulong::from(open.window), most as c_ulong);
+            // As in `ssh2_channel_read`, which then finds nothing to do.
+            let wanted = (left < whole / 4 * 3 + most).then(|| whole + most - left);
+            let Some(grant) = open.granting.or(wanted) else {
+                return Ok(());
+            };
+            open.granting = Some(grant);
+            self.on(channel, |pointer| {
+                // SAFETY: F2, F3; the out-parameter may be null.
+                done(unsafe {
+                    sys::libssh2_channel_receive_window_adjust2(pointer, grant, 1, ptr::null_mut())
+                })
+            })?;
+            if let Some(open) = self.channels.get_mut(channel.0) {
+                open.granting = None;
+            }
+        }
     }
 
     /// Writes to the command's standard input; returns how many bytes were taken.

@@ -133,6 +133,7 @@ impl Library {
         ChannelId(self.channels.insert(Open {
             pointer,
             window,
+            granting: None,
             _place: None,
         }))
     }

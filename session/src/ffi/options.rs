@@ -48,6 +48,7 @@ impl Library {
                 let channel = self.channels.insert(Open {
                     pointer,
                     window,
+                    granting: None,
                     _place: None,
                 });
                 Ok(Some(ChannelId(channel)))
