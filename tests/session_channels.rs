@@ -14,7 +14,9 @@ use std::{
 use sshoal::{Child, Exit, Kind, Phase, Session, spawn};
 use support::{
     proxy::Proxy,
-    sessions::{assert_failed, config_knowing, connect, host, limit, within_ms},
+    sessions::{
+        assert_failed, config_for, config_knowing, connect, connect_with, host, limit, within_ms,
+    },
     sshd::{Sshd, known_hosts_line},
 };
 
@@ -52,31 +54,37 @@ fn echo(session: &Session, text: &str) {
 }
 
 /// Starts 40 commands at once on one session, half of them from plain threads, at servers that allow one, two and ten
-/// at a time: each of them runs, and none is refused.
+/// at a time, also with lengths hidden and short reads: each of them runs, and none is refused.
 #[test]
 fn more_commands_than_the_host_allows_wait_and_all_run() {
     for max_sessions in [1, 2, 10] {
         let Some(sshd) = sshd(max_sessions) else {
             return;
         };
-        let session = Arc::new(connect(&sshd));
-        let started: Vec<_> = (0..20)
-            .map(|number| {
-                let (green, plain) = (session.clone(), session.clone());
-                let green = spawn(move || echo(&green, &format!("green {number}")));
-                let plain = thread::spawn(move || echo(&plain, &format!("plain {number}")));
-                (green.expect("starts"), plain)
-            })
-            .collect();
-        for (green, plain) in started {
-            green
-                .join()
-                .unwrap_or_else(|panic| panic!("MaxSessions {max_sessions}: {panic}"));
-            plain.join().expect("runs");
-        }
-        // What was learnt does not keep the session from anything.
-        echo(&session, "after");
+        all_run(connect(&sshd), max_sessions);
+        let config = config_for(&sshd).ciphers("chacha20-poly1305@openssh.com");
+        all_run(connect_with(&sshd, config.inject_short_io(7)), max_sessions);
     }
+}
+
+#[track_caller]
+fn all_run(session: Session, max_sessions: usize) {
+    let session = Arc::new(session);
+    let started: Vec<_> = (0..20)
+        .map(|number| {
+            let (green, plain) = (session.clone(), session.clone());
+            let green = spawn(move || echo(&green, &format!("green {number}")));
+            let plain = thread::spawn(move || echo(&plain, &format!("plain {number}")));
+            (green.expect("starts"), plain)
+        })
+        .collect();
+    for (green, plain) in started {
+        let green = green.join();
+        green.unwrap_or_else(|panic| panic!("MaxSessions {max_sessions}: {panic}"));
+        plain.join().expect("runs");
+    }
+    // What was learnt does not keep the session from anything.
+    echo(&session, "after");
 }
 
 /// Has eight green threads run 20 commands each where two run at a time. Those who wait are served in order, so that
@@ -250,4 +258,36 @@ fn through(proxy: &Proxy, sshd: &Sshd) -> Session {
     let config = config_knowing(sshd, &known).build();
     let config = config.expect("a whole configuration");
     Session::connect(&host(address), &config).expect("connects")
+}
+
+/// What was opened ahead is for whoever comes: where one channel is allowed, it is taken by a command and gives way to
+/// files; with all places taken, nothing is opened.
+#[test]
+fn a_channel_opened_ahead_is_in_nobodys_way() {
+    let Some(sshd) = sshd(1) else { return };
+    let session = connect(&sshd);
+    for _ in 0..3 {
+        session.open_ahead(&limit()).expect("opens");
+        // The second finds no place.
+        session.open_ahead(&limit()).expect("is as well");
+        echo(&session, "ahead");
+    }
+    let child = cat(&session);
+    session.open_ahead(&limit()).expect("does without");
+    end(&child);
+    session.open_ahead(&limit()).expect("opens");
+    session.sftp(&limit()).expect("opens in its place");
+    session.open_ahead(&limit()).expect("does without");
+}
+
+/// A session that dies with a channel opened ahead fails the next command like any other, and one that is closed says so.
+#[test]
+fn a_channel_opened_ahead_goes_with_its_session() {
+    let Some(sshd) = sshd(10) else { return };
+    let proxy = Proxy::to(sshd.socket()).start();
+    let session = through(&proxy, &sshd);
+    session.open_ahead(&limit()).expect("opens");
+    drop(proxy);
+    let error = session.command("true").scope(&limit()).output();
+    assert_failed(&error.expect_err("is over"), Phase::Open, Kind::Closed);
 }
