@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Semaphore;
 
+use crate::channels::{self, COMMAND_WINDOW_BYTES};
 use crate::engine::{Engine, stopped};
 use crate::environment::Environment;
 use crate::error::{ApiMisuse, Error, Kind, Phase};
@@ -15,8 +16,6 @@ use crate::ffi::{ChannelId, Code, OutputStream};
 use crate::launch::Launch;
 use crate::session::Session;
 
-/// The receive window of a command's channel (law S11).
-const WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes that [`Command::output`] collects, unless told otherwise.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -125,10 +124,14 @@ impl<'a> Command<'a> {
 
     /// Starts the command; returns when the server has accepted it. Parks.
     ///
+    /// Any number of commands may be started side by side: eight of a session run at once, or as
+    /// many as the host allows (`MaxSessions` of sshd), and the others wait in the order they came.
+    ///
     /// # Errors
     ///
-    /// The server refused a channel or the command, the connection was lost, or the scope ended:
-    /// the session is then given up, because the reply may still come.
+    /// The server refused a channel or the command, the connection was lost, or the scope ended. If
+    /// that was once the command had been asked for, the session is given up, because the reply may
+    /// still come; before, nothing was started, and the session is as good as ever.
     pub fn spawn(self) -> Result<Child, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
         self.spawn_in(&scope)
@@ -145,12 +148,9 @@ impl<'a> Command<'a> {
             self.launch.wrap(&self.command)?
         };
         self.environment.check().map_err(|(_, why)| why)?;
-        let _turn = engine.reply_turn(phase, scope)?;
-        engine.free_left();
-        let channel = engine.request(phase, scope, |library| {
-            library.open_channel("session", WINDOW_BYTES, b"")
-        })?;
+        let channel = channels::open(engine, COMMAND_WINDOW_BYTES, scope)?;
         let child = Child::new(engine.clone(), channel);
+        let _turn = engine.request_turn(phase, scope)?;
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
         }
@@ -499,11 +499,6 @@ impl Drop for Child {
             return;
         }
         // Queues the close and takes the channel out of libssh2's hands as soon as that goes.
-        let freed = self
-            .engine
-            .with(|library| library.free_channel(self.channel));
-        if matches!(freed, Ok(Err(Code::AGAIN))) {
-            self.engine.leave(self.channel);
-        }
+        self.engine.free(self.channel);
     }
 }
