@@ -124,14 +124,13 @@ impl<'a> Command<'a> {
 
     /// Starts the command; returns when the server has accepted it. Parks.
     ///
-    /// Any number of commands may be started side by side: eight of a session run at once, or as
-    /// many as the host allows (`MaxSessions` of sshd), and the others wait in the order they came.
+    /// Any number may be started side by side: eight of a session run at once, or as many as the
+    /// host allows (`MaxSessions` of sshd), and the others wait in order.
     ///
     /// # Errors
     ///
-    /// The server refused a channel or the command, the connection was lost, or the scope ended. If
-    /// that was once the command had been asked for, the session is given up, because the reply may
-    /// still come; before, nothing was started, and the session is as good as ever.
+    /// The server refused a channel or the command, the connection was lost, or the scope ended:
+    /// once the command was asked for, the session is then given up, as the reply may still come.
     pub fn spawn(self) -> Result<Child, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
         self.spawn_in(&scope)
