@@ -11,7 +11,7 @@ use sshoal_pool::{
     Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec,
 };
 use sshoal_session::{Config, Host};
-use sshoal_transfer::{Copied, Error};
+use sshoal_transfer::{Copied, CopyOptions, Error, Source};
 
 /// The hosts of one program, with how to reach them.
 ///
@@ -56,30 +56,32 @@ impl Fleet {
         self.pool.each(program)
     }
 
-    /// Starts copying a local file to all hosts, over one that is there; see
-    /// [`transfer::put`](sshoal_transfer::put).
+    /// Starts copying to a file of all hosts; see [`transfer::put`](sshoal_transfer::put). What is
+    /// sent is read once for all of them.
     pub fn put(
         &self,
-        local: impl Into<PathBuf>,
+        source: &Source,
         remote: impl Into<Vec<u8>>,
+        options: &CopyOptions,
     ) -> Each<Result<Copied, Error>> {
-        let (local, remote) = (local.into(), remote.into());
-        self.pool
-            .each(move |host| sshoal_transfer::put(host.session(), &local, &remote, host.scope()))
+        let (source, remote, options) = (source.clone(), remote.into(), options.clone());
+        self.pool.each(move |host| {
+            sshoal_transfer::put(host.session(), &source, &remote, &options, host.scope())
+        })
     }
 
-    /// Starts copying a file of each host to where `local` says for it, at most `bytes_max` bytes
-    /// of each; see [`transfer::get`](sshoal_transfer::get). Two hosts must not be given one path.
+    /// Starts copying a file of each host to where `local` says for it; see
+    /// [`transfer::get`](sshoal_transfer::get). Two hosts must not be given one path.
     pub fn get(
         &self,
         remote: impl Into<Vec<u8>>,
         local: impl Fn(usize, &Host) -> PathBuf + Send + Sync + 'static,
-        bytes_max: u64,
+        options: &CopyOptions,
     ) -> Each<Result<Copied, Error>> {
-        let remote = remote.into();
+        let (remote, options) = (remote.into(), options.clone());
         self.pool.each(move |host| {
             let local = local(host.index(), host.host());
-            sshoal_transfer::get(host.session(), &remote, &local, bytes_max, host.scope())
+            sshoal_transfer::get(host.session(), &remote, &local, &options, host.scope())
         })
     }
 

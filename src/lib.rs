@@ -16,10 +16,44 @@
 //! of the process is changed; [`raise_descriptor_limit`] and [`keep_secrets_out_of_dumps`] are
 //! offered for callers to call.
 //!
+//! # From an async runtime
+//!
+//! The library has no runtime of its own kind to bring along, and needs no thread to be awaited:
+//! its green threads wake the tasks of any executor. [`spawn`] takes whatever blocks, and its
+//! handle can be awaited; with the feature `futures` a run, its events and what programs return
+//! are streams. Starting a run does not wait, nor does dropping one, which cancels it.
+//!
+//! ```no_run
+//! # #[cfg(feature = "futures")]
+//! # async fn example(config: std::sync::Arc<sshoal::Config>) -> Result<(), Box<dyn std::error::Error>> {
+//! use futures::StreamExt;
+//! use sshoal::{Fleet, Host};
+//!
+//! // Within any task of tokio, or of another executor.
+//! let hosts: Vec<Host> = vec!["web1".parse()?, "web2:2222".parse()?];
+//! let fleet = Fleet::builder(hosts, config).build()?;
+//! let mut outcomes = fleet.run("uptime")?.stream();
+//! while let Some(outcome) = outcomes.next().await {
+//!     println!("{}: {}", outcome.host(), outcome.end());
+//! }
+//! // What parks goes to a green thread, and is awaited there.
+//! sshoal::spawn(move || fleet.close())?.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Crate features
 //!
 //! - `aws-lc`: the fastest crypto library under libssh2; needs cmake and libclang to build.
 //! - `vendored-openssl`: OpenSSL built from source and linked in; needs perl and make to build.
+//! - `futures`: [`Run`], [`Events`] and [`Each`] have a method `stream`, whose result is a `Stream`
+//!   of the crate `futures-core`; no runtime comes with it.
+//! - `tracing`: each host of a run is a span of the crate `tracing`, with a span for each phase and
+//!   events for retries, failures and the end, which tells how long each phase took; the target is
+//!   `sshoal`. Their parent is the span that is current where the run is started. They are made on
+//!   the library's own threads, so the subscriber has to be the global one, and no span is entered
+//!   there. `HostLogger::to_tracing` hands it what hosts print. What a session has to warn of goes
+//!   to `tracing` with and without the feature.
 //!
 //! # Examples
 //!
@@ -47,15 +81,19 @@
 mod fleet;
 
 pub use fleet::{Fleet, FleetBuilder};
+#[cfg(feature = "futures")]
+pub use sshoal_pool::Streamed;
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
-    KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report,
-    RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
-    raise_descriptor_limit,
+    Failure, HostLogger, KeepOpen, LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError,
+    Progress, Reached, Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread,
+    Stats, StopCause, Times, Visited, raise_descriptor_limit, sanitise,
 };
+/// Tasks, joins, pools and timeouts, with a table from gevent's names.
+pub use sshoal_reactor::green;
 pub use sshoal_reactor::{
-    JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
-    yield_now,
+    JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn,
+    sync, yield_now,
 };
 pub use sshoal_session::{
     AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,

@@ -97,15 +97,16 @@ fn packages_depend_downwards_only() {
     for (manifest, allowed) in DIRECTION {
         for (section, name) in dependencies(&read(manifest)) {
             let ours = name.starts_with("sshoal");
-            // The root's tests and benches run against the embedded fleet.
+            // The root's tests and benches run against the embedded fleet, with all features, and
+            // some of them on a runtime that the library knows nothing of.
             let tests = manifest == "Cargo.toml"
                 && section == "dev-dependencies"
-                && name == "sshoal-loopback";
+                && ["sshoal", "sshoal-loopback", "tokio"].contains(&name.as_str());
             if ours && !tests && !allowed.contains(&name.as_str()) {
                 findings.push(format!("{manifest}: [{section}] {name}"));
             }
             let confined = CONFINED.iter().find(|(confined, _)| *confined == name);
-            if confined.is_some_and(|(_, to)| !to.contains(&manifest)) {
+            if !tests && confined.is_some_and(|(_, to)| !to.contains(&manifest)) {
                 findings.push(format!(
                     "{manifest}: [{section}] {name} belongs to another room"
                 ));

@@ -151,6 +151,7 @@ impl Drive {
                 index,
                 stream,
                 bytes,
+                ..
             } => {
                 let from = match stream {
                     OutputStream::Stdout => Sink::Stdout,

@@ -6,16 +6,20 @@
 use std::sync::Arc;
 
 use sshoal_reactor::Scope;
-use sshoal_session::{Config, Error, Exit, Host, Launch, OutputStream, Session, Timings};
+use sshoal_session::{Config, Error, Exit, Host, Launch, OutputStream, Phase, Session, Timings};
 
 /// Opens sessions.
 pub(crate) trait Connector: Send + Sync + 'static {
     /// Opens a session to a host, authenticated. Parks until it is open or the scope ends.
+    ///
+    /// `reached` is called with each phase that is done, at least with those of
+    /// [`Session::connect_watched`].
     fn connect(
         &self,
         to: (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
+        reached: &mut dyn FnMut(Phase),
     ) -> Result<Arc<dyn Connected>, Error>;
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
@@ -116,6 +117,17 @@ impl<T> Each<T> {
     pub fn stopped_by(&self) -> Option<StopCause> {
         self.run.stopped_by()
     }
+
+    /// As the iterator's `next`, for the tasks of an executor; see [`Run::poll_next`].
+    pub fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Visited<T>>> {
+        let outcome = ready!(self.run.poll_next(context));
+        Poll::Ready(outcome.map(|outcome| self.visited(outcome)))
+    }
+
+    fn visited(&self, outcome: Outcome) -> Visited<T> {
+        let value = self.values.lock().remove(&outcome.index());
+        Visited { outcome, value }
+    }
 }
 
 impl<T> Iterator for Each<T> {
@@ -123,8 +135,7 @@ impl<T> Iterator for Each<T> {
 
     fn next(&mut self) -> Option<Visited<T>> {
         let outcome = self.run.next()?;
-        let value = self.values.lock().remove(&outcome.index());
-        Some(Visited { outcome, value })
+        Some(self.visited(outcome))
     }
 }
 

@@ -17,6 +17,7 @@ mod each;
 mod engine;
 mod error;
 mod event;
+mod host_logger;
 mod limits;
 mod outcome;
 mod output;
@@ -25,9 +26,13 @@ mod replace;
 mod report;
 mod retry;
 mod run;
+pub mod sanitise;
 mod schedule;
 mod ssh;
+mod stats;
 mod store;
+#[cfg(feature = "futures")]
+mod streamed;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -35,7 +40,8 @@ mod worker;
 pub use commands::Commands;
 pub use each::{Each, Reached, Visited};
 pub use error::{PoolError, RunError};
-pub use event::{Collect, Detail, Event};
+pub use event::{Collect, Detail, Event, Failure};
+pub use host_logger::{HostLogger, LogForm};
 pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
@@ -43,3 +49,6 @@ pub use pool::{KeepOpen, Pool, PoolBuilder};
 pub use report::{Counts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
+pub use stats::{Spread, Stats, Times};
+#[cfg(feature = "futures")]
+pub use streamed::Streamed;

@@ -6,6 +6,7 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use sshoal_reactor::Scope;
+use sshoal_reactor::sync::Watch;
 use sshoal_session::Launch;
 
 use crate::commands::Commands;
@@ -15,6 +16,10 @@ use crate::outcome::{Outcome, StopCause};
 use crate::report::Report;
 
 mod state;
+mod task;
+mod telling;
+#[cfg_attr(not(feature = "tracing"), path = "run/untraced.rs")]
+mod traced;
 
 pub(crate) use state::{Earlier, Flights, Job, RunState};
 
@@ -42,6 +47,8 @@ pub struct Run {
     state: Arc<RunState>,
     /// Never ends: a caller waits for a host's end, which always comes.
     waiting: Scope,
+    /// The place of the task that takes from it, where that is one.
+    watch: Watch,
 }
 
 /// The events of a run, in the order in which they happened; [`Run::events`] makes it.
@@ -115,12 +122,29 @@ impl Run {
             engine: Arc::clone(engine),
             state,
             waiting: Scope::root(),
+            watch: Watch::new(),
         }
     }
 
     /// Waits for all hosts that are left and returns their outcomes in input order. Parks.
     pub fn report(mut self) -> Report {
         let outcomes = self.by_ref().collect();
+        Report::new(outcomes, self.stopped_by())
+    }
+
+    /// Calls `see` with each event as it comes, [`RunSpec::detail`] says which there are, and
+    /// returns the outcomes of all hosts that are left, in input order. Parks.
+    ///
+    /// While `see` does not return, nothing is taken: hosts that print are stopped from printing
+    /// on where their output is an event.
+    pub fn for_each_event(mut self, mut see: impl FnMut(&Event)) -> Report {
+        let mut outcomes = Vec::new();
+        while let Some(event) = self.next_event() {
+            see(&event);
+            if let Event::Finished(outcome) = event {
+                outcomes.push(outcome);
+            }
+        }
         Report::new(outcomes, self.stopped_by())
     }
 
@@ -177,6 +201,7 @@ impl FusedIterator for Run {}
 
 impl Drop for Run {
     fn drop(&mut self) {
+        self.state.items.unwatch(&mut self.watch);
         if !self.state.over.is_set() {
             // Nobody takes what comes from here on, and nothing waits to put it.
             self.state.items.close();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sshoal_reactor::Scope;
-use sshoal_session::{ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Session, Timings};
+use sshoal_session::{
+    ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Phase, Session, Timings,
+};
 
 use crate::connector::{Connected, Connector, NotStarted, Request, Running, StdinEnd};
 
@@ -16,8 +18,9 @@ impl Connector for Ssh {
         (host, config): (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
+        reached: &mut dyn FnMut(Phase),
     ) -> Result<Arc<dyn Connected>, Error> {
-        let session = Session::connect_in(host, config, scope, timings)?;
+        let session = Session::connect_watched(host, config, scope, timings, reached)?;
         Ok(Arc::new(session))
     }
 }

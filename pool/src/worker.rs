@@ -107,6 +107,7 @@ fn settle(
             Some(pause) => {
                 visit.attempts += 1;
                 visit.retries += 1;
+                run.retry(index, visit.attempts, pause, &error);
                 let earlier = Earlier::failed((visit, began), (*error, flight.timings()));
                 run.put_back(index, earlier);
                 engine.retry((run.id, index), flight.seat(), pause);

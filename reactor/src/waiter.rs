@@ -1,4 +1,4 @@
-//! Lists of parked green and plain threads, and how one of them is woken exactly once (law R4).
+//! Lists of parked green and plain threads and of tasks, and how one of them is woken exactly once (law R4).
 //!
 //! The order that loses no wake-up: take the [`WaitList::sequence`], try the operation, and if it
 //! could not go on, [`WaitList::register`] with that sequence *before* giving up the lock under
@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
+use std::task::Waker;
 use std::thread::Thread;
 
 use may::coroutine::{self, Coroutine};
@@ -14,6 +15,10 @@ use parking_lot::Mutex;
 
 use crate::fairness;
 use crate::scope::{Scope, Stop};
+
+mod task;
+
+pub use task::Watch;
 
 /// What a waiter waits for, or what came: reading, writing, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,8 @@ const STOPPED: u8 = 2;
 enum Parked {
     Green(Coroutine),
     Plain(Thread),
+    /// A task of an executor that is none of ours; it never parks here.
+    Task(Waker),
 }
 
 /// One wait of one thread. Its state leaves `WAITING` once, by whoever comes first, and only that
@@ -93,6 +100,7 @@ impl Cell {
                     green.unpark();
                 }
                 Parked::Plain(thread) => thread.unpark(),
+                Parked::Task(waker) => task::wake(waker),
             }
         }
         won
@@ -168,6 +176,20 @@ impl WaitList {
         inner.cells.push_back((interest, cell.clone()));
         self.waiting.store(inner.cells.len(), Ordering::Release);
         Some(Ticket { list: self, cell })
+    }
+
+    /// Registers a cell that is in other lists as well, unless something was woken since `sequence`.
+    ///
+    /// Only for lists whose wake-ups are for all: one for one alone would be lost where another
+    /// list woke the cell and its waiter acts on that one. The caller takes it out by `remove`.
+    pub(crate) fn register_shared(&self, sequence: u64, cell: &Arc<Cell>) -> bool {
+        let mut inner = self.inner.lock();
+        let registered = inner.sequence == sequence;
+        if registered {
+            inner.cells.push_back((Interest::BOTH, cell.clone()));
+            self.waiting.store(inner.cells.len(), Ordering::Release);
+        }
+        registered
     }
 
     /// Registers the calling thread; for a caller under a lock that whoever wakes takes as well.
@@ -254,7 +276,7 @@ impl WaitList {
         Taken::Many(woken.into_iter().map(|(_, cell)| cell).collect())
     }
 
-    fn remove(&self, cell: &Arc<Cell>) {
+    pub(crate) fn remove(&self, cell: &Arc<Cell>) {
         let mut inner = self.inner.lock();
         // A scope stops its waits in the order they came, so the one to remove is near the front.
         let at = inner

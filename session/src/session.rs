@@ -87,8 +87,26 @@ impl Session {
         scope: &Scope,
         timings: &mut Timings,
     ) -> Result<Self, Error> {
+        Self::connect_watched(host, config, scope, timings, &mut |_| {})
+    }
+
+    /// As [`Session::connect_in`]; `reached` is called when the connection is made
+    /// ([`Phase::Connect`]), keys were exchanged ([`Phase::Kex`]), the host's key was accepted
+    /// ([`Phase::HostKey`]) and the user was let in ([`Phase::Auth`]). Parks; `reached` must not.
+    ///
+    /// # Errors
+    ///
+    /// By phase.
+    pub fn connect_watched(
+        host: &Host,
+        config: &Config,
+        scope: &Scope,
+        timings: &mut Timings,
+        reached: &mut dyn FnMut(Phase),
+    ) -> Result<Self, Error> {
         let engine = engine_on(route::connect(host, config, scope, timings)?, config)?;
-        match get_in(&engine, host, config, scope, timings) {
+        reached(Phase::Connect);
+        match get_in(&engine, (host, config), scope, timings, reached) {
             Ok(()) => Self::of(engine, host, config),
             Err(error) => Err(with_command(*error, &engine)),
         }
@@ -351,21 +369,25 @@ fn engine_on(link: Link, config: &Config) -> Result<Arc<Engine>, Error> {
 #[inline(never)]
 fn get_in(
     engine: &Arc<Engine>,
-    host: &Host,
-    config: &Config,
+    (host, config): (&Host, &Config),
     scope: &Scope,
     timings: &mut Timings,
+    reached: &mut dyn FnMut(Phase),
 ) -> Result<(), Box<Error>> {
     let port = host.port().unwrap_or(config.port);
     let name = config.name_of(host);
     shake_hands(engine, name, port, config, scope, timings)?;
+    reached(Phase::Kex);
     let verified = timed(timings, Phase::HostKey, || {
         verify(engine, name, port, config)
     })?;
+    reached(Phase::HostKey);
     let user = host.user().unwrap_or(&config.user);
     timed(timings, Phase::Auth, || {
         authenticate(engine, (user, host), config, &verified, scope)
-    })
+    })?;
+    reached(Phase::Auth);
+    Ok(())
 }
 
 /// Gives a connection up, and adds to its early end what the command on the way had to say.

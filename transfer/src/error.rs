@@ -22,6 +22,12 @@ pub enum Operation {
     Close,
     /// To give it its final name.
     Rename,
+    /// To set its permissions or times.
+    SetStat,
+    /// To write it to its disk.
+    Sync,
+    /// To make a directory.
+    MakeDirectory,
 }
 
 impl fmt::Display for Operation {
@@ -33,6 +39,9 @@ impl fmt::Display for Operation {
             Self::Stat => "stat",
             Self::Close => "close",
             Self::Rename => "rename",
+            Self::SetStat => "set permissions or times of",
+            Self::Sync => "sync",
+            Self::MakeDirectory => "make directory",
         })
     }
 }
@@ -72,6 +81,46 @@ pub enum Error {
         expected: u64,
         /// The copy's size.
         arrived: u64,
+    },
+    /// A file of that name is there, and stays as it is.
+    #[error("remote file {} already exists", path.escape_ascii())]
+    Exists {
+        /// Its path on the host.
+        path: Vec<u8>,
+    },
+    /// What has the name is a directory.
+    #[error("remote file {} is a directory", remote.escape_ascii())]
+    IsDirectory {
+        /// Its path on the host.
+        remote: Vec<u8>,
+    },
+    /// What has the name is a device, a pipe or a socket, which is not read.
+    #[error("remote file {} is no plain file", remote.escape_ascii())]
+    NoFile {
+        /// Its path on the host.
+        remote: Vec<u8>,
+    },
+    /// A path that ends in `/` is to get the source's name, and the source has none.
+    #[error("remote path {} names no file, and bytes have no name", remote.escape_ascii())]
+    NoName {
+        /// The path.
+        remote: Vec<u8>,
+    },
+    /// The host has no command that computes a SHA-256, or it failed.
+    #[error("the host could not compute a SHA-256 of {}", remote.escape_ascii())]
+    NoChecksum {
+        /// The file's path on the host.
+        remote: Vec<u8>,
+    },
+    /// The two sides of a copy are not the same.
+    #[error("{}: SHA-256 is {theirs} on the host and {ours} here", remote.escape_ascii())]
+    Differs {
+        /// The file's path on the host.
+        remote: Vec<u8>,
+        /// The digest of what is here.
+        ours: String,
+        /// The digest that the host computed.
+        theirs: String,
     },
     /// The file is larger than the caller allows.
     #[error("remote file is larger than the {bytes_max} bytes allowed")]

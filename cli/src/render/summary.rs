@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sshoal::Times;
+
 use super::status::fine;
 use crate::plan::Talk;
 use crate::record::{Ending, Record};
@@ -18,7 +20,7 @@ pub(crate) struct Summary {
     signals: BTreeMap<String, usize>,
     failures: BTreeMap<(&'static str, &'static str), usize>,
     /// Times by phase, in the order in which phases were first seen.
-    phases: Vec<(&'static str, Vec<Duration>)>,
+    phases: Vec<(&'static str, Times)>,
 }
 
 impl Summary {
@@ -35,14 +37,18 @@ impl Summary {
         }
         for &(name, took) in &record.phases {
             match self.phases.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, times)) => times.push(took),
-                None => self.phases.push((name, vec![took])),
+                Some((_, times)) => times.add(took),
+                None => {
+                    let mut times = Times::new();
+                    times.add(took);
+                    self.phases.push((name, times));
+                }
             }
         }
     }
 
     /// Returns the summary's lines; the phases' percentiles only if asked to be verbose.
-    pub(crate) fn lines(&mut self, wall: Duration, talk: Talk) -> Vec<String> {
+    pub(crate) fn lines(&self, wall: Duration, talk: Talk) -> Vec<String> {
         let hosts = match self.hosts {
             1 => "1 host".to_owned(),
             n => format!("{n} hosts"),
@@ -84,21 +90,16 @@ impl Summary {
     }
 
     /// Returns a line per phase with its percentiles over the hosts that reached it.
-    pub(crate) fn percentiles(&mut self) -> Vec<String> {
-        let line = |(name, times): &mut (&'static str, Vec<Duration>)| {
-            times.sort_unstable();
-            let at = |percent| fine(percentile(times, percent));
-            let (half, most, all, max) = (at(50), at(90), at(99), at(100));
-            format!("{name:>9}  p50 {half:>8}  p90 {most:>8}  p99 {all:>8}  max {max:>8}")
+    fn percentiles(&self) -> impl Iterator<Item = String> {
+        let line = |(name, times): &(&'static str, Times)| {
+            let of = times.spread()?;
+            let [half, most, all, max] = [of.p50, of.p90, of.p99, of.max].map(fine);
+            Some(format!(
+                "{name:>9}  p50 {half:>8}  p90 {most:>8}  p99 {all:>8}  max {max:>8}"
+            ))
         };
-        self.phases.iter_mut().map(line).collect()
+        self.phases.iter().filter_map(line)
     }
-}
-
-/// Returns the nearest-rank percentile of sorted times; zero if there are none.
-pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -121,15 +122,5 @@ mod tests {
             ["10 hosts in 2.0s (5.0 hosts/s): \
               7 ok, 1 exit 3, 1 signal KILL, 1 failed: connect refused"]
         );
-    }
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!(percentile(&times, 50), Duration::from_millis(50));
-        assert_eq!(percentile(&times, 99), Duration::from_millis(99));
-        assert_eq!(percentile(&times, 100), Duration::from_millis(100));
-        assert_eq!(percentile(&times[..1], 50), Duration::from_millis(1));
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
     }
 }

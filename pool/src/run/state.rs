@@ -17,6 +17,8 @@ use crate::engine::Settings;
 use crate::event::{Collect, Detail, Event, Item};
 use crate::outcome::{Outcome, StopCause, Visit};
 use crate::output::HostOutput;
+use crate::run::telling::{EVENTS_PER_HOST, RETRIES_HELD_MAX};
+use crate::run::traced::Traced;
 use crate::schedule::RunId;
 use crate::store::Store;
 use crate::worker::CHUNK_MAX;
@@ -49,11 +51,17 @@ pub(crate) struct RunState {
     pub(crate) stopped: OnceLock<StopCause>,
     /// Set when every host has its outcome.
     pub(crate) over: Flag,
-    /// Events to take: room for every host's two, and for as much output as `room` admits, so
-    /// that nobody waits to put one here.
+    /// Events to take: room for `EVENTS_PER_HOST`, for the retries that `retries` admits, and for
+    /// as much output as `room` does, so that nobody waits to put one here.
     pub(super) items: Queue<Item>,
     /// Permits for pieces of output in `items`, each of `CHUNK_MAX` bytes at most.
     room: Semaphore,
+    /// Permits for retries in `items`, which a host may have without end.
+    pub(super) retries: Semaphore,
+    /// When the run began, from where events are timed.
+    pub(super) began: Instant,
+    /// The spans of hosts, where they are wanted.
+    pub(crate) traced: Traced,
     store: Arc<Store>,
     output_bytes_max: Option<u64>,
     pub(super) hosts: usize,
@@ -106,8 +114,11 @@ impl RunState {
             scope: Scope::root().child(settings.deadline),
             stopped: OnceLock::new(),
             over: Flag::new(),
-            items: Queue::bounded(hosts * 2 + room),
+            items: Queue::bounded(hosts * EVENTS_PER_HOST + RETRIES_HELD_MAX + room),
             room: Semaphore::new(room),
+            retries: Semaphore::new(RETRIES_HELD_MAX),
+            began: Instant::now(),
+            traced: Traced::new(),
             store: Arc::new(Store::new(settings.memory_bytes_max, folder)),
             output_bytes_max: settings.output_bytes_max,
             hosts,
@@ -126,12 +137,7 @@ impl RunState {
         if let Some(earlier) = self.earlier.lock().remove(&host) {
             return (earlier.visit, earlier.began);
         }
-        if self.detail != Detail::Outcomes {
-            self.put(Item {
-                event: Event::Started { index: host },
-                _room: None,
-            });
-        }
+        self.started(host);
         let started = Some(SystemTime::now());
         (
             Visit {
@@ -168,6 +174,7 @@ impl RunState {
         let room = self.room.acquire(scope)?;
         let event = Event::Output {
             index,
+            at: self.began.elapsed(),
             stream,
             bytes: bytes.to_vec(),
         };
@@ -180,6 +187,7 @@ impl RunState {
 
     /// Hands a host's one outcome to the caller.
     pub(crate) fn deliver(&self, outcome: Outcome) {
+        self.ended(&outcome);
         self.put(Item {
             event: Event::Finished(outcome),
             _room: None,
@@ -192,7 +200,7 @@ impl RunState {
         }
     }
 
-    fn put(&self, item: Item) {
+    pub(super) fn put(&self, item: Item) {
         // Refused only if the caller dropped the run; nobody misses it then.
         let _ = self.items.push(item, &Scope::root());
     }

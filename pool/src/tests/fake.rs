@@ -20,9 +20,11 @@ use crate::connector::{Connected, Connector, NotStarted, Request, Running};
 use crate::{Pool, PoolBuilder};
 
 /// What one host does.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) connect: Step,
+    /// What happens between the host's key and the open session.
+    pub(super) auth: Step,
     pub(super) start: Step,
     /// What it prints, in order; the last piece again and again if `endless`.
     pub(super) prints: Vec<(OutputStream, Vec<u8>)>,
@@ -33,7 +35,7 @@ pub(super) struct Script {
 }
 
 /// One thing that may go wrong.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum Step {
     Done,
     Takes(Duration),
@@ -80,6 +82,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             connect: Step::Done,
+            auth: Step::Done,
             start: Step::Done,
             prints: Vec::new(),
             endless: false,
@@ -238,6 +241,7 @@ impl Connector for Fake {
         (host, _): (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
+        reached: &mut dyn FnMut(Phase),
     ) -> Result<Arc<dyn Connected>, Error> {
         struct Down<'a>(&'a Gauge);
         impl Drop for Down<'_> {
@@ -272,6 +276,11 @@ impl Connector for Fake {
         };
         step.go(scope, Phase::Connect)?;
         timings.add(Phase::Connect, Duration::ZERO);
+        for phase in [Phase::Connect, Phase::Kex, Phase::HostKey] {
+            reached(phase);
+        }
+        session.script.auth.go(scope, Phase::Auth)?;
+        reached(Phase::Auth);
         Ok(Arc::new(session))
     }
 }

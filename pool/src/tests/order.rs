@@ -85,7 +85,7 @@ fn events_of_a_host_come_in_order() {
         .events()
     {
         match event {
-            Event::Started { index } => {
+            Event::Started { index, .. } => {
                 assert_eq!(seen[index], (false, 0, false));
                 seen[index].0 = true;
             }
@@ -97,6 +97,7 @@ fn events_of_a_host_come_in_order() {
                 assert!(outcome.stdout().is_empty(), "nothing was to be collected");
                 seen[outcome.index()].2 = true;
             }
+            _ => {}
         }
     }
     assert!(seen.iter().all(|host| *host == (true, 100_000, true)));

@@ -139,6 +139,7 @@ impl<'a> Flight<'a> {
                 self.stage = Stage::Run;
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];
+                self.run.traced.enter((self.index, host), Phase::Run);
                 let scope = self.run.scope.child(None);
                 program(&Reached::new((self.index, host), session, &scope));
                 self.timings.add(Phase::Run, began.elapsed());
@@ -150,10 +151,12 @@ impl<'a> Flight<'a> {
     #[inline(never)]
     fn connect(&mut self, opening: &Scope) -> Result<Arc<dyn Connected>, Fault> {
         let (engine, index) = (self.engine, self.index);
-        let (host, config) = (&engine.hosts[index], engine.configs.of(index));
-        let session = engine
-            .connector
-            .connect((host, config), opening, &mut self.timings);
+        let to = (&engine.hosts[index], &**engine.configs.of(index));
+        let run = self.run;
+        run.traced.enter((index, to.0), Phase::Connect);
+        let mut reached = |phase| run.reached(index, phase);
+        let (connector, timings) = (&engine.connector, &mut self.timings);
+        let session = connector.connect(to, opening, timings, &mut reached);
         let session = session.map_err(|error| self.not_connected(error))?;
         engine.opened((self.run.id, index), self.seat, &session);
         Ok(session)
@@ -182,6 +185,8 @@ impl<'a> Flight<'a> {
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         self.stage = Stage::Open;
+        let host = &self.engine.hosts[self.index];
+        self.run.traced.enter((self.index, host), Phase::Open);
         let began = Instant::now();
         let started = session.start(request, opening);
         self.timings.add(Phase::Open, began.elapsed());
@@ -206,6 +211,7 @@ impl<'a> Flight<'a> {
         };
         self.stage = Stage::Run;
         let accepted = Instant::now();
+        self.run.accepted(self.index);
         let limit = self.engine.settings.command_timeout;
         let scope = self.run.scope.child(limit);
         let result = self.follow(&*running, &scope, buf);

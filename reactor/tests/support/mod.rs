@@ -4,6 +4,8 @@
     reason = "each test file is a crate of its own and uses what it needs"
 )]
 
+pub(crate) mod tasks;
+
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
