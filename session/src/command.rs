@@ -122,10 +122,8 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Starts the command; returns when the server has accepted it. Parks.
-    ///
-    /// Any number may be started side by side: eight of a session run at once, or as many as the
-    /// host allows (`MaxSessions` of sshd), and the others wait in order.
+    /// Starts the command; returns when the server has accepted it. Parks: of those that a session
+    /// starts, eight run at once, or as many as the host allows, and the others wait in order.
     ///
     /// # Errors
     ///
@@ -497,7 +495,6 @@ impl Drop for Child {
             self.engine.give_up();
             return;
         }
-        // Queues the close and takes the channel out of libssh2's hands as soon as that goes.
         self.engine.free(self.channel);
     }
 }
