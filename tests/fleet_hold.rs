@@ -1,6 +1,7 @@
-//! Many sessions held open at once on `sleep`: what each costs in memory, and all of them in processor time.
+//! Many sessions held open at once on `sleep`: what each costs in memory, and all of them in processor time and wake-ups.
 //!
-//! `SSHOAL_HOLD_SESSIONS=5000 cargo test --release --test fleet_hold -- --nocapture` is the full run.
+//! `SSHOAL_HOLD_SESSIONS=5000 cargo test --release --test fleet_hold -- --nocapture` is the full run, and with
+//! `SSHOAL_HOLD_SESSIONS=1000 SSHOAL_HOLD_SECONDS=30` the one for what sleeping costs.
 
 mod support;
 
@@ -14,13 +15,15 @@ use std::{
 use sshoal::{Detail, Event, Events, Fleet, KeepOpen, RunSpec, raise_descriptor_limit};
 use support::{
     fleet::EmbeddedFleet,
-    usage::{processor_time, resident_kib},
+    usage::{processor_time, resident_kib, wakes},
 };
 
 support::fleet::embedded_fleet!();
 
 /// How many sessions the full run holds.
 const SESSIONS: &str = "SSHOAL_HOLD_SESSIONS";
+/// For how long they sleep.
+const SECONDS: &str = "SSHOAL_HOLD_SECONDS";
 /// Makes a process of this test the client that is measured.
 const CLIENT: &str = "SSHOAL_TEST_HOLD_CLIENT";
 /// Sessions in CI.
@@ -29,7 +32,11 @@ const SESSIONS_DEFAULT: usize = 500;
 /// optimisation the same calls reach two or three pages deeper into each stack.
 const KIB_PER_SESSION_MAX: f64 = if cfg!(debug_assertions) { 125.0 } else { 110.0 };
 /// The most processor time while all sleep, as a part of one core.
-const CORE_MAX: f64 = 0.02;
+const CORE_MAX: f64 = 0.01;
+/// The most wake-ups of all threads together while all sleep, in a second: the number of sessions is no cause for any.
+const WAKES_PER_SECOND_MAX: f64 = 1.0;
+/// And for what ends that time: the first command's end, and the measurement.
+const WAKES_FREE: u64 = 20;
 /// The shortest time asleep that says anything about the processor.
 const ASLEEP_MIN: Duration = Duration::from_secs(1);
 
@@ -57,7 +64,7 @@ fn hold_client() {
     }
     let sessions = env::var(SESSIONS).map_or(SESSIONS_DEFAULT, |text| text.parse().unwrap());
     // Opening them all takes a part of the time for which the first one sleeps.
-    let seconds = 10 + sessions / 500;
+    let seconds = env::var(SECONDS).map_or(10 + sessions / 500, |text| text.parse().unwrap());
     raise_descriptor_limit().unwrap();
     let servers = EmbeddedFleet::start(sessions);
     let builder = Fleet::builder(servers.targets(), servers.config())
@@ -75,10 +82,11 @@ fn hold_client() {
     await_all_asleep(&mut events, sessions);
     let opened = begin.elapsed();
     let resident = resident_kib().saturating_sub(before);
-    let (asleep, spent) = (Instant::now(), processor_time());
+    let (asleep, spent, woken) = (Instant::now(), processor_time(), wakes());
     // The first one to wake up ends the time in which all sleep.
     let first = events.next().expect("a host ends");
     let (asleep, spent) = (asleep.elapsed(), processor_time() - spent);
+    let woken = wakes() - woken;
     let ended = std::iter::once(first).chain(events);
     let failed: Vec<_> = ended.filter_map(failure).collect();
 
@@ -86,7 +94,7 @@ fn hold_client() {
     let core = spent.as_secs_f64() / asleep.as_secs_f64();
     println!(
         "{sessions} sessions: opened in {opened:?}, {each:.1} KiB per session, \
-         {:.2} % of a core over {asleep:?} asleep",
+         {:.3} % of a core and {woken} wake-ups over {asleep:?} asleep",
         core * 100.0
     );
     assert!(failed.is_empty(), "{failed:?}");
@@ -94,6 +102,8 @@ fn hold_client() {
     assert!(each <= KIB_PER_SESSION_MAX, "{each:.1} KiB per session");
     assert!(asleep >= ASLEEP_MIN, "all slept for {asleep:?} only");
     assert!(core < CORE_MAX, "{:.2} % of a core", core * 100.0);
+    let woken = woken.saturating_sub(WAKES_FREE) as f64 / asleep.as_secs_f64();
+    assert!(woken < WAKES_PER_SECOND_MAX, "{woken:.1} wake-ups a second");
 }
 
 /// What the process needs once, whatever the number of sessions: threads, the crypto library's tables.

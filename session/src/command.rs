@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Semaphore;
 
+use crate::channels::{self, COMMAND_WINDOW_BYTES};
 use crate::engine::{Engine, stopped};
 use crate::environment::Environment;
 use crate::error::{ApiMisuse, Error, Kind, Phase};
@@ -21,8 +22,6 @@ mod launched;
 use feed::Stdin;
 use launched::Held;
 
-/// The receive window of a command's channel (law S11).
-const WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes that [`Command::output`] collects, unless told otherwise.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -105,13 +104,14 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Starts the command; returns when the server has accepted it. Parks.
+    /// Starts the command; returns when the server has accepted it. Parks: of those that a session
+    /// starts, eight run at once, or as many as the host allows, and the others wait in order.
     ///
     /// # Errors
     ///
     /// The server refused a channel, a terminal or the command, the connection was lost, or the
-    /// scope ended: the session is then given up, because the reply may still come. With
-    /// [`Launch::sudo`], `Sudo` where the command was not begun.
+    /// scope ended: once the command was asked for, the session is then given up, as the reply may
+    /// still come. With [`Launch::sudo`], `Sudo` where the command was not begun.
     pub fn spawn(self) -> Result<Child, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
         self.spawn_in(&scope)
@@ -128,12 +128,9 @@ impl<'a> Command<'a> {
             self.launch.wrap(&self.command)?
         };
         self.environment.check().map_err(|(_, why)| why)?;
-        let turn = engine.reply_turn(phase, scope)?;
-        engine.free_left();
-        let channel = engine.request(phase, scope, |library| {
-            library.open_channel("session", WINDOW_BYTES, b"")
-        })?;
+        let channel = channels::open(engine, COMMAND_WINDOW_BYTES, scope)?;
         let child = Child::new(engine.clone(), channel);
+        let turn = engine.request_turn(phase, scope)?;
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
         }
@@ -480,12 +477,6 @@ impl Drop for Child {
             self.engine.give_up();
             return;
         }
-        // Queues the close and takes the channel out of libssh2's hands as soon as that goes.
-        let freed = self
-            .engine
-            .with(|library| library.free_channel(self.channel));
-        if matches!(freed, Ok(Err(Code::AGAIN))) {
-            self.engine.leave(self.channel);
-        }
+        self.engine.free(self.channel);
     }
 }

@@ -13,6 +13,7 @@ use sshoal_reactor::sync::{Permit, Semaphore};
 use sshoal_reactor::{Interest, Scope, Stop, Ticket, yield_now};
 
 use crate::auth::AuthError;
+use crate::channels::Channels;
 use crate::error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
 use crate::ffi::{Called, ChannelId, Code, Library};
 use crate::wire::{Broken, Wire};
@@ -23,8 +24,13 @@ pub(crate) struct Engine {
     /// One call into libssh2 at a time (S4). `None` once dropped apart.
     library: Mutex<Option<Library>>,
     wire: Arc<Wire>,
-    /// One request that awaits a reply at a time (S5): replies are matched by type.
+    /// One open that awaits a reply at a time (S5): replies are matched by type. So does
+    /// authentication, and what is asked of the session as a whole.
     reply: Semaphore,
+    /// One request on a channel that awaits a reply at a time (S5).
+    requests: Semaphore,
+    /// The channels that count for the host's limit.
+    channels: Arc<Channels>,
     /// Channels whose owner went away before their end; freed when the next one opens.
     left: Mutex<Vec<ChannelId>>,
 }
@@ -77,8 +83,10 @@ impl Engine {
         let library = Library::new(wire.clone())?;
         Ok(Arc::new(Self {
             library: Mutex::new(Some(library)),
+            channels: Channels::new(wire.clone()),
             wire,
             reply: Semaphore::new(1),
+            requests: Semaphore::new(1),
             left: Mutex::default(),
         }))
     }
@@ -87,14 +95,27 @@ impl Engine {
         &self.wire
     }
 
-    /// Takes the turn for requests that await a reply. Parks.
+    pub(crate) fn channels(&self) -> &Arc<Channels> {
+        &self.channels
+    }
+
+    /// Takes the turn for opens that await a reply, and for requests of no channel. Parks.
     pub(crate) fn reply_turn(&self, phase: Phase, scope: &Scope) -> Result<Permit, Error> {
         self.reply
             .acquire(scope)
             .map_err(|stop| stopped(stop, phase, scope))
     }
 
-    /// Takes the turn for requests that await a reply, if nobody has it.
+    /// Takes the turn for requests on channels that await a reply. Parks.
+    ///
+    /// libssh2 tells their replies from those to opens, but not from each other.
+    pub(crate) fn request_turn(&self, phase: Phase, scope: &Scope) -> Result<Permit, Error> {
+        self.requests
+            .acquire(scope)
+            .map_err(|stop| stopped(stop, phase, scope))
+    }
+
+    /// Takes the turn for opens that await a reply, if nobody has it.
     pub(crate) fn try_reply_turn(&self) -> Option<Permit> {
         self.reply.try_acquire()
     }
@@ -118,6 +139,9 @@ impl Engine {
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
         self.wire.begin_call(true);
         let result = f(library);
+        if self.channels.is_tight() {
+            self.wire.flush();
+        }
         if self.wire.report().moved {
             self.wire.waiters().wake_registered();
         }
@@ -322,17 +346,36 @@ impl Engine {
         if crowded {
             self.give_up();
         }
+        self.channels.stir();
+    }
+
+    /// Closes and frees a channel, or leaves it to be freed later.
+    pub(crate) fn free(&self, channel: ChannelId) {
+        let freed = self.with(|library| library.free_channel(channel));
+        if matches!(freed, Ok(Err(Code::AGAIN))) {
+            self.leave(channel);
+        }
+    }
+
+    /// Returns whether channels are left to be freed.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.left.lock().is_empty()
     }
 
     /// Frees channels that were left, as far as it goes without waiting.
     pub(crate) fn free_left(&self) {
-        let left = std::mem::take(&mut *self.left.lock());
-        for channel in left {
-            let freed = self.with(|library| library.free_channel(channel));
-            if matches!(freed, Ok(Err(Code::AGAIN))) {
-                self.left.lock().push(channel);
-            }
+        if self.has_left() {
+            // A session that was closed has none.
+            let _ = self.with(|library| self.free_left_of(library));
         }
+    }
+
+    /// As [`Engine::free_left`], within a call; returns whether any was freed.
+    pub(crate) fn free_left_of(&self, library: &mut Library) -> bool {
+        let mut left = self.left.lock();
+        let before = left.len();
+        left.retain(|channel| library.free_channel(*channel) == Err(Code::AGAIN));
+        left.len() < before
     }
 
     /// Ends the connection at once; all who wait on it fail.

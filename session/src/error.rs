@@ -153,6 +153,11 @@ impl Libssh2Error {
         }
     }
 
+    /// Returns whether the host refused a channel, rather than something asked on one.
+    pub(crate) fn is_refused_open(&self) -> bool {
+        self.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE
+    }
+
     /// Returns libssh2's error code (`LIBSSH2_ERROR_*`, negative).
     pub fn code(&self) -> i32 {
         self.code

@@ -13,6 +13,7 @@ pub mod agent;
 mod algorithms;
 mod auth;
 mod certificate;
+mod channels;
 mod command;
 mod config;
 mod engine;

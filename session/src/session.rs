@@ -10,6 +10,7 @@ use sshoal_reactor::{Interest, Scope};
 
 use crate::algorithms::Algorithms;
 use crate::auth::authenticate;
+use crate::channels;
 use crate::command::Command;
 use crate::config::Config;
 use crate::engine::{Engine, stopped};
@@ -141,6 +142,31 @@ impl Session {
     /// Begins a command: bytes given to the user's shell on the host, unchanged.
     pub fn command(&self, command: impl Into<Vec<u8>>) -> Command<'_> {
         Command::new(self, command.into())
+    }
+
+    /// Opens a channel ahead, which the next command on this session takes: its start then takes one
+    /// round trip instead of two. Parks.
+    ///
+    /// Each call opens one more. Nothing is opened, without an error, where that would keep others
+    /// waiting: as many channels are open as the host allows, or somebody waits for one. A channel
+    /// that was opened ahead counts among them, and gives way to an SFTP channel.
+    ///
+    /// # Errors
+    ///
+    /// The host refused, in phase open; the connection was lost, or the scope ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn f(session: sshoal_session::Session) -> Result<(), sshoal_session::Error> {
+    /// let scope = sshoal_reactor::Scope::root();
+    /// session.open_ahead(&scope)?;
+    /// // Later, when it matters:
+    /// let output = session.command("uptime").output()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn open_ahead(&self, scope: &Scope) -> Result<(), Error> {
+        channels::open_ahead(&self.engine, scope)
     }
 
     /// Has the host make a connection, whose bytes then go through this session. Parks.

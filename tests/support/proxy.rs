@@ -70,6 +70,7 @@ struct Counts {
     accepted: AtomicUsize,
     to_client: AtomicU64,
     to_server: AtomicU64,
+    turns: AtomicUsize,
 }
 
 impl Proxy {
@@ -99,6 +100,11 @@ impl Proxy {
     /// How many bytes passed in one direction, over all connections.
     pub(crate) fn passed(&self, direction: Direction) -> u64 {
         self.counts.of(direction).load(Ordering::Relaxed)
+    }
+
+    /// How often a client has spoken after its server has, over all connections: each costs a round trip.
+    pub(crate) fn turns(&self) -> usize {
+        self.counts.turns.load(Ordering::Relaxed)
     }
 }
 

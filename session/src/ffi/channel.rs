@@ -6,6 +6,7 @@ use std::ptr;
 use libssh2_sys as sys;
 
 use super::{Called, Code, Library, count, done, length};
+use crate::channels::Place;
 use crate::exit::Exit;
 
 unsafe extern "C" {
@@ -35,6 +36,10 @@ pub enum OutputStream {
 pub(super) struct Open {
     pub(super) pointer: *mut sys::LIBSSH2_CHANNEL,
     pub(super) window: u32,
+    /// A grant that libssh2 could not send yet: it is made again as it was (law S6).
+    pub(super) granting: Option<c_ulong>,
+    /// Its place below the host's limit, given back when it was freed.
+    pub(super) _place: Option<Place>,
 }
 
 impl Library {
@@ -74,7 +79,25 @@ impl Library {
             Ok(pointer)
         })?;
         self.window_opened(window as usize);
-        Ok(ChannelId(self.channels.insert(Open { pointer, window })))
+        Ok(ChannelId(self.channels.insert(Open {
+            pointer,
+            window,
+            granting: None,
+            _place: None,
+        })))
+    }
+
+    /// Gives a channel its place below the host's limit, to be kept until it was freed.
+    pub(crate) fn give_place(&mut self, channel: ChannelId, place: Place) {
+        if let Some(open) = self.channels.get_mut(channel.0) {
+            open._place = Some(place);
+        }
+    }
+
+    /// Takes in what has come, and returns whether the host has ended a channel.
+    pub(crate) fn is_over(&mut self, channel: ChannelId) -> bool {
+        let read = self.read(channel, OutputStream::Stdout, &mut []);
+        read != Err(Code::AGAIN) || self.is_at_end(channel)
     }
 
     /// Returns how many bytes of a channel's first stream are here unread; asks the host nothing.
@@ -148,6 +171,7 @@ impl Library {
             .map_or(0, |open| open.window as usize);
         let most = buffer.len().min(most);
         let buffer = &mut buffer[..most];
+        self.grant(channel, most)?;
         let read = self.on(channel, |pointer| {
             // SAFETY: F2, F3, F5: at most `buffer.len()` bytes are written.
             count(unsafe {
@@ -158,6 +182,39 @@ impl Library {
             self.wire.delivered(read);
         }
         Ok(read)
+    }
+
+    /// Grants the host what a read of so many bytes would have libssh2 grant.
+    ///
+    /// Held up by a key exchange, libssh2 goes on with the packet that it has made, but counts what
+    /// the next read would grant: read in another size, its window and the host's were not the same
+    /// any more.
+    fn grant(&mut self, channel: ChannelId, most: usize) -> Called<()> {
+        loop {
+            let Some(open) = self.channels.get_mut(channel.0) else {
+                return Err(Code(sys::LIBSSH2_ERROR_CHANNEL_CLOSED));
+            };
+            // SAFETY: F2, F3; the out-parameters may be null.
+            let left = unsafe {
+                sys::libssh2_channel_window_read_ex(open.pointer, ptr::null_mut(), ptr::null_mut())
+            };
+            let (whole, most) = (c_ulong::from(open.window), most as c_ulong);
+            // As in `ssh2_channel_read`, which then finds nothing to do.
+            let wanted = (left < whole / 4 * 3 + most).then(|| whole + most - left);
+            let Some(grant) = open.granting.or(wanted) else {
+                return Ok(());
+            };
+            open.granting = Some(grant);
+            self.on(channel, |pointer| {
+                // SAFETY: F2, F3; the out-parameter may be null.
+                done(unsafe {
+                    sys::libssh2_channel_receive_window_adjust2(pointer, grant, 1, ptr::null_mut())
+                })
+            })?;
+            if let Some(open) = self.channels.get_mut(channel.0) {
+                open.granting = None;
+            }
+        }
     }
 
     /// Writes to the command's standard input; returns how many bytes were taken.

@@ -141,6 +141,11 @@ impl Library {
 
     fn adopt(&mut self, pointer: *mut sys::LIBSSH2_CHANNEL, window: u32) -> ChannelId {
         self.window_opened(window as usize);
-        ChannelId(self.channels.insert(Open { pointer, window }))
+        ChannelId(self.channels.insert(Open {
+            pointer,
+            window,
+            granting: None,
+            _place: None,
+        }))
     }
 }

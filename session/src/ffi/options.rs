@@ -45,7 +45,12 @@ impl Library {
             Ok(pointer) => {
                 self.window_opened(WINDOW as usize);
                 let window = WINDOW;
-                let channel = self.channels.insert(Open { pointer, window });
+                let channel = self.channels.insert(Open {
+                    pointer,
+                    window,
+                    granting: None,
+                    _place: None,
+                });
                 Ok(Some(ChannelId(channel)))
             }
             Err(Code(sys::LIBSSH2_ERROR_CHANNEL_FAILURE)) => Ok(None),

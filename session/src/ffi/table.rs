@@ -28,6 +28,10 @@ impl<T> Table<T> {
         self.place(number).map(|place| &self.entries[place].1)
     }
 
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
+        self.place(number).map(|place| &mut self.entries[place].1)
+    }
+
     pub(super) fn remove(&mut self, number: u64) -> Option<T> {
         let place = self.place(number)?;
         Some(self.entries.remove(place).1)

@@ -7,6 +7,7 @@ use sshoal_reactor::{Scope, spawn};
 
 use super::Ends;
 use super::carrier::Carrier;
+use crate::channels;
 use crate::engine::stopped;
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::ffi::ChannelId;
@@ -76,7 +77,8 @@ pub(crate) fn open(
 /// Opens a channel for commands (RFC 4254 §6.1) that is never given one: while there is a channel
 /// to read, the carrier takes in, and libssh2 answers, what the host sends of its own accord. Parks.
 pub(crate) fn hold(carrier: &Arc<Carrier>, scope: &Scope) -> Result<Arc<Ends>, Error> {
-    ask(carrier, ("session", Vec::new()), scope, ())
+    let channel = channels::open(carrier.engine(), WINDOW_BYTES, scope)?;
+    Ok(carrier.carry(channel))
 }
 
 fn ask(

@@ -22,6 +22,8 @@ pub(super) struct Connection<'s> {
     /// The client's and the server's, in this order.
     sockets: [TcpStream; 2],
     ways: [Way; 2],
+    /// The direction of the last bytes.
+    last: Direction,
     fate: Fate,
 }
 
@@ -80,6 +82,7 @@ impl<'s> Connection<'s> {
             script,
             sockets,
             ways: [way(Direction::ToClient, 0), way(Direction::ToServer, 1)],
+            last: Direction::ToServer,
             fate: Fate::Passing,
         }
     }
@@ -185,6 +188,10 @@ impl<'s> Connection<'s> {
             way.queued_bytes -= count;
             way.passed += count as u64;
             way.piece = way.piece.saturating_sub(count as u64);
+            if (self.last, way.direction) == (Direction::ToClient, Direction::ToServer) {
+                counts.turns.fetch_add(1, Ordering::Relaxed);
+            }
+            self.last = way.direction;
             counts
                 .of(way.direction)
                 .fetch_add(count as u64, Ordering::Relaxed);
