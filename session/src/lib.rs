@@ -38,6 +38,7 @@ mod route;
 mod secret;
 mod session;
 mod sftp;
+mod shell;
 mod short_io;
 mod sign;
 pub mod ssh_config;
@@ -66,6 +67,7 @@ pub use resolver::{Passphrases, Resolver, ResolverBuilder, ResolverError};
 pub use secret::{Secret, keep_secrets_out_of_dumps};
 pub use session::Session;
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
+pub use shell::{Found, Pattern, PatternError, Shell, ShellError, ShellSpec};
 pub use timings::Timings;
 pub use tunnel::{Destination, RemoteListener, Tunnel};
 
