@@ -53,6 +53,7 @@ pub use sshoal_pool::{
     RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
     raise_descriptor_limit,
 };
+pub use sshoal_reactor::{Calls, join, try_join};
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
     yield_now,
@@ -67,7 +68,7 @@ pub use sshoal_session::{
     ssh_config, versions,
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
-pub use sshoal_session::{CertificateError, host_key};
+pub use sshoal_session::{CertificateError, CheckError, host_key};
 pub use sshoal_session::{Found, Pattern, PatternError, Shell, ShellError, ShellSpec};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};

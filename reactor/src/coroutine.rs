@@ -21,6 +21,10 @@ use crate::runtime::runtime;
 use crate::scope::Scope;
 use crate::waiter::{Interest, WaitList};
 
+mod together;
+
+pub use together::{Calls, join, try_join};
+
 /// A green thread's stack, in words: 64 KiB. Only stacks of this size are pooled (law G2).
 pub(crate) const STACK_WORDS: usize = 0x2000;
 
