@@ -27,7 +27,7 @@ pub(crate) use self::forward::ListenerId;
 pub(crate) use self::memory::{Farewell, Refusal};
 pub(crate) use self::options::supported_algorithms;
 use self::raw::Raw;
-pub(crate) use self::sftp::FileId;
+pub(crate) use self::sftp::{Attributes, FileId};
 use self::table::Table;
 use crate::error::Libssh2Error;
 use crate::wire::Wire;

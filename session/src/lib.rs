@@ -68,6 +68,7 @@ pub use proxy_command::{ProxyCommand, ProxyCommandError};
 pub use resolver::{Passphrases, Resolver, ResolverBuilder, ResolverError};
 pub use secret::{Secret, keep_secrets_out_of_dumps};
 pub use session::Session;
+pub use sftp::{DirectoryEntry, FileAttributes, FileKind};
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
 pub use shell::{Found, Pattern, PatternError, Shell, ShellError, ShellSpec};
 pub use timings::Timings;

@@ -11,6 +11,10 @@ use crate::error::{Error, Phase};
 use crate::ffi::{Called, Code, FileId, Library};
 use crate::session::Session;
 
+mod entries;
+
+pub use entries::{DirectoryEntry, FileAttributes, FileKind};
+
 /// A status that an SFTP server gave (draft-ietf-secsh-filexfer-02 §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SftpStatus(u32);

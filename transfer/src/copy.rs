@@ -12,7 +12,7 @@ use sshoal_session::{OpenMode, Session, Sftp, SftpFile};
 use crate::error::{Error, Operation};
 
 /// Bytes per SFTP read or write: beyond this libssh2 breaks its own window (law S11).
-const CHUNK_BYTES: usize = 240_000;
+pub(crate) const CHUNK_BYTES: usize = 240_000;
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The mode of a file that is being written.
@@ -37,9 +37,20 @@ pub struct Copied {
 pub fn put(session: &Session, local: &Path, remote: &[u8], scope: &Scope) -> Result<Copied, Error> {
     let mut source = File::open(local).map_err(Error::local(local))?;
     let expected = source.metadata().map_err(Error::local(local))?.len();
+    deliver(session, (&mut source, expected, local), remote, scope)
+}
+
+/// Writes what a source gives under a temporary name and gives it the final one; the path is for
+/// the source's own errors.
+pub(crate) fn deliver(
+    session: &Session,
+    (source, expected, local): (&mut dyn Read, u64, &Path),
+    remote: &[u8],
+    scope: &Scope,
+) -> Result<Copied, Error> {
     let sftp = session.sftp(scope)?;
     let part = part_name(remote);
-    let result = send(&sftp, &mut source, local, &part, scope).and_then(|bytes| {
+    let result = send(&sftp, source, local, &part, scope).and_then(|bytes| {
         if bytes != expected {
             return Err(Error::Short {
                 expected,
@@ -61,7 +72,7 @@ pub fn put(session: &Session, local: &Path, remote: &[u8], scope: &Scope) -> Res
 /// Writes the part file and returns the size that the host tells of it.
 fn send(
     sftp: &Sftp,
-    source: &mut File,
+    source: &mut dyn Read,
     local: &Path,
     part: &[u8],
     scope: &Scope,
@@ -88,7 +99,7 @@ fn send(
 }
 
 /// Closes a file whatever happened to it; the first failure is the one that counts.
-fn close<T>(
+pub(crate) fn close<T>(
     file: SftpFile,
     scope: &Scope,
     result: Result<T, Error>,
@@ -99,7 +110,7 @@ fn close<T>(
 }
 
 /// Reads until the chunk is full or the file ends.
-fn fill(source: &mut File, chunk: &mut [u8]) -> std::io::Result<usize> {
+pub(crate) fn fill(source: &mut dyn Read, chunk: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < chunk.len() {
         match source.read(&mut chunk[filled..]) {
@@ -186,7 +197,7 @@ fn receive(
 }
 
 /// A name beside the target that no other copy uses.
-fn part_name(remote: &[u8]) -> Vec<u8> {
+pub(crate) fn part_name(remote: &[u8]) -> Vec<u8> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let time = SystemTime::now()
         .duration_since(UNIX_EPOCH)

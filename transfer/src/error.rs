@@ -16,8 +16,10 @@ pub enum Operation {
     Read,
     /// To write to it.
     Write,
-    /// To tell its size.
+    /// To tell its size, or what else it knows of it.
     Stat,
+    /// To list a directory.
+    List,
     /// To close it.
     Close,
     /// To give it its final name.
@@ -31,6 +33,7 @@ impl fmt::Display for Operation {
             Self::Read => "read",
             Self::Write => "write",
             Self::Stat => "stat",
+            Self::List => "list",
             Self::Close => "close",
             Self::Rename => "rename",
         })

@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bytes;
 mod copy;
 mod error;
+mod glob;
 
+pub use bytes::{exists, glob, read, stat, write};
 pub use copy::{Copied, get, put};
 pub use error::{Error, Operation};

@@ -11,6 +11,10 @@ use libssh2_sys as sys;
 use super::table::Table;
 use super::{Called, Code, Library, count, done, length};
 
+mod entries;
+
+pub(crate) use entries::Attributes;
+
 unsafe extern "C" {
     fn libssh2_sftp_posix_rename_ex(
         sftp: *mut sys::LIBSSH2_SFTP,
