@@ -44,8 +44,10 @@
 
 #![forbid(unsafe_code)]
 
+mod files;
 mod fleet;
 
+pub use files::HostFiles;
 pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
@@ -69,6 +71,7 @@ pub use sshoal_session::{
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, CheckError, host_key};
+pub use sshoal_session::{DirectoryEntry, FileAttributes, FileKind};
 pub use sshoal_session::{Found, Pattern, PatternError, Shell, ShellError, ShellSpec};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};

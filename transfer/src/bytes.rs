@@ -5,7 +5,7 @@ use std::path::Path;
 use sshoal_reactor::Scope;
 use sshoal_session::{FileAttributes, OpenMode, Session, SftpError, SftpFile, SftpStatus};
 
-use crate::copy::{CHUNK_BYTES, Copied, close, deliver};
+use crate::copy::{Copied, close, deliver};
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
 
@@ -31,7 +31,7 @@ pub fn read(
 }
 
 fn to_end(file: &SftpFile, remote: &[u8], bytes_max: u64, scope: &Scope) -> Result<Vec<u8>, Error> {
-    let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; READ_BYTES]);
     loop {
         let read = file.read(&mut chunk, scope);
         let read = read.map_err(|error| Error::remote(Operation::Read, remote, error))?;
@@ -126,5 +126,7 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Bytes per read: most files that are read so are small, and many hosts are asked at once.
+const READ_BYTES: usize = 32 * 1024;
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 100_000;

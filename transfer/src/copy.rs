@@ -12,7 +12,7 @@ use sshoal_session::{OpenMode, Session, Sftp, SftpFile};
 use crate::error::{Error, Operation};
 
 /// Bytes per SFTP read or write: beyond this libssh2 breaks its own window (law S11).
-pub(crate) const CHUNK_BYTES: usize = 240_000;
+const CHUNK_BYTES: usize = 240_000;
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The mode of a file that is being written.

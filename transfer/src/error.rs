@@ -57,6 +57,34 @@ pub enum Error {
         /// What it answered.
         status: SftpStatus,
     },
+    /// Something stands at the path on the host already; it is as it was.
+    #[error("remote file {} already exists", remote.escape_ascii())]
+    Exists {
+        /// The path on the host.
+        remote: Vec<u8>,
+    },
+    /// The host's `scp` said why it would not, or ended without its answer.
+    #[error("scp of remote file {}: {message}", remote.escape_ascii())]
+    Scp {
+        /// The path on the host.
+        remote: Vec<u8>,
+        /// What it said, cleaned for a terminal and cut.
+        message: String,
+    },
+    /// What the host sent as `scp` breaks the protocol; nothing of it was kept.
+    #[error("scp of remote file {}: protocol error: {what}", remote.escape_ascii())]
+    ScpProtocol {
+        /// The path on the host.
+        remote: Vec<u8>,
+        /// The rule that it broke.
+        what: &'static str,
+    },
+    /// The file's bytes are no UTF-8, and text was asked for.
+    #[error("remote file {} is not UTF-8", remote.escape_ascii())]
+    NotText {
+        /// The path on the host.
+        remote: Vec<u8>,
+    },
     /// A file on this machine could not be read or written.
     #[error("local file {}", path.display())]
     Local {

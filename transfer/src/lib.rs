@@ -10,7 +10,9 @@ mod bytes;
 mod copy;
 mod error;
 mod glob;
+mod scp;
 
 pub use bytes::{exists, glob, read, stat, write};
 pub use copy::{Copied, get, put};
 pub use error::{Error, Operation};
+pub use scp::{Keep, Scp};
