@@ -5,7 +5,8 @@ mod support;
 use std::{fs, process::Command, sync::Arc, thread};
 
 use sshoal::{
-    Exit, Kind, OutputStream, Pattern, Scope, Session, Shell, ShellError, ShellSpec, spawn,
+    Exit, InteractiveShell, Kind, OutputStream, Pattern, Scope, Session, ShellError, ShellSpec,
+    spawn,
 };
 use support::{
     process::Guarded,
@@ -20,7 +21,7 @@ fn quiet() -> Option<Sshd> {
 }
 
 #[track_caller]
-fn open(session: &Session) -> Shell {
+fn open(session: &Session) -> InteractiveShell {
     session
         .shell(&ShellSpec::new(), &limit())
         .expect("opens a shell")
@@ -28,7 +29,7 @@ fn open(session: &Session) -> Shell {
 
 /// All of standard output that is left, to its end.
 #[track_caller]
-fn rest(shell: &Shell) -> Vec<u8> {
+fn rest(shell: &InteractiveShell) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 8192]);
     loop {
         let read = shell.read_stream(OutputStream::Stdout, &mut buffer, &limit());

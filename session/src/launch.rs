@@ -27,9 +27,4 @@ impl Launch {
     pub fn wrap(&self, command: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(command.to_vec())
     }
-
-    /// Returns whether a terminal is asked for.
-    pub(crate) fn has_terminal(&self) -> bool {
-        false
-    }
 }

@@ -70,7 +70,7 @@ pub use secret::{Secret, keep_secrets_out_of_dumps};
 pub use session::Session;
 pub use sftp::{DirectoryEntry, FileAttributes, FileKind};
 pub use sftp::{OpenMode, Sftp, SftpError, SftpFile, SftpStatus};
-pub use shell::{Found, Pattern, PatternError, Shell, ShellError, ShellSpec};
+pub use shell::{Found, InteractiveShell, Pattern, PatternError, ShellError, ShellSpec};
 pub use timings::Timings;
 pub use tunnel::{Destination, RemoteListener, Tunnel};
 

@@ -1,6 +1,6 @@
 //! Interactive shells: sent lines, read as they answer, and waited for by what they print.
 //!
-//! The principal type is [`Shell`]; [`ShellSpec`] says how one is opened.
+//! The principal type is [`InteractiveShell`]; [`ShellSpec`] says how one is opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,17 +44,16 @@ pub struct ShellSpec {
 /// Dropped before its end, its channel is closed, which tells the host to end it, and nothing is
 /// waited for. It ends with its session.
 #[derive(Debug)]
-pub struct Shell {
+pub struct InteractiveShell {
     child: Arc<Child>,
     inbox: Arc<Inbox>,
     /// Ends the green threads when the shell is dropped.
     life: Scope,
     /// Whether the end of input was sent, or is about to be.
     input_over: AtomicBool,
-    terminal: bool,
 }
 
-/// What [`Shell::expect`] found. What followed is still to be read.
+/// What [`InteractiveShell::expect`] found. What followed is still to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found {
@@ -74,13 +73,6 @@ impl ShellSpec {
             variables: Vec::new(),
             unread_bytes_max: UNREAD_BYTES_MAX,
         }
-    }
-
-    /// Sets how it is launched. Default: without a terminal. What a launch puts around commands
-    /// has no place around a shell, which is no command: only its terminal counts here.
-    pub fn launch(mut self, launch: Launch) -> Self {
-        self.launch = launch;
-        self
     }
 
     /// Sets an environment variable (`SetEnv`); it takes a round trip. One that the server does not
@@ -130,7 +122,7 @@ impl Session {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn shell(&self, spec: &ShellSpec, scope: &Scope) -> Result<Shell, Error> {
+    pub fn shell(&self, spec: &ShellSpec, scope: &Scope) -> Result<InteractiveShell, Error> {
         let mut command = Command::shell(self).launch(&spec.launch).scope(scope);
         for (name, value) in &spec.variables {
             command = command.env(name, value.as_slice());
@@ -140,17 +132,16 @@ impl Session {
         let life = Scope::root().child(None);
         let reader = (child.clone(), inbox.clone(), life.clone());
         green(move || follow(&reader.0, &reader.1, &reader.2))?;
-        Ok(Shell {
+        Ok(InteractiveShell {
             child,
             inbox,
             life,
             input_over: AtomicBool::new(false),
-            terminal: spec.launch.has_terminal(),
         })
     }
 }
 
-impl Shell {
+impl InteractiveShell {
     /// Sends bytes as they are. Parks while the host takes no more.
     ///
     /// # Errors
@@ -169,7 +160,7 @@ impl Shell {
     ///
     /// # Errors
     ///
-    /// As [`Shell::send`].
+    /// As [`InteractiveShell::send`].
     pub fn run(&self, line: impl AsRef<[u8]>, scope: &Scope) -> Result<(), ShellError> {
         self.send([line.as_ref(), b"\n"].concat(), scope)
     }
@@ -193,7 +184,7 @@ impl Shell {
     ///
     /// # Errors
     ///
-    /// As [`Shell::read`]; and `Full` where the other stream has taken all of the room.
+    /// As [`InteractiveShell::read`]; and `Full` where the other stream has taken all of the room.
     pub fn read_stream(
         &self,
         stream: OutputStream,
@@ -261,11 +252,11 @@ impl Shell {
         self.expect_on(OutputStream::Stdout, pattern, scope)
     }
 
-    /// As [`Shell::expect`], on a stream of choice.
+    /// As [`InteractiveShell::expect`], on a stream of choice.
     ///
     /// # Errors
     ///
-    /// As [`Shell::expect`].
+    /// As [`InteractiveShell::expect`].
     pub fn expect_on(
         &self,
         stream: OutputStream,
@@ -292,8 +283,7 @@ impl Shell {
     /// Ends the shell's input, which ends the shell once it has run all that was sent, and waits
     /// for that. Parks.
     ///
-    /// With a terminal, its end-of-file character is what ends the input. What the shell printed
-    /// can be read before and after. The exit status is the last command's.
+    /// What the shell printed can be read before and after. The exit status is the last command's.
     ///
     /// # Errors
     ///
@@ -317,12 +307,9 @@ impl Shell {
         if self.input_over.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let (child, life, terminal) = (self.child.clone(), self.life.clone(), self.terminal);
+        let (child, life) = (self.child.clone(), self.life.clone());
         // Not within a caller's time: an end that is given up half way could not be sent again.
         let ending = green(move || {
-            if terminal {
-                let _ = child.write_stdin(END_OF_FILE, &life);
-            }
             // A shell that has ended needs no end of input.
             let _ = child.close_stdin(&life);
         });
@@ -363,7 +350,7 @@ impl Shell {
     }
 }
 
-impl Drop for Shell {
+impl Drop for InteractiveShell {
     /// Without a wait: the reader ends by itself, and lets go of the channel.
     fn drop(&mut self) {
         self.life.cancel();
@@ -411,6 +398,3 @@ const UNREAD_BYTES_MAX: usize = 1024 * 1024;
 const READ_BYTES_MIN: usize = 2 * 1024;
 /// Bytes read at once, when there is much to read.
 const READ_BYTES_MAX: usize = 32 * 1024;
-/// The terminal's VEOF as sshd sets it unless asked otherwise (RFC 4254 §8), which counts at the
-/// begin of a line.
-const END_OF_FILE: &[u8] = b"\x04";

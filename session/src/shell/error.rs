@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Phase};
 
-/// Why something asked of a [`Shell`](crate::Shell) failed.
+/// Why something asked of an [`InteractiveShell`](crate::InteractiveShell) failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShellError {
