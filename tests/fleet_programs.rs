@@ -1,0 +1,269 @@
+//! Programs per host: straight-line code over a session, several calls at once, errors per host.
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use sshoal::{
+    CheckError, Error, Exit, FileKind, Fleet, HostFiles, Kind, Phase, Reached, Visited,
+    transfer::{self, Operation},
+};
+use sshoal_session::SftpStatus;
+use support::{client::host, sessions::random_bytes, sshd::Sshd};
+
+/// A server of several hosts, and a fleet of them and of one where nobody listens.
+#[track_caller]
+fn fleet(count: u32) -> Option<(Sshd, Fleet)> {
+    let sshd = Sshd::builder()
+        .addresses(count)
+        .log_level("VERBOSE")
+        .start()?;
+    let config = sshd.config().build().expect("is whole");
+    let fleet = Fleet::builder(sshd.targets(), config.into()).build();
+    Some((sshd, fleet.expect("is good")))
+}
+
+/// What the program returned on the only host.
+#[track_caller]
+fn only<T>(mut all: Vec<Visited<T>>) -> T {
+    assert_eq!(all.len(), 1);
+    all.remove(0).into_result().expect("returned")
+}
+
+fn path(dir: &std::path::Path, name: &str) -> String {
+    dir.join(name).display().to_string()
+}
+
+#[test]
+fn files_and_commands_read_as_straight_lines() {
+    let Some((sshd, fleet)) = fleet(3) else {
+        return;
+    };
+    let dir = sshd.scratch();
+    let each = fleet.each(move |host| -> Result<String, transfer::Error> {
+        let own = path(&dir, &format!("of {}", host.index()));
+        host.write(&own, format!("I am {}\n", host.index()))?;
+        let text = host.read_to_string(&own)?;
+        let listed = host.run(format!("cat '{own}'; exit {}", host.index()))?;
+        assert_eq!(
+            listed.exit,
+            Exit::Status(u32::try_from(host.index()).unwrap())
+        );
+        Ok(text + std::str::from_utf8(&listed.stdout).expect("is text"))
+    });
+    for (n, visited) in each.in_order().into_iter().enumerate() {
+        let text = visited.into_result().expect("is reached").expect("returns");
+        assert_eq!(text, format!("I am {n}\nI am {n}\n"));
+    }
+    fleet.close();
+}
+
+/// Goal: what fails on one host is that host's value alone, by what it was. Method: one host fails
+/// each way, the others do not, and one is not there.
+#[test]
+fn errors_are_those_of_their_host() {
+    let Some(sshd) = Sshd::builder().addresses(5).log_level("INFO").start() else {
+        return;
+    };
+    let mut hosts = sshd.targets();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let nobody = free.local_addr().expect("is bound");
+    drop(free);
+    hosts.push(host(nobody));
+    let config = sshd.config().build().expect("is whole");
+    let fleet = Fleet::builder(hosts, config.into())
+        .build()
+        .expect("is good");
+    let each = fleet.each(
+        |host| -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+            match host.index() {
+                1 => drop(host.read("/no/such/file")?),
+                2 => drop(host.check("echo why >&2; exit 3")?),
+                3 => panic!("on host 3"),
+                _ => drop(host.check("true")?),
+            }
+            Ok(host.index())
+        },
+    );
+    let mut all = each.in_order().into_iter().map(Visited::into_result);
+    let mut next = || all.next().expect("six hosts");
+    assert_eq!(next().expect("returned").expect("is fine"), 0);
+    let error = next().expect("returned").expect_err("has no such file");
+    let remote = error.downcast_ref::<transfer::Error>();
+    let open = Operation::Open;
+    assert!(
+        matches!(remote, Some(transfer::Error::Remote { operation, status: SftpStatus::NO_SUCH_FILE, .. }) if *operation == open),
+        "{error:?}"
+    );
+    let error = next().expect("returned").expect_err("exits 3");
+    assert_eq!(error.to_string(), "command failed: exit 3: why");
+    let failed = error
+        .downcast_ref::<CheckError>()
+        .and_then(CheckError::output);
+    assert_eq!(failed.expect("has its output").exit, Exit::Status(3));
+    let error = next().expect_err("panics");
+    assert!(
+        matches!(&error, Error::Internal { message, .. } if message == "on host 3"),
+        "{error:?}"
+    );
+    assert_eq!(next().expect("returned").expect("is fine"), 4);
+    let error = next().expect_err("is not there");
+    assert_eq!(
+        (error.phase(), error.kind()),
+        (Phase::Connect, Kind::Refused)
+    );
+}
+
+/// Goal: several calls of one host go at once over its one connection. Method: each call waits for
+/// a file that the next one makes, so that one after the other they would hang.
+
+#[test]
+fn several_calls_go_at_once_over_one_connection() {
+    let Some((sshd, fleet)) = fleet(2) else {
+        return;
+    };
+    let dir = sshd.scratch();
+    let each = fleet.each(move |host| -> Result<Vec<u8>, Error> {
+        let at = |name: &str| path(&dir, &format!("{name} {}", host.index()));
+        let wait = |name: &str| format!("until [ -e '{}' ]; do sleep 0.01; done", at(name));
+        let (first, second, third) = host.join((
+            || host.run(format!("{}; printf first", wait("one"))),
+            || {
+                host.run(format!(
+                    "{}; : >'{}'; printf second",
+                    wait("two"),
+                    at("one")
+                ))
+            },
+            || host.run(format!(": >'{}'; printf third", at("two"))),
+        ));
+        Ok([first?.stdout, second?.stdout, third?.stdout].concat())
+    });
+    for visited in each.in_order() {
+        let said = visited.into_result().expect("is reached").expect("runs");
+        assert_eq!(said, b"firstsecondthird");
+    }
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 2);
+    fleet.close();
+}
+
+#[test]
+fn a_panic_among_calls_leaves_the_others_and_the_session() {
+    let Some((_sshd, fleet)) = fleet(1) else {
+        return;
+    };
+    let each = fleet.each(|host: &Reached<'_>| {
+        let (one, two) = host.try_join((|| host.run("echo one"), || -> u8 { panic!("two") }));
+        let one = one.expect("does not panic").expect("runs").stdout;
+        let two = two.expect_err("panics").message().to_owned();
+        (one, two, host.run("echo after").expect("runs").stdout)
+    });
+    let (one, two, after) = only(each.in_order());
+    assert_eq!(
+        (&*one, &*two, &*after),
+        (b"one\n".as_slice(), "two", b"after\n".as_slice())
+    );
+}
+
+#[test]
+fn rounds_go_over_kept_connections() {
+    let Some((sshd, fleet)) = fleet(3) else {
+        return;
+    };
+    for round in 0..5 {
+        let each = fleet.each(move |host| host.run(format!("echo {round}")));
+        for visited in each {
+            let output = visited.into_result().expect("is reached").expect("runs");
+            assert_eq!(output.stdout, format!("{round}\n").as_bytes());
+        }
+    }
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 3);
+}
+
+/// Goal: what stands on the host is told as it is. Method: files, directories and links of every
+/// sort, and names that patterns fit or do not.
+#[test]
+fn files_are_told_listed_and_bounded() {
+    let Some((sshd, fleet)) = fleet(1) else {
+        return;
+    };
+    let dir = sshd.scratch().join("files");
+    fs::create_dir(&dir).expect("makes a directory");
+    let large = random_bytes(700_000, 1);
+    fs::write(dir.join("large.log"), &large).expect("writes");
+    fs::write(dir.join("bad.log"), b"\xff").expect("writes");
+    for name in ["b.log", "a.log", ".hidden.log", "a.txt", "new\nline.log"] {
+        fs::write(dir.join(name), name).expect("writes");
+    }
+    symlink("nowhere", dir.join("dangling")).expect("links");
+    symlink("a.log", dir.join("link.log")).expect("links");
+    let file = fs::File::options().write(true).open(dir.join("a.log"));
+    let time = UNIX_EPOCH + Duration::from_secs(1_500_000_000);
+    file.and_then(|file| file.set_modified(time))
+        .expect("sets the time");
+    let mode = fs::metadata(dir.join("a.log")).expect("is there").mode() & 0o7777;
+    let reached = AtomicUsize::new(0);
+    let each = fleet.each(move |host| {
+        reached.fetch_add(1, Ordering::Relaxed);
+        let at = |name: &str| path(&dir, name);
+        let told = host.stat(at("link.log")).expect("is there");
+        assert_eq!(
+            (told.kind(), told.size(), told.mode()),
+            (FileKind::File, Some(5), Some(mode))
+        );
+        assert_eq!(told.modified(), Some(time));
+        let told = host
+            .stat(dir.as_os_str().as_encoded_bytes())
+            .expect("is there");
+        assert_eq!(told.kind(), FileKind::Directory);
+        assert!(host.exists(at("a.log")).expect("is told"));
+        for name in ["missing", "dangling"] {
+            assert!(!host.exists(at(name)).expect("is told"), "{name}");
+        }
+        assert!(host.read(at("large.log")).expect("reads") == large);
+        let bounded = transfer::read(
+            host.session(),
+            at("large.log").as_bytes(),
+            699_999,
+            host.scope(),
+        );
+        assert!(matches!(
+            bounded,
+            Err(transfer::Error::TooLarge { bytes_max: 699_999 })
+        ));
+        let text = host.read_to_string(at("bad.log"));
+        assert!(matches!(text, Err(transfer::Error::NotText { .. })));
+        assert!(!host.read("/proc/uptime").expect("reads").is_empty());
+        // Over a file that is there, whole.
+        host.write(at("b.log"), &large).expect("writes");
+        assert!(fs::read(dir.join("b.log")).expect("reads") == large);
+        let listed = host.glob(at(""), "*.log").expect("lists");
+        let names = [
+            "a.log",
+            "b.log",
+            "bad.log",
+            "large.log",
+            "link.log",
+            "new\nline.log",
+        ];
+        assert_eq!(listed, names.map(|name| at(name).into_bytes()));
+        let listed = host.glob(at("missing"), "*");
+        assert!(
+            matches!(
+                listed,
+                Err(transfer::Error::Remote {
+                    operation: Operation::List,
+                    ..
+                })
+            ),
+            "{listed:?}"
+        );
+        reached.load(Ordering::Relaxed)
+    });
+    assert_eq!(only(each.in_order()), 1);
+}
