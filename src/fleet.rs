@@ -10,7 +10,9 @@ use std::time::Duration;
 use sshoal_pool::{
     Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec,
 };
-use sshoal_session::{Config, Host};
+use sshoal_pool::{Shells, ShellsError};
+use sshoal_reactor::Scope;
+use sshoal_session::{Config, Host, ShellSpec};
 use sshoal_transfer::{Copied, Error};
 
 /// The hosts of one program, with how to reach them.
@@ -81,6 +83,15 @@ impl Fleet {
             let local = local(host.index(), host.host());
             sshoal_transfer::get(host.session(), &remote, &local, bytes_max, host.scope())
         })
+    }
+
+    /// Opens an interactive shell on every host, and waits until each has one or has failed. Parks.
+    /// The shells hold their hosts' sessions until they end; see [`Pool::shells`].
+    ///
+    /// # Errors
+    /// The pool has no room for all hosts at once; nothing is opened then.
+    pub fn shells(&self, spec: &ShellSpec, scope: &Scope) -> Result<Shells, ShellsError> {
+        self.pool.shells(spec, scope)
     }
 
     /// Returns the hosts in input order.

@@ -55,6 +55,7 @@ pub use sshoal_pool::{
     RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
     raise_descriptor_limit,
 };
+pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
 pub use sshoal_reactor::{Calls, join, try_join};
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,

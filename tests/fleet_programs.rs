@@ -185,6 +185,26 @@ fn rounds_go_over_kept_connections() {
     assert_eq!(sshd.log().matches("Accepted publickey").count(), 3);
 }
 
+/// Goal: a kept connection that ended is replaced before a program sees it. Method: its process is
+/// killed on the host; the next round looks for it to be gone.
+#[test]
+fn a_kept_connection_that_ended_is_replaced_for_a_program() {
+    let Some((_sshd, fleet)) = fleet(1) else {
+        return;
+    };
+    let parent = |fleet: &Fleet| {
+        let pid = only(fleet.each(|host| host.run("echo $PPID")).in_order());
+        let pid = String::from_utf8(pid.expect("runs").stdout).expect("is text");
+        rustix::process::Pid::from_raw(pid.trim().parse().expect("is a number")).expect("is one")
+    };
+    let first = parent(&fleet);
+    rustix::process::kill_process(first, rustix::process::Signal::KILL).expect("is there");
+    while rustix::process::test_kill_process(first).is_ok() {
+        std::thread::yield_now();
+    }
+    assert_ne!(parent(&fleet), first);
+}
+
 /// Goal: what stands on the host is told as it is. Method: files, directories and links of every
 /// sort, and names that patterns fit or do not.
 #[test]

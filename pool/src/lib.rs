@@ -25,6 +25,7 @@ mod report;
 mod retry;
 mod run;
 mod schedule;
+mod shells;
 mod ssh;
 mod store;
 #[cfg(test)]
@@ -42,3 +43,4 @@ pub use pool::{KeepOpen, Pool, PoolBuilder};
 pub use report::{Counts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
+pub use shells::{Joined, ShellOutput, Shells, ShellsError};

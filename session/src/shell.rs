@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
 use crate::command::{Child, Command};
@@ -45,7 +46,8 @@ pub struct ShellSpec {
 /// waited for. It ends with its session.
 #[derive(Debug)]
 pub struct InteractiveShell {
-    child: Arc<Child>,
+    /// Its channel, until it is given up. A leaf lock, never held across a wait.
+    child: Mutex<Option<Arc<Child>>>,
     inbox: Arc<Inbox>,
     /// Ends the green threads when the shell is dropped.
     life: Scope,
@@ -133,7 +135,7 @@ impl Session {
         let reader = (child.clone(), inbox.clone(), life.clone());
         green(move || follow(&reader.0, &reader.1, &reader.2))?;
         Ok(InteractiveShell {
-            child,
+            child: Mutex::new(Some(child)),
             inbox,
             life,
             input_over: AtomicBool::new(false),
@@ -152,7 +154,7 @@ impl InteractiveShell {
         if self.input_over.load(Ordering::Acquire) {
             return Err(Error::from(ApiMisuse::StdinClosed).into());
         }
-        Ok(self.child.write_stdin(bytes.as_ref(), scope)?)
+        Ok(self.child()?.write_stdin(bytes.as_ref(), scope)?)
     }
 
     /// Sends a line: the bytes and `\n`. It runs when the shell has come to it. Parks while the host
@@ -239,6 +241,25 @@ impl InteractiveShell {
         })
     }
 
+    /// Waits until more than so many bytes have come since the shell was opened, read or not, and
+    /// returns how many have; at the end, when no more will come, that is as many as were given.
+    /// Parks.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, or the scope ended.
+    pub fn wait_past(&self, bytes: u64, scope: &Scope) -> Result<u64, ShellError> {
+        self.wait(scope, |inbox| {
+            let end = inbox.ended();
+            match (inbox.arrived(), end) {
+                (arrived, _) if arrived > bytes => Some(Ok(arrived)),
+                (_, Some(End::Exit(_))) => Some(Ok(bytes)),
+                (_, Some(End::Failed(error))) => Some(Err(error)),
+                (_, None) => None,
+            }
+        })
+    }
+
     /// Waits until standard output holds what a pattern fits, and takes it and all before it. Parks.
     ///
     /// With a terminal, everything comes on standard output, and what was sent comes back as the
@@ -304,10 +325,13 @@ impl InteractiveShell {
     ///
     /// This machine has no room for a green thread.
     pub fn end_input(&self) -> Result<(), ShellError> {
+        let Ok(child) = self.child() else {
+            return Ok(());
+        };
         if self.input_over.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let (child, life) = (self.child.clone(), self.life.clone());
+        let life = self.life.clone();
         // Not within a caller's time: an end that is given up half way could not be sent again.
         let ending = green(move || {
             // A shell that has ended needs no end of input.
@@ -332,7 +356,20 @@ impl InteractiveShell {
     ///
     /// The connection was lost, the shell has ended, or the scope ended.
     pub fn signal(&self, name: &str, scope: &Scope) -> Result<(), ShellError> {
-        Ok(self.child.signal(name, scope)?)
+        Ok(self.child()?.signal(name, scope)?)
+    }
+
+    /// Gives the shell up without a wait, as dropping it does: its channel is closed, and whatever
+    /// waits for it, or asks something of it later, fails. What is unread can still be read.
+    pub fn give_up(&self) {
+        self.life.cancel();
+        let child = self.child.lock().take();
+        drop(child);
+    }
+
+    fn child(&self) -> Result<Arc<Child>, Error> {
+        let child = self.child.lock().clone();
+        child.ok_or(Error::Cancelled { phase: Phase::Run })
     }
 
     fn wait<T>(

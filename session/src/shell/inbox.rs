@@ -155,6 +155,12 @@ impl Inbox {
         self.state.lock().unread()
     }
 
+    /// Returns how many bytes have come so far, read or not.
+    pub(super) fn arrived(&self) -> u64 {
+        let state = self.state.lock();
+        state.stdout.taken + state.stderr.taken + state.unread() as u64
+    }
+
     /// Returns whether the shell is held up until something is read.
     pub(super) fn is_full(&self) -> bool {
         let state = self.state.lock();
