@@ -13,7 +13,10 @@ use std::{
 };
 
 use sshoal::{
-    Config, Fleet, HostKeyPolicy, HostKeys, Identity, known_hosts::KnownHosts, parse_hosts_file,
+    Config, Fleet, HostKeyPolicy, HostKeys, Identity,
+    known_hosts::KnownHosts,
+    parse_hosts_file,
+    transfer::{CopyOptions, Source},
 };
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -31,7 +34,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     let mut failed = 0;
     let mut out = stdout().lock();
-    for visited in fleet.put(local, remote.as_str()) {
+    let source = Source::file(local)?;
+    for visited in fleet.put(&source, remote.as_str(), &CopyOptions::new()) {
         let host = visited.host().clone();
         // A host that was not reached is the outer error, a copy that failed the inner one.
         match visited.into_result() {

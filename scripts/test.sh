@@ -22,7 +22,7 @@ skip() {
 
 step_fmt() {
     cargo fmt --all --check
-    cargo fmt --manifest-path tests/downstream/Cargo.toml --check
+    cargo fmt --all --manifest-path tests/downstream/Cargo.toml --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
 }
 
@@ -72,7 +72,7 @@ step_msrv() {
 step_downstream() {
     # The library as its users take it, on a real host: a fleet of one, which ends with its standard input.
     cargo build --quiet --locked --package sshoal-loopback
-    cargo build --quiet --locked --manifest-path tests/downstream/Cargo.toml
+    cargo build --quiet --locked --workspace --manifest-path tests/downstream/Cargo.toml
     "$CARGO_TARGET_DIR/debug/downstream"
     local ready dir host said
     coproc fleet { exec "$CARGO_TARGET_DIR/debug/sshoal-loopback" --hosts 1; }
@@ -86,6 +86,9 @@ step_downstream() {
     wait "$pid"
     echo "downstream on $host: $said"
     [ "$said" = "from downstream" ]
+    # Rolling restarts, one of them on tokio, on a real sshd.
+    [ "${SSHOAL_TEST_SSHD-}" != off ] || { skip "rolling restarts: SSHOAL_TEST_SSHD=off"; return; }
+    scripts/downstream.sh "$CARGO_TARGET_DIR/debug"
 }
 
 step_fuzz() {

@@ -1,11 +1,13 @@
 //! A host's files as a program per host sees them, and as a session alone does.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use sshoal_pool::Reached;
 use sshoal_reactor::Scope;
-use sshoal_session::{FileAttributes, Session};
-use sshoal_transfer::{self as transfer, Copied, Error, Scp};
+use sshoal_session::Session;
+use sshoal_transfer::sftp::Attributes;
+use sshoal_transfer::{self as transfer, Copied, CopyOptions, Error, Scp, Source};
 
 /// File calls on a host, for [`Reached`] in a program per host, and for a [`Session`] alone.
 ///
@@ -52,7 +54,8 @@ pub trait HostFiles {
         })
     }
 
-    /// Writes a file, over one that is there, whole or not at all; it gets mode 0600.
+    /// Writes a file, over one that is there, whole or not at all, as
+    /// [`transfer::write`](crate::transfer::write) does.
     ///
     /// # Errors
     /// By what was asked of the host; the target is then as it was.
@@ -65,7 +68,7 @@ pub trait HostFiles {
     ///
     /// # Errors
     /// The host's refusal, or the session's failure.
-    fn stat(&self, path: impl AsRef<[u8]>) -> Result<FileAttributes, Error> {
+    fn stat(&self, path: impl AsRef<[u8]>) -> Result<Attributes, Error> {
         let (session, scope) = self.session_and_scope();
         transfer::stat(session, path.as_ref(), &scope)
     }
@@ -100,7 +103,14 @@ pub trait HostFiles {
     /// By whose file and at what; the remote target is then as it was.
     fn put(&self, local: impl AsRef<Path>, remote: impl AsRef<[u8]>) -> Result<Copied, Error> {
         let (session, scope) = self.session_and_scope();
-        transfer::put(session, local.as_ref(), remote.as_ref(), &scope)
+        let source = Source::file(local.as_ref())?;
+        transfer::put(
+            session,
+            &source,
+            remote.as_ref(),
+            &CopyOptions::new(),
+            &scope,
+        )
     }
 
     /// Copies a host's file to this machine, over one that is there, at most `bytes_max` bytes of
@@ -115,7 +125,10 @@ pub trait HostFiles {
         bytes_max: u64,
     ) -> Result<Copied, Error> {
         let (session, scope) = self.session_and_scope();
-        transfer::get(session, remote.as_ref(), local.as_ref(), bytes_max, &scope)
+        // Of no bytes at all there is no bound: one comes nearest.
+        let bytes_max = NonZeroU64::new(bytes_max).unwrap_or(NonZeroU64::MIN);
+        let options = CopyOptions::new().bytes_max(bytes_max);
+        transfer::get(session, remote.as_ref(), local.as_ref(), &options, &scope)
     }
 
     /// Copies a local file to a path on the host where nothing stands, by the host's `scp`, with its

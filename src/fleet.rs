@@ -13,7 +13,7 @@ use sshoal_pool::{
 use sshoal_pool::{Shells, ShellsError};
 use sshoal_reactor::Scope;
 use sshoal_session::{Config, Host, ShellSpec};
-use sshoal_transfer::{Copied, Error};
+use sshoal_transfer::{Copied, CopyOptions, Error, Source};
 
 /// The hosts of one program, with how to reach them.
 ///
@@ -58,30 +58,32 @@ impl Fleet {
         self.pool.each(program)
     }
 
-    /// Starts copying a local file to all hosts, over one that is there; see
-    /// [`transfer::put`](sshoal_transfer::put).
+    /// Starts copying to a file of all hosts; see [`transfer::put`](sshoal_transfer::put). What is
+    /// sent is read once for all of them.
     pub fn put(
         &self,
-        local: impl Into<PathBuf>,
+        source: &Source,
         remote: impl Into<Vec<u8>>,
+        options: &CopyOptions,
     ) -> Each<Result<Copied, Error>> {
-        let (local, remote) = (local.into(), remote.into());
-        self.pool
-            .each(move |host| sshoal_transfer::put(host.session(), &local, &remote, host.scope()))
+        let (source, remote, options) = (source.clone(), remote.into(), options.clone());
+        self.pool.each(move |host| {
+            sshoal_transfer::put(host.session(), &source, &remote, &options, host.scope())
+        })
     }
 
-    /// Starts copying a file of each host to where `local` says for it, at most `bytes_max` bytes
-    /// of each; see [`transfer::get`](sshoal_transfer::get). Two hosts must not be given one path.
+    /// Starts copying a file of each host to where `local` says for it; see
+    /// [`transfer::get`](sshoal_transfer::get). Two hosts must not be given one path.
     pub fn get(
         &self,
         remote: impl Into<Vec<u8>>,
         local: impl Fn(usize, &Host) -> PathBuf + Send + Sync + 'static,
-        bytes_max: u64,
+        options: &CopyOptions,
     ) -> Each<Result<Copied, Error>> {
-        let remote = remote.into();
+        let (remote, options) = (remote.into(), options.clone());
         self.pool.each(move |host| {
             let local = local(host.index(), host.host());
-            sshoal_transfer::get(host.session(), &remote, &local, bytes_max, host.scope())
+            sshoal_transfer::get(host.session(), &remote, &local, &options, host.scope())
         })
     }
 
@@ -92,6 +94,32 @@ impl Fleet {
     /// The pool has no room for all hosts at once; nothing is opened then.
     pub fn shells(&self, spec: &ShellSpec, scope: &Scope) -> Result<Shells, ShellsError> {
         self.pool.shells(spec, scope)
+    }
+
+    /// Starts opening the sessions of all hosts ahead of their use; see [`Pool::connect`].
+    pub fn connect(&self) -> Each<()> {
+        self.pool.connect()
+    }
+
+    /// Replaces the hosts, and keeps sessions to those that stay; see [`Pool::replace_hosts`].
+    /// Parks.
+    ///
+    /// # Errors
+    /// As [`Pool::replace_hosts`]; the fleet is then as it was.
+    pub fn replace_hosts(&mut self, hosts: impl Into<Vec<Host>>) -> Result<(), PoolError> {
+        self.pool.replace_hosts(hosts)
+    }
+
+    /// As [`Fleet::replace_hosts`], with a configuration for each host.
+    ///
+    /// # Errors
+    /// As [`Pool::replace_hosts_with`]; the fleet is then as it was.
+    pub fn replace_hosts_with(
+        &mut self,
+        hosts: impl Into<Vec<Host>>,
+        configs: impl Into<Vec<Arc<Config>>>,
+    ) -> Result<(), PoolError> {
+        self.pool.replace_hosts_with(hosts, configs)
     }
 
     /// Returns the hosts in input order.
@@ -166,6 +194,12 @@ impl FleetBuilder {
     /// Sets whether sessions stay open for what comes next. Default: [`KeepOpen::Yes`].
     pub fn keep_open(self, keep_open: KeepOpen) -> Self {
         self.pool(|pool| pool.keep_open(keep_open))
+    }
+
+    /// Sets how long a session may be idle before it is closed; `None` is for as long as the fleet
+    /// lasts, which is the default.
+    pub fn idle_close(self, after: Option<Duration>) -> Self {
+        self.pool(|pool| pool.idle_close(after))
     }
 
     /// Sets anything else of the pool under the fleet.

@@ -56,6 +56,8 @@ pub use sshoal_pool::{
     raise_descriptor_limit,
 };
 pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
+/// Tasks, joins, pools and timeouts, with a table from gevent's names.
+pub use sshoal_reactor::green;
 pub use sshoal_reactor::{Calls, join, try_join};
 pub use sshoal_reactor::{
     JoinHandle, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn, sync,
@@ -72,7 +74,6 @@ pub use sshoal_session::{
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, CheckError, host_key};
-pub use sshoal_session::{DirectoryEntry, FileAttributes, FileKind};
 pub use sshoal_session::{Found, InteractiveShell, Pattern, PatternError, ShellError, ShellSpec};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};

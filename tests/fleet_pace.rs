@@ -76,7 +76,7 @@ fn run(fleet: FleetBuilder) -> Report {
     let report = fleet
         .expect("makes a fleet")
         .run("echo here")
-        .unwrap()
+        .expect("runs")
         .report();
     for outcome in &report {
         let expected = if outcome.is_success() { "here\n" } else { "" };
@@ -176,7 +176,7 @@ fn asked(sshd: &Sshd, config: Config, method: &str) -> (usize, usize) {
     let fleet = Fleet::builder(vec![client::host(sshd.socket()); 3], config.into());
     let fleet = fleet.connect_timeout(Some(CONNECT_TIMEOUT)).retries(20);
     let fleet = fleet.build().expect("makes a fleet");
-    let report = fleet.run("true").unwrap().report();
+    let report = fleet.run("true").expect("runs").report();
     for outcome in &report {
         assert_eq!(
             outcome.end().phase(),
@@ -236,7 +236,12 @@ fn a_host_that_comes_up_late_answers() {
     let hosts = [&late, &never].map(|host| client::host(host.address()));
     let config = config_knowing(&sshd, &known).build().unwrap();
     let fleet = Fleet::builder(hosts, config.into()).connect_timeout(Some(CONNECT_TIMEOUT));
-    let run = fleet.retries(4).build().unwrap().run("echo here").unwrap();
+    let run = fleet
+        .retries(4)
+        .build()
+        .unwrap()
+        .run("echo here")
+        .expect("runs");
     let handle = run.handle();
     // Between two attempts, so that the first one was refused.
     while handle.progress().waiting < 2 {
@@ -262,7 +267,7 @@ fn the_server_sees_connections_at_the_rate() {
     let fleet = Fleet::builder(sshd.targets(), config).connect_timeout(Some(CONNECT_TIMEOUT));
     let fleet = fleet.rate(NonZeroU32::new(20)).build().unwrap();
     let begun = Instant::now();
-    let report = fleet.run("true").unwrap().report();
+    let report = fleet.run("true").expect("runs").report();
     let took = begun.elapsed();
     println!("40 hosts at 20 a second in {took:?}");
     assert_all_answer(&report);

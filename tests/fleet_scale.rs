@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sshoal::transfer::{CopyOptions, Source};
 use sshoal::{Fleet, FleetBuilder, KeepOpen, spawn};
 use support::{fleet::EmbeddedFleet, sessions::config_for_fleet};
 
@@ -231,7 +232,13 @@ fn a_file_goes_to_twenty_hosts_and_comes_back() {
     let bytes: Vec<u8> = (0..1_000_003_u32).map(|n| (n % 249) as u8).collect();
     fs::write(&source, &bytes).unwrap();
 
-    let put: Vec<_> = fleet.put(&source, "payload").collect();
+    let put: Vec<_> = fleet
+        .put(
+            &Source::file(&source).unwrap(),
+            "payload",
+            &CopyOptions::new(),
+        )
+        .collect();
     assert_eq!(put.len(), 20);
     for visited in put {
         let copied = visited.into_result().unwrap().unwrap();
@@ -239,7 +246,7 @@ fn a_file_goes_to_twenty_hosts_and_comes_back() {
     }
     let to = copies.clone();
     let target = move |index, _: &sshoal::Host| to.join(format!("copy-{index}"));
-    for visited in fleet.get("payload", target, 2_000_000) {
+    for visited in fleet.get("payload", target, &CopyOptions::new()) {
         let index = visited.index();
         let copied = visited.into_result().unwrap().unwrap();
         assert_eq!(copied.bytes, bytes.len() as u64);
@@ -261,7 +268,7 @@ fn a_file_that_is_not_there_fails_on_each_host_alone() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().to_owned();
     let target = move |index, _: &sshoal::Host| to.join(format!("copy-{index}"));
-    let got: Vec<_> = fleet.get("nowhere", target, 1000).collect();
+    let got: Vec<_> = fleet.get("nowhere", target, &CopyOptions::new()).collect();
     assert_eq!(got.len(), 5);
     for visited in got {
         let error = visited.into_result().unwrap().expect_err("it is not there");

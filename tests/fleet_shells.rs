@@ -108,6 +108,21 @@ fn many_lines_run_in_order_on_every_host() {
     assert_eq!(sshd.log().matches("Accepted publickey").count(), 20);
 }
 
+/// Goal: a run goes on beside open shells, over the same connections. Method: the run's commands end
+/// while every shell is still open.
+#[test]
+fn a_run_goes_on_beside_open_shells() {
+    let Some((sshd, fleet)) = fleet(3) else {
+        return;
+    };
+    let shells = open(&fleet);
+    let report = fleet.run("echo beside").expect("starts").report();
+    assert!(report.outcomes().iter().all(|outcome| outcome.is_success()));
+    assert!((0..3).all(|index| shells.exit(index).is_none()));
+    assert!(shells.join(&limit()).is_complete());
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 3);
+}
+
 /// Goal: output is read while the shells run, from whichever host has some. Method: each host waits
 /// for a pipe that is written only once the host before it was read.
 #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use sshoal::transfer::sftp::{OpenMode, Sftp};
 use sshoal::{Child, Kind, Phase, Session};
 use support::{
     sessions::{LIMIT, assert_failed, connect, limit, random_bytes, within_ms},
@@ -55,14 +56,14 @@ fn close_is_bounded_in_time_when_the_server_hangs() {
 fn dropping_everything_never_waits_for_the_host() {
     let Some(sshd) = Sshd::start() else { return };
     let session = Arc::new(connect(&sshd));
-    let sftp = session.sftp(&limit()).expect("opens");
+    let sftp = Sftp::open(&session, &limit()).expect("opens");
     let path = sshd
         .scratch()
         .join("file")
         .into_os_string()
         .into_encoded_bytes();
-    let mode = sshoal_session::OpenMode::CreateNew(0o600);
-    let file = sftp.open(&path, mode, &limit()).expect("opens");
+    let mode = OpenMode::CreateNew(0o600);
+    let file = sftp.file(&path, mode, &limit()).expect("opens");
     let child = stop_with_full_buffers(&sshd, &session);
     let begun = Instant::now();
     drop((file, child, sftp));

@@ -16,16 +16,16 @@ pub(crate) trait Connector: Send + Sync + 'static {
         to: (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
-    ) -> Result<Box<dyn Connected>, Error>;
+    ) -> Result<Arc<dyn Connected>, Error>;
 }
 
-/// An open session. Dropping it gives it up without a wait.
+/// An open session, which several runs may use at once. Dropping it gives it up without a wait.
 pub(crate) trait Connected: Send + Sync {
     /// Starts a command. Parks until the server accepted it.
     fn start(&self, request: &Request<'_>, scope: &Scope) -> Result<Arc<dyn Running>, NotStarted>;
 
     /// Ends the session in order; bounded in time.
-    fn close(self: Box<Self>);
+    fn close(&self);
 
     /// Returns the session itself; the tests' have none.
     fn session(&self) -> Option<&Session>;

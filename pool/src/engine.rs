@@ -19,7 +19,7 @@ use crate::connector::{Connected, Connector};
 use crate::outcome::{End, Outcome, StopCause};
 use crate::retry::RetryOn;
 use crate::run::{Earlier, Flights, RunState};
-use crate::schedule::{Bounds, Counts, Origin, RunId, Schedule};
+use crate::schedule::{Bounds, Counts, Left, Origin, RunId, Schedule, Seat};
 use crate::{destinations, worker};
 
 mod alarm;
@@ -44,7 +44,6 @@ pub(crate) struct Settings {
     pub(crate) retry_on: RetryOn,
     pub(crate) command_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
-    pub(crate) keep_open: bool,
     pub(crate) output_bytes_max: Option<u64>,
     pub(crate) memory_bytes_max: usize,
     pub(crate) event_bytes_max: usize,
@@ -53,8 +52,8 @@ pub(crate) struct Settings {
 
 struct State {
     schedule: Schedule,
-    /// Idle sessions by host; the schedule knows the same hosts as kept.
-    sessions: HashMap<usize, Box<dyn Connected>>,
+    /// Sessions that stay open, idle or in use; the schedule knows their seats.
+    sessions: HashMap<Seat, Arc<dyn Connected>>,
     runs: HashMap<RunId, Arc<RunState>>,
     /// What workers are to begin; closed and replaced when the last run is over.
     tasks: Arc<Queue<Task>>,
@@ -64,7 +63,7 @@ struct State {
     parked: usize,
     /// Workers of this queue; they last as long as it.
     workers: usize,
-    /// The pool size, which is what the queue has to hold at most.
+    /// What the queue has to hold at most.
     size: usize,
     /// When the schedule is asked again, whatever happens until then.
     alarm: Option<Instant>,
@@ -74,10 +73,11 @@ struct State {
 pub(crate) struct Task {
     pub(crate) run: Arc<RunState>,
     pub(crate) host: usize,
-    /// The host's own kept session.
-    pub(crate) kept: Option<Box<dyn Connected>>,
+    pub(crate) seat: Seat,
+    /// The host's own session, open already.
+    pub(crate) kept: Option<Arc<dyn Connected>>,
     /// Another host's, to be closed before a session is opened in its place.
-    pub(crate) evicted: Option<Box<dyn Connected>>,
+    pub(crate) evicted: Option<Arc<dyn Connected>>,
 }
 
 impl Engine {
@@ -92,11 +92,11 @@ impl Engine {
             schedule: Schedule::new(bounds, destinations),
             sessions: HashMap::new(),
             runs: HashMap::new(),
-            tasks: Arc::new(Queue::bounded(bounds.size)),
+            tasks: Arc::new(Queue::bounded(bounds.users_max())),
             queued: 0,
             parked: 0,
             workers: 0,
-            size: bounds.size,
+            size: bounds.users_max(),
             alarm: None,
         };
         Self {
@@ -129,9 +129,19 @@ impl Engine {
         run
     }
 
-    /// Notes that a host's session is open.
-    pub(crate) fn opened(self: &Arc<Self>, run: RunId, host: usize) {
-        self.state.lock().schedule.opened(run, host);
+    /// Notes that a host's session is open, for all who are to share it.
+    pub(crate) fn opened(
+        self: &Arc<Self>,
+        (run, host): (RunId, usize),
+        seat: Seat,
+        session: &Arc<dyn Connected>,
+    ) {
+        let mut state = self.state.lock();
+        if self.bounds.keep_open {
+            state.sessions.insert(seat, Arc::clone(session));
+        }
+        state.schedule.opened(run, host, seat);
+        drop(state);
         self.hand_out();
     }
 
@@ -143,18 +153,33 @@ impl Engine {
         }
     }
 
-    /// Keeps a host's session, in the host's place, for its next command; gives it back if it is
-    /// not to be kept.
-    pub(crate) fn keep(
-        &self,
-        host: usize,
-        session: Box<dyn Connected>,
-    ) -> Option<Box<dyn Connected>> {
+    /// Notes that a host is done with its session, which is in order: returns whether it is to be
+    /// closed, and its place released then.
+    pub(crate) fn leave(&self, seat: Seat) -> bool {
         let mut state = self.state.lock();
-        if !state.schedule.keep(host) {
+        let left = state.schedule.leave(seat, Instant::now());
+        state.drop_if_last(seat, left)
+    }
+
+    /// As [`Engine::leave`], for a session that nobody else is to use.
+    pub(crate) fn retire(&self, seat: Seat) -> bool {
+        let mut state = self.state.lock();
+        let left = state.schedule.retire(seat);
+        state.drop_if_last(seat, left)
+    }
+
+    /// Takes a session that is open already as a host's idle one; gives it back if there is no
+    /// room.
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        host: usize,
+        session: Arc<dyn Connected>,
+    ) -> Option<Arc<dyn Connected>> {
+        let mut state = self.state.lock();
+        let Some(seat) = state.schedule.adopt(host, Instant::now()) else {
             return Some(session);
-        }
-        state.sessions.insert(host, session);
+        };
+        state.sessions.insert(seat, session);
         None
     }
 
@@ -164,20 +189,23 @@ impl Engine {
     }
 
     /// Puts a host back that met a limit of this machine.
-    pub(crate) fn local_limit(&self, run: RunId, host: usize) {
-        let now = Instant::now();
-        self.state.lock().schedule.local_limit(run, host, now);
+    pub(crate) fn local_limit(&self, place: (RunId, usize), seat: Seat) {
+        let (mut state, now) = (self.state.lock(), Instant::now());
+        state.schedule.local_limit(place, seat, now);
+        state.sessions.remove(&seat);
     }
 
     /// Puts a host back that could not be connected to, to be tried again after a pause.
-    pub(crate) fn retry(&self, run: RunId, host: usize, pause: Duration) {
+    pub(crate) fn retry(&self, place: (RunId, usize), seat: Seat, pause: Duration) {
         let at = Instant::now() + pause;
-        self.state.lock().schedule.retry(run, host, at);
+        self.state.lock().schedule.retry(place, seat, at);
     }
 
     /// Puts a host back whose kept session was dead.
-    pub(crate) fn kept_died(&self, run: RunId, host: usize) {
-        self.state.lock().schedule.kept_died(run, host);
+    pub(crate) fn kept_died(&self, run: RunId, host: usize, seat: Seat) {
+        let mut state = self.state.lock();
+        state.schedule.kept_died(run, host, seat);
+        state.sessions.remove(&seat);
     }
 
     /// Ends the hosts of a run that wait, and with [`Flights::End`] those in flight too.
@@ -213,14 +241,12 @@ impl Engine {
         self.state.lock().schedule.counts(run)
     }
 
-    /// Takes the idle sessions, and keeps none from here on.
-    pub(crate) fn close(&self) -> Vec<Box<dyn Connected>> {
+    /// Takes the idle sessions by host, and keeps none from here on.
+    pub(crate) fn close(&self) -> Vec<(usize, Arc<dyn Connected>)> {
         let mut state = self.state.lock();
-        let hosts = state.schedule.close();
-        hosts
-            .into_iter()
-            .filter_map(|host| state.sessions.remove(&host))
-            .collect()
+        let seats = state.schedule.close().into_iter();
+        let take = |(seat, host)| Some((host, state.sessions.remove(&seat)?));
+        seats.filter_map(take).collect()
     }
 
     /// Begins all that can be begun, and sees to it that what only waits for its time is begun
@@ -235,6 +261,7 @@ impl Engine {
     /// alarm is set for then.
     fn begin_all(self: &Arc<Self>) -> Option<Instant> {
         self.end_overdue();
+        self.close_expired();
         let now = Instant::now();
         let (tasks, missing, mut workers, alarm) = {
             let mut state = self.state.lock();
@@ -255,6 +282,31 @@ impl Engine {
             workers += 1;
         }
         alarm
+    }
+
+    /// Closes sessions that were idle for too long, each on a green thread of its own.
+    fn close_expired(self: &Arc<Self>) {
+        loop {
+            let session = {
+                let mut state = self.state.lock();
+                let Some(seat) = state.schedule.expired(Instant::now()) else {
+                    return;
+                };
+                state.sessions.remove(&seat)
+            };
+            let engine = Arc::clone(self);
+            let close = move || {
+                if let Some(session) = session {
+                    worker::close(&*session);
+                }
+                engine.release();
+                engine.hand_out();
+            };
+            if sshoal_reactor::spawn(close).is_err() {
+                // Dropped with the closure, the session is given up without a farewell.
+                self.release();
+            }
+        }
     }
 
     /// Notes that an alarm rang; returns whether it was still wanted.
@@ -353,6 +405,15 @@ impl Engine {
 }
 
 impl State {
+    /// Forgets the session of a seat that has no user left; returns whether it has none.
+    fn drop_if_last(&mut self, seat: Seat, left: Left) -> bool {
+        let last = left == Left::Last;
+        if last {
+            self.sessions.remove(&seat);
+        }
+        last
+    }
+
     fn next(&mut self, now: Instant) -> Option<Task> {
         let start = self.schedule.next(now)?;
         let run = Arc::clone(
@@ -361,12 +422,13 @@ impl State {
                 .expect("a run lasts until it is over"),
         );
         let (kept, evicted) = match start.session {
-            Origin::Kept => (self.sessions.remove(&start.host), None),
-            Origin::Fresh { evicted } => (None, evicted.and_then(|h| self.sessions.remove(&h))),
+            Origin::Kept => (self.sessions.get(&start.seat).cloned(), None),
+            Origin::Fresh { evicted } => (None, evicted.and_then(|s| self.sessions.remove(&s))),
         };
         Some(Task {
             run,
             host: start.host,
+            seat: start.seat,
             kept,
             evicted,
         })

@@ -21,6 +21,7 @@ mod limits;
 mod outcome;
 mod output;
 mod pool;
+mod replace;
 mod report;
 mod retry;
 mod run;

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sshoal_session::{Config, Host};
 
 use crate::configs::Configs;
-use crate::connector::Connector;
+use crate::connector::{Connected, Connector};
 use crate::each::{Each, Reached, Values};
 use crate::engine::{Engine, Settings};
 use crate::error::{PoolError, RunError};
@@ -29,7 +30,9 @@ use crate::worker;
 /// on until they end.
 #[derive(Debug)]
 pub struct Pool {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
+    /// What the builder was asked for, for a pool of other hosts.
+    asked: (Option<NonZeroUsize>, Pace),
 }
 
 /// Whether sessions stay open for the next command.
@@ -62,6 +65,8 @@ struct Pace {
     destination_handshakes: Option<NonZeroUsize>,
     rate: Option<NonZeroU32>,
     destination_rate: Option<NonZeroU32>,
+    keep_open: bool,
+    idle_timeout: Option<Duration>,
 }
 
 impl Pool {
@@ -73,7 +78,6 @@ impl Pool {
             retry_on: RetryOn::default(),
             command_timeout: None,
             deadline: None,
-            keep_open: false,
             output_bytes_max: None,
             memory_bytes_max: MEMORY_BYTES_MAX,
             event_bytes_max: EVENT_BYTES_MAX,
@@ -149,28 +153,30 @@ impl Pool {
     /// until the idle ones are closed, each within its bounded time.
     pub fn close(self) {
         let sessions = self.engine.close();
-        let (count, queue) = (sessions.len(), Arc::new(parking_lot::Mutex::new(sessions)));
-        let close_all = |engine: Arc<Engine>, queue: Arc<parking_lot::Mutex<Vec<_>>>| {
-            loop {
-                let Some(session) = queue.lock().pop() else {
-                    return;
-                };
-                worker::close(session);
-                engine.release();
-                engine.hand_out();
-            }
+        let sessions = sessions.into_iter().map(|(_, session)| session);
+        close_all(&self.engine, sessions.collect());
+    }
+
+    /// Starts opening the sessions of all hosts ahead of their use; see [`KeepOpen`], without which
+    /// they are closed again. Does not wait: what it returns tells host by host how it went.
+    ///
+    /// With more hosts than the pool's size, the sessions opened first give way to the others.
+    pub fn connect(&self) -> Each<()> {
+        self.each(|_| ())
+    }
+
+    /// Makes a pool of other hosts that is like this one in all else.
+    pub(crate) fn with_hosts(&self, hosts: Vec<Host>, configs: Configs) -> Result<Self, PoolError> {
+        let (size, pace) = self.asked;
+        let settings = self.engine.settings.clone();
+        let builder = PoolBuilder {
+            hosts,
+            configs,
+            size,
+            pace,
+            settings,
         };
-        let closers: Vec<_> = (1..count.min(CLOSERS_MAX))
-            .filter_map(|_| {
-                let (engine, queue) = (Arc::clone(&self.engine), Arc::clone(&queue));
-                sshoal_reactor::spawn(move || close_all(engine, queue)).ok()
-            })
-            .collect();
-        close_all(Arc::clone(&self.engine), queue);
-        for closer in closers {
-            // A closer cannot panic: each close is caught by itself.
-            let _ = closer.join();
-        }
+        builder.build_on(Arc::clone(&self.engine.connector))
     }
 
     /// Returns the limit until a host's command is accepted.
@@ -188,6 +194,32 @@ impl Pool {
         let hosts = engine.hosts.len();
         let make = |id| RunState::new(id, job, (detail, collect), hosts, &engine.settings);
         Run::new(engine, engine.submit(make))
+    }
+}
+
+/// Closes sessions in order, many at once, and gives back their places. Parks.
+pub(crate) fn close_all(engine: &Arc<Engine>, sessions: Vec<Arc<dyn Connected>>) {
+    let (count, queue) = (sessions.len(), Arc::new(Mutex::new(sessions)));
+    let close_each = |engine: &Arc<Engine>, queue: &Mutex<Vec<Arc<dyn Connected>>>| {
+        loop {
+            let Some(session) = queue.lock().pop() else {
+                return;
+            };
+            worker::close(&*session);
+            engine.release();
+            engine.hand_out();
+        }
+    };
+    let closers: Vec<_> = (1..count.min(CLOSERS_MAX))
+        .filter_map(|_| {
+            let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
+            sshoal_reactor::spawn(move || close_each(&engine, &queue)).ok()
+        })
+        .collect();
+    close_each(engine, &queue);
+    for closer in closers {
+        // A closer cannot panic: each close is caught by itself.
+        let _ = closer.join();
     }
 }
 
@@ -291,7 +323,14 @@ impl PoolBuilder {
 
     /// Sets whether sessions stay open for the next command. Default: [`KeepOpen::No`].
     pub fn keep_open(mut self, keep_open: KeepOpen) -> Self {
-        self.settings.keep_open = keep_open == KeepOpen::Yes;
+        self.pace.keep_open = keep_open == KeepOpen::Yes;
+        self
+    }
+
+    /// Sets how long a session that stays open may be idle before it is closed; `None` is for as
+    /// long as the pool lasts, which is the default.
+    pub fn idle_close(mut self, after: Option<Duration>) -> Self {
+        self.pace.idle_timeout = after;
         self
     }
 
@@ -355,10 +394,13 @@ impl PoolBuilder {
                 .map_or(HANDSHAKES_PER_DESTINATION, NonZeroUsize::get),
             rate: pace.rate,
             destination_rate: pace.destination_rate,
+            keep_open: pace.keep_open,
+            idle_timeout: pace.idle_timeout,
         };
         let engine = Engine::new((hosts.into(), configs), connector, settings, bounds);
         Ok(Pool {
             engine: Arc::new(engine),
+            asked: (size, pace),
         })
     }
 

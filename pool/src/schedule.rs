@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 mod bucket;
 mod destinations;
 mod hosts;
-mod kept;
+mod seats;
 
 use bucket::{Bucket, Rate};
 use destinations::Destinations;
 use hosts::{RunHosts, State};
-use kept::Kept;
+pub(crate) use seats::{Left, Seat};
+use seats::{Seats, Vacancy};
 
 /// The bounds of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,21 @@ pub(crate) struct Bounds {
     pub(crate) rate: Option<NonZeroU32>,
     /// Connections begun a second at one destination.
     pub(crate) destination_rate: Option<NonZeroU32>,
+    /// Whether sessions stay open for the next command, and are shared meanwhile.
+    pub(crate) keep_open: bool,
+    /// How long an idle session stays open.
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+impl Bounds {
+    /// Returns how many hosts may be in flight at once, over all runs.
+    pub(crate) fn users_max(&self) -> usize {
+        if self.keep_open {
+            self.size.saturating_mul(seats::USERS_MAX)
+        } else {
+            self.size
+        }
+    }
 }
 
 /// One run's number, never used twice in a pool.
@@ -49,16 +65,17 @@ pub(crate) struct RunId(u64);
 pub(crate) struct Start {
     pub(crate) run: RunId,
     pub(crate) host: usize,
+    pub(crate) seat: Seat,
     pub(crate) session: Origin,
 }
 
 /// Where the session for a start comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The host's kept session; no handshake.
+    /// The host's open session, idle or in use; no handshake.
     Kept,
-    /// A fresh one; the place of the kept session of `evicted`, which is to be closed before.
-    Fresh { evicted: Option<usize> },
+    /// A fresh one; in the place of the idle one of `evicted`, which is to be closed before.
+    Fresh { evicted: Option<Seat> },
 }
 
 /// How many hosts of a run are where.
@@ -89,7 +106,7 @@ pub(crate) struct Schedule {
     /// What the pool's rate leaves.
     bucket: Bucket,
     destinations: Destinations,
-    kept: Kept,
+    seats: Seats,
     runs: BTreeMap<RunId, RunHosts>,
     /// The run served last; the next one in order is served first.
     turn: RunId,
@@ -119,7 +136,7 @@ impl Schedule {
             connecting: 0,
             bucket: Bucket::default(),
             destinations,
-            kept: Kept::default(),
+            seats: Seats::new(bounds.keep_open),
             runs: BTreeMap::new(),
             turn: RunId(0),
             submitted: 0,
@@ -133,7 +150,7 @@ impl Schedule {
         self.submitted += 1;
         let id = RunId(self.submitted);
         let (kept, fresh): (Vec<usize>, Vec<usize>) =
-            (0..hosts).partition(|host| self.kept.contains(*host));
+            (0..hosts).partition(|host| self.seats.is_open(*host));
         let waiting = kept.into_iter().chain(fresh).collect();
         let run = RunHosts::new(waiting, deadline);
         self.runs.insert(id, run);
@@ -147,9 +164,9 @@ impl Schedule {
         let mut run = self.turn;
         for _ in 0..self.runs.len() {
             run = self.run_after(run)?;
-            if let Some((host, kept)) = self.candidate(run, fresh, now) {
+            if let Some((host, seat)) = self.candidate(run, fresh, now) {
                 self.turn = run;
-                return Some(self.begin(run, (host, kept), now));
+                return Some(self.begin(run, (host, seat), now));
             }
         }
         None
@@ -164,6 +181,9 @@ impl Schedule {
             waits |= !(run.ready.is_empty() && run.waiting.is_empty());
             at = earlier(at, run.resumes_at());
         }
+        if let (Some(since), Some(limit)) = (self.seats.idle_since(), self.bounds.idle_timeout) {
+            at = earlier(at, since.checked_add(limit));
+        }
         if waits && self.has_room() {
             let opens = self.hold.max(self.bucket.opens());
             at = earlier(at, opens.filter(|at| *at > now));
@@ -172,8 +192,10 @@ impl Schedule {
     }
 
     /// Notes that a host's session is open: its handshake is over.
-    pub(crate) fn opened(&mut self, run: RunId, host: usize) {
+    pub(crate) fn opened(&mut self, run: RunId, host: usize, seat: Seat) {
         self.leave_handshake(run, host);
+        let released = self.seats.opened(seat);
+        self.make_ready(released);
         self.strikes = 0;
         self.opened += 1;
         if self.opened >= self.ceiling && self.ceiling < self.bounds.size {
@@ -194,26 +216,56 @@ impl Schedule {
 
     /// Gives back the place of a host that ended, its session being closed.
     pub(crate) fn release(&mut self) {
-        debug_assert!(self.live > self.kept.len(), "a place is given back once");
+        debug_assert!(self.live > self.seats.idle(), "a place is given back once");
         self.live -= 1;
         self.hold = None;
     }
 
-    /// Leaves the place of a host whose command has ended to its idle session; returns whether it
-    /// may be kept.
-    pub(crate) fn keep(&mut self, host: usize) -> bool {
-        if self.closed || self.kept.contains(host) || self.live > self.ceiling {
-            return false;
+    /// Notes that a host is done with its session, which is in order; says what remains of it.
+    pub(crate) fn leave(&mut self, seat: Seat, now: Instant) -> Left {
+        let keep = !self.closed && self.live <= self.ceiling;
+        let (left, released) = self.seats.leave(seat, keep, now);
+        self.make_ready(released);
+        left
+    }
+
+    /// As [`Schedule::leave`], for a session that nobody else is to use.
+    pub(crate) fn retire(&mut self, seat: Seat) -> Left {
+        let (left, released) = self.seats.retire(seat);
+        self.make_ready(released);
+        left
+    }
+
+    /// Takes a session that is open already as a host's idle one; `None` if there is no room.
+    pub(crate) fn adopt(&mut self, host: usize, now: Instant) -> Option<Seat> {
+        if self.closed || self.live >= self.bounds.size.min(self.ceiling) {
+            return None;
         }
-        self.kept.put(host);
-        true
+        let seat = self.seats.adopt(host, now)?;
+        self.live += 1;
+        Some(seat)
+    }
+
+    /// Returns an idle session that is to be closed for its age. Its place is taken until it is
+    /// released.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<Seat> {
+        let (since, limit) = (self.seats.idle_since()?, self.bounds.idle_timeout?);
+        let over = now.saturating_duration_since(since) >= limit;
+        over.then(|| self.seats.take_oldest())
+            .flatten()
+            .map(|(seat, _)| seat)
     }
 
     /// Puts a host that met a limit of this machine back to the end of its queue and gives its
     /// place back; returns the moment to call [`Schedule::next`] again at the latest.
-    pub(crate) fn local_limit(&mut self, run: RunId, host: usize, now: Instant) -> Instant {
+    pub(crate) fn local_limit(
+        &mut self,
+        (run, host): (RunId, usize),
+        seat: Seat,
+        now: Instant,
+    ) -> Instant {
         self.put_back(run, host);
-        self.live -= 1;
+        self.give_up(seat);
         self.ceiling = self.live.clamp(1, self.ceiling);
         self.opened = 0;
         let until = now + HOLD_MIN.saturating_mul(1 << self.strikes).min(HOLD_MAX);
@@ -224,17 +276,18 @@ impl Schedule {
 
     /// Puts a host whose kept session had died back, to begin with a fresh one; its place is
     /// given back.
-    pub(crate) fn kept_died(&mut self, run: RunId, host: usize) {
+    pub(crate) fn kept_died(&mut self, run: RunId, host: usize, seat: Seat) {
         self.put_back(run, host);
-        self.live -= 1;
+        self.give_up(seat);
     }
 
     /// Puts a host whose connection failed back, to be tried again at that time; its place is
     /// given back.
-    pub(crate) fn retry(&mut self, run: RunId, host: usize, at: Instant) {
+    pub(crate) fn retry(&mut self, (run, host): (RunId, usize), seat: Seat, at: Instant) {
         self.leave_handshake(run, host);
         self.hosts(run).pause(host, at);
-        self.release();
+        self.give_up(seat);
+        self.hold = None;
     }
 
     /// Ends all hosts of a run that wait; returns them, and whether these were its last.
@@ -244,6 +297,7 @@ impl Schedule {
         };
         let stopped = hosts.stop();
         self.destinations.forget(run);
+        self.seats.forget(run);
         // An empty list means that the run is ended by a host in flight, not here.
         let over = !stopped.is_empty() && self.forget_if_over(run);
         (stopped, over)
@@ -259,11 +313,11 @@ impl Schedule {
         found.map(|(id, _)| *id)
     }
 
-    /// Keeps no session from here on; returns the hosts whose idle sessions are to be closed.
-    /// Their places are taken until each is released.
-    pub(crate) fn close(&mut self) -> Vec<usize> {
+    /// Keeps no session from here on; returns the idle ones with their hosts, which are to be
+    /// closed. Their places are taken until each is released.
+    pub(crate) fn close(&mut self) -> Vec<(Seat, usize)> {
         self.closed = true;
-        std::iter::from_fn(|| self.kept.take_oldest()).collect()
+        std::iter::from_fn(|| self.seats.take_oldest()).collect()
     }
 
     pub(crate) fn counts(&self, run: RunId) -> Option<Counts> {
@@ -284,60 +338,78 @@ impl Schedule {
         }
     }
 
-    /// Takes a run's next host out of its queues, and whether it has a kept session; hosts whose
-    /// destination has no room step aside.
-    fn candidate(&mut self, id: RunId, fresh: bool, now: Instant) -> Option<(usize, bool)> {
+    /// Takes a run's next host out of its queues, and its seat if it has one; hosts that wait for
+    /// their seat or whose destination has no room step aside.
+    fn candidate(&mut self, id: RunId, fresh: bool, now: Instant) -> Option<(usize, Option<Seat>)> {
         let run = self.runs.get_mut(&id).filter(|run| !run.is_over(now))?;
-        for queue in [&mut run.ready, &mut run.waiting] {
-            let kept = queue.front().filter(|host| self.kept.contains(**host));
-            if let Some(host) = kept.copied() {
+        for (queue, again) in [(&mut run.ready, true), (&mut run.waiting, false)] {
+            while let Some(host) = queue.front().copied() {
+                let vacancy = self.seats.vacancy(host);
+                if vacancy == Vacancy::None && !fresh {
+                    break;
+                }
                 queue.pop_front();
-                return Some((host, true));
+                match vacancy {
+                    Vacancy::Open(seat) => return Some((host, Some(seat))),
+                    Vacancy::Busy => {
+                        self.destinations.pass(host);
+                        self.seats.hold((id, host));
+                    }
+                    Vacancy::None if self.destinations.admits(host, now) => {
+                        return Some((host, None));
+                    }
+                    Vacancy::None => self.destinations.hold((id, host), again),
+                }
             }
         }
-        if !fresh {
-            return None;
-        }
-        loop {
-            let again = !run.ready.is_empty();
-            let queue = if again {
-                &mut run.ready
-            } else {
-                &mut run.waiting
-            };
-            let host = queue.pop_front()?;
-            if self.kept.contains(host) {
-                return Some((host, true));
+        None
+    }
+
+    fn begin(&mut self, run: RunId, (host, seat): (usize, Option<Seat>), now: Instant) -> Start {
+        let (seat, session, state) = match seat {
+            Some(seat) => {
+                self.seats.join(seat);
+                self.destinations.pass(host);
+                (seat, Origin::Kept, State::Running)
             }
-            if self.destinations.admits(host, now) {
-                return Some((host, false));
+            None => {
+                self.connecting += 1;
+                self.destinations.enter(host, now);
+                if let Some(rate) = self.bounds.rate {
+                    self.bucket.take(Rate::new(rate), now);
+                }
+                // With all places taken, the one that has been idle for longest gives way.
+                let evicted = if self.live < self.bounds.size.min(self.ceiling) {
+                    self.live += 1;
+                    None
+                } else {
+                    self.seats.take_oldest().map(|(seat, _)| seat)
+                };
+                let seat = self.seats.make(host);
+                (seat, Origin::Fresh { evicted }, State::Connecting)
             }
-            self.destinations.hold((id, host), again);
+        };
+        self.hosts(run).enter(host, state);
+        Start {
+            run,
+            host,
+            seat,
+            session,
         }
     }
 
-    fn begin(&mut self, run: RunId, (host, kept): (usize, bool), now: Instant) -> Start {
-        let (session, state) = if kept {
-            self.kept.take(host);
-            self.destinations.pass(host);
-            (Origin::Kept, State::Running)
-        } else {
-            self.connecting += 1;
-            self.destinations.enter(host, now);
-            if let Some(rate) = self.bounds.rate {
-                self.bucket.take(Rate::new(rate), now);
-            }
-            // A place is given to one host at a time: with all taken, the oldest kept one's.
-            let evicted = if self.live < self.bounds.size.min(self.ceiling) {
-                self.live += 1;
-                None
-            } else {
-                self.kept.take_oldest()
-            };
-            (Origin::Fresh { evicted }, State::Connecting)
-        };
-        self.hosts(run).enter(host, state);
-        Start { run, host, session }
+    /// Makes hosts candidates again that waited for a seat.
+    fn make_ready(&mut self, places: Vec<(RunId, usize)>) {
+        for (run, host) in places {
+            self.hosts(run).ready.push_back(host);
+        }
+    }
+
+    /// Takes a user off a session that is of no use; the last one's place is given back.
+    fn give_up(&mut self, seat: Seat) {
+        if self.retire(seat) == Left::Last {
+            self.live -= 1;
+        }
     }
 
     /// Returns the run whose turn is after that one's.
@@ -354,7 +426,7 @@ impl Schedule {
     /// Returns whether a handshake has room, whatever the time.
     fn has_room(&self) -> bool {
         self.connecting < self.bounds.handshakes
-            && (self.live < self.bounds.size.min(self.ceiling) || self.kept.len() > 0)
+            && (self.live < self.bounds.size.min(self.ceiling) || self.seats.idle() > 0)
     }
 
     fn hosts(&mut self, run: RunId) -> &mut RunHosts {

@@ -92,9 +92,10 @@ struct Ready {
 impl Pool {
     /// Opens an interactive shell on every host, and waits until each has one or has failed. Parks.
     ///
-    /// Each shell holds its host's session until it has ended, so that the pool has to have room
-    /// for all hosts at once; shells count against its size as running commands do, and runs that
-    /// are started meanwhile wait for sessions beyond that. The pool's `connect_timeout` limits the
+    /// Each shell is a user of its host's session until it has ended, so that the pool has to have
+    /// room for all hosts at once; shells count against its size as running commands do. Where
+    /// sessions stay open, runs go on beside the shells over the same sessions; where they do not, a
+    /// run waits for places of its own. The pool's `connect_timeout` limits the
     /// opening, its `deadline` the life of the shells, which are given up when it comes; its
     /// `command_timeout` has no bearing on them. A scope that ends gives hosts up that are not open
     /// by then, with `TimedOut` or `Cancelled` in their place.

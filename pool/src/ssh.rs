@@ -16,9 +16,9 @@ impl Connector for Ssh {
         (host, config): (&Host, &Config),
         scope: &Scope,
         timings: &mut Timings,
-    ) -> Result<Box<dyn Connected>, Error> {
+    ) -> Result<Arc<dyn Connected>, Error> {
         let session = Session::connect_in(host, config, scope, timings)?;
-        Ok(Box::new(session))
+        Ok(Arc::new(session))
     }
 }
 
@@ -42,9 +42,9 @@ impl Connected for Session {
         Ok(Arc::new(child))
     }
 
-    fn close(self: Box<Self>) {
+    fn close(&self) {
         // The outcome is delivered: how the goodbye went is nobody's concern.
-        let _ = Self::close(*self);
+        let _ = Self::close(self);
     }
 
     fn session(&self) -> Option<&Session> {

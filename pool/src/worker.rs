@@ -55,7 +55,9 @@ pub(crate) fn refuse(engine: &Engine, task: Task, error: &io::Error) {
     let who = (task.host, &engine.hosts);
     run.deliver(Outcome::new(who, (end, None), run.output(), timings, visit));
     engine.ended(run.id, task.host);
-    engine.release();
+    if engine.retire(task.seat) {
+        engine.release();
+    }
 }
 
 /// Takes one host to its outcome, or back to the queue.
@@ -64,15 +66,16 @@ fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
     let Task {
         run,
         host: index,
+        seat,
         kept,
         evicted,
     } = task;
     if let Some(evicted) = evicted {
-        close(evicted);
+        close(&*evicted);
     }
     let (visit, began) = run.begin(index);
     // On the heap: what is deep in the stack below would else take a page more for each session.
-    let mut flight = Box::new(Flight::new(engine, &run, (index, kept.is_some())));
+    let mut flight = Box::new(Flight::new(engine, &run, (index, seat), kept.is_some()));
     // Outside of what a panic unwinds, so that it is dropped after.
     let mut session = kept;
     let flown = catch_unwind(AssertUnwindSafe(|| flight.go(&mut session, buf)));
@@ -93,7 +96,7 @@ fn settle(
     engine: &Arc<Engine>,
     (run, index): (&Arc<RunState>, usize),
     flight: Box<Flight<'_>>,
-    session: Option<Box<dyn Connected>>,
+    session: Option<Arc<dyn Connected>>,
     flown: std::thread::Result<Result<Exit, Fault>>,
     (mut visit, began): (Visit, Instant),
 ) {
@@ -106,7 +109,7 @@ fn settle(
                 visit.retries += 1;
                 let earlier = Earlier::failed((visit, began), (*error, flight.timings()));
                 run.put_back(index, earlier);
-                engine.retry(run.id, index, pause);
+                engine.retry((run.id, index), flight.seat(), pause);
                 return;
             }
             None => flight.judge(*error),
@@ -114,14 +117,14 @@ fn settle(
         Ok(Err(Fault::LocalLimit)) => {
             drop(session);
             run.put_back(index, Earlier::new(visit, began));
-            engine.local_limit(run.id, index);
+            engine.local_limit((run.id, index), flight.seat());
             return;
         }
         Ok(Err(Fault::KeptDied)) => {
             drop(session);
             visit.attempts += 1;
             run.put_back(index, Earlier::new(visit, began));
-            engine.kept_died(run.id, index);
+            engine.kept_died(run.id, index, flight.seat());
             return;
         }
         Err(panic) => {
@@ -141,7 +144,7 @@ fn settle(
 }
 
 /// Closes a session; a panic in it ends there.
-pub(crate) fn close(session: Box<dyn Connected>) {
+pub(crate) fn close(session: &dyn Connected) {
     let _ = catch_unwind(AssertUnwindSafe(|| session.close()));
 }
 

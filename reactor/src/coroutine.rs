@@ -10,15 +10,16 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use may::coroutine::Builder;
 use parking_lot::Mutex;
 
 use crate::fairness;
 use crate::runtime::runtime;
-use crate::scope::Scope;
+use crate::scope::{Scope, Stop};
+use crate::sync::Queue;
 use crate::waiter::{Interest, WaitList};
 
 mod together;
@@ -80,6 +81,51 @@ struct Packet<T> {
     result: Mutex<Option<Result<T, Panic>>>,
     finished: AtomicBool,
     waiters: WaitList,
+    /// Who is told of the end. `finished` is looked at under its lock before one is added, and set
+    /// before all are taken: none is missed. A leaf lock.
+    links: Mutex<Vec<Link>>,
+}
+
+/// Who is told of a green thread's end.
+pub(crate) enum Link {
+    /// A callback, called on the green thread that ends.
+    Call(Box<dyn FnOnce() + Send>),
+    /// A queue that takes the number, if anybody still has it.
+    Tell(Weak<Queue<usize>>, usize),
+}
+
+impl Link {
+    /// A queue that nobody has any more is not worth its place.
+    fn is_heeded(&self) -> bool {
+        match self {
+            Self::Call(_) => true,
+            Self::Tell(queue, _) => queue.strong_count() > 0,
+        }
+    }
+
+    fn follow(self) {
+        match self {
+            Self::Call(call) => {
+                // A panic in it is nobody's: the thread's result is there already.
+                let _ = caught(call);
+            }
+            Self::Tell(queue, number) => {
+                if let Some(queue) = queue.upgrade() {
+                    let _ = queue.try_push(number);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Packet<T> {
+    fn finish(&self, result: Result<T, Panic>) {
+        *self.result.lock() = Some(result);
+        self.finished.store(true, Ordering::Release);
+        self.waiters.wake(Interest::BOTH);
+        let links = { std::mem::take(&mut *self.links.lock()) };
+        links.into_iter().for_each(Link::follow);
+    }
 }
 
 /// Waits for a green thread; dropping it lets the thread run on by itself.
@@ -96,19 +142,25 @@ impl<T> JoinHandle<T> {
     ///
     /// Never: the result is taken once, because this consumes the handle.
     pub fn join(self) -> Result<T, Panic> {
-        let forever = Scope::root();
+        // A scope that nobody else has does not end.
+        let _ = self.wait(&Scope::root());
+        let result = { self.0.result.lock().take() };
+        result.expect("a handle is joined once, after the end")
+    }
+
+    /// Parks the calling thread until the green thread has ended; can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// Why the scope ended; the green thread goes on.
+    pub fn wait(&self, scope: &Scope) -> Result<(), Stop> {
         loop {
             let sequence = self.0.waiters.sequence();
             if self.is_finished() {
-                return self
-                    .0
-                    .result
-                    .lock()
-                    .take()
-                    .expect("a handle is joined once");
+                return Ok(());
             }
             if let Some(ticket) = self.0.waiters.register(sequence, Interest::BOTH) {
-                let _ = ticket.wait(&forever);
+                ticket.wait(scope)?;
             }
         }
     }
@@ -116,6 +168,28 @@ impl<T> JoinHandle<T> {
     /// Returns whether the green thread has ended.
     pub fn is_finished(&self) -> bool {
         self.0.finished.load(Ordering::Acquire)
+    }
+
+    /// Adds who is told of the end; at once if it has come.
+    pub(crate) fn link(&self, link: Link) {
+        {
+            let mut links = self.0.links.lock();
+            if !self.is_finished() {
+                links.retain(Link::is_heeded);
+                links.push(link);
+                return;
+            }
+        }
+        link.follow();
+    }
+
+    /// Looks at the result, if it is there, under a lock: `look` must be short and not park.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, Panic>) -> R) -> Option<R> {
+        self.0.result.lock().as_ref().map(look)
+    }
+
+    pub(crate) fn waiters(&self) -> &WaitList {
+        &self.0.waiters
     }
 }
 
@@ -146,13 +220,10 @@ where
         result: Mutex::new(None),
         finished: AtomicBool::new(false),
         waiters: WaitList::default(),
+        links: Mutex::default(),
     });
     let shared = packet.clone();
-    start(Builder::new(), move || {
-        *shared.result.lock() = Some(caught(f));
-        shared.finished.store(true, Ordering::Release);
-        shared.waiters.wake(Interest::BOTH);
-    })?;
+    start(Builder::new(), move || shared.finish(caught(f)))?;
     Ok(JoinHandle(packet))
 }
 

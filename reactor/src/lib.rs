@@ -4,7 +4,8 @@
 //! a wait parks whichever it is. A wait that can last takes a [`Scope`], which carries a deadline
 //! and a cancellation. Nothing in this crate knows SSH.
 //!
-//! The principal types are [`Scope`], [`Stream`] and [`JoinHandle`]; `README.md` beside this
+//! The principal types are [`Scope`], [`Stream`] and [`JoinHandle`]; tasks, joins, pools and timeouts
+//! are in [`green`], with a table from gevent's names; `README.md` beside this
 //! crate's manifest holds the numbered laws (G1 to G7, R1 to R5), the states and the races.
 //!
 //! # Process-wide effects
@@ -17,6 +18,7 @@ mod blocking;
 mod coroutine;
 mod deadline;
 mod fairness;
+pub mod green;
 mod listener;
 mod offload;
 #[expect(

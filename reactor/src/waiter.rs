@@ -170,6 +170,20 @@ impl WaitList {
         Some(Ticket { list: self, cell })
     }
 
+    /// Registers a cell that is in other lists as well, unless something was woken since `sequence`.
+    ///
+    /// Only for lists whose wake-ups are for all: one for one alone would be lost where another
+    /// list woke the cell and its waiter acts on that one. The caller takes it out by `remove`.
+    pub(crate) fn register_shared(&self, sequence: u64, cell: &Arc<Cell>) -> bool {
+        let mut inner = self.inner.lock();
+        let registered = inner.sequence == sequence;
+        if registered {
+            inner.cells.push_back((Interest::BOTH, cell.clone()));
+            self.waiting.store(inner.cells.len(), Ordering::Release);
+        }
+        registered
+    }
+
     /// Registers the calling thread; for a caller under a lock that whoever wakes takes as well.
     pub(crate) fn enlist(&self, interest: Interest) -> Ticket<'_> {
         let mut inner = self.inner.lock();
@@ -254,7 +268,7 @@ impl WaitList {
         Taken::Many(woken.into_iter().map(|(_, cell)| cell).collect())
     }
 
-    fn remove(&self, cell: &Arc<Cell>) {
+    pub(crate) fn remove(&self, cell: &Arc<Cell>) {
         let mut inner = self.inner.lock();
         // A scope stops its waits in the order they came, so the one to remove is near the front.
         let at = inner

@@ -170,14 +170,7 @@ impl<'a> Command<'a> {
         let channel = engine.request(phase, scope, |library| {
             library.open_channel("session", WINDOW_BYTES, b"")
         })?;
-        let child = Child {
-            engine: engine.clone(),
-            channel,
-            writer: Semaphore::new(1),
-            stdin_over: AtomicBool::new(false),
-            poisoned: AtomicBool::new(false),
-            exit: Mutex::new(None),
-        };
+        let child = Child::new(engine.clone(), channel);
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
         }
@@ -289,6 +282,17 @@ pub struct Child {
 }
 
 impl Child {
+    pub(crate) fn new(engine: Arc<Engine>, channel: ChannelId) -> Self {
+        Self {
+            engine,
+            channel,
+            writer: Semaphore::new(1),
+            stdin_over: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+            exit: Mutex::new(None),
+        }
+    }
+
     /// Reads the next bytes of either stream; `None` once both have ended. Parks.
     ///
     /// Bytes of one stream come in the order they were written; between the two, SSH keeps none.

@@ -27,8 +27,6 @@ pub(crate) struct Engine {
     reply: Semaphore,
     /// Channels whose owner went away before their end; freed when the next one opens.
     left: Mutex<Vec<ChannelId>>,
-    /// One SFTP operation at a time (S5).
-    files: Semaphore,
 }
 
 /// What one try of a call gave.
@@ -82,7 +80,6 @@ impl Engine {
             wire,
             reply: Semaphore::new(1),
             left: Mutex::default(),
-            files: Semaphore::new(1),
         }))
     }
 
@@ -336,13 +333,6 @@ impl Engine {
                 self.left.lock().push(channel);
             }
         }
-    }
-
-    /// Takes the turn for SFTP operations. Parks.
-    pub(crate) fn file_turn(&self, scope: &Scope) -> Result<Permit, Error> {
-        self.files
-            .acquire(scope)
-            .map_err(|stop| stopped(stop, Phase::Transfer, scope))
     }
 
     /// Ends the connection at once; all who wait on it fail.

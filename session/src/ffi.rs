@@ -27,7 +27,6 @@ pub(crate) use self::forward::ListenerId;
 pub(crate) use self::memory::{Farewell, Refusal};
 pub(crate) use self::options::supported_algorithms;
 use self::raw::Raw;
-pub(crate) use self::sftp::{Attributes, FileId};
 use self::table::Table;
 use crate::error::Libssh2Error;
 use crate::wire::Wire;
@@ -40,7 +39,6 @@ mod forward;
 mod memory;
 mod options;
 mod raw;
-mod sftp;
 mod table;
 
 /// A negative `LIBSSH2_ERROR_*`.
@@ -81,8 +79,6 @@ pub(crate) struct Library {
     listeners: Table<*mut sys::LIBSSH2_LISTENER>,
     /// Channels to our agent that the host opened and nobody has taken yet.
     guests: Vec<*mut sys::LIBSSH2_CHANNEL>,
-    /// The SFTP channel, once opened; it lives as long as the session (S7).
-    sftp: sftp::Sftp,
 }
 
 // SAFETY: F1, F2: the pointers are used only through `&mut Library`, by one thread at a time, and
@@ -123,7 +119,6 @@ impl Library {
             channels: Table::default(),
             listeners: Table::default(),
             guests: Vec::new(),
-            sftp: sftp::Sftp::default(),
         })
     }
 

@@ -255,12 +255,13 @@ impl Session {
             .with(|library| Algorithms::of(|method| library.negotiated(method)))
     }
 
-    /// Says farewell and ends the connection. Parks, for at most a second.
+    /// Says farewell and ends the connection; commands and files on it fail from here on. Parks,
+    /// for at most a second.
     ///
     /// # Errors
     ///
     /// None at present: what the host does not take in time is dropped with the connection.
-    pub fn close(self) -> Result<(), Error> {
+    pub fn close(&self) -> Result<(), Error> {
         self.engine.free_left();
         // A host that is gone already needs no farewell.
         let _ = self.engine.with(Library::disconnect);

@@ -1,13 +1,15 @@
 //! A host's files as bytes: read, written and looked for over SFTP, with no file on this machine.
 
-use std::path::Path;
-
 use sshoal_reactor::Scope;
-use sshoal_session::{FileAttributes, OpenMode, Session, SftpError, SftpFile, SftpStatus};
+use sshoal_session::{Error as SessionError, Kind, Phase, Session};
 
-use crate::copy::{Copied, close, deliver};
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
+use crate::options::CopyOptions;
+use crate::put::{Copied, put};
+use crate::remote_path;
+use crate::sftp::{Attributes, Entry, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
+use crate::source::Source;
 
 /// Reads a host's file, at most `bytes_max` bytes of it. Parks.
 ///
@@ -23,32 +25,56 @@ pub fn read(
     scope: &Scope,
 ) -> Result<Vec<u8>, Error> {
     let failed = |operation| move |error| Error::remote(operation, remote, error);
-    let sftp = session.sftp(scope)?;
-    let file = sftp.open(remote, OpenMode::Read, scope);
+    let sftp = open(session, scope)?;
+    let file = sftp.file(remote, OpenMode::Read, scope);
     let file = file.map_err(failed(Operation::Open))?;
-    let read = to_end(&file, remote, bytes_max, scope);
-    close(file, scope, read, failed(Operation::Close))
+    // Nothing was written: closing it is not waited for.
+    to_end(&file, remote, bytes_max, scope)
 }
 
-fn to_end(file: &SftpFile, remote: &[u8], bytes_max: u64, scope: &Scope) -> Result<Vec<u8>, Error> {
-    let (mut bytes, mut chunk) = (Vec::new(), vec![0; READ_BYTES]);
-    loop {
-        let read = file.read(&mut chunk, scope);
-        let read = read.map_err(|error| Error::remote(Operation::Read, remote, error))?;
-        if read == 0 {
-            return Ok(bytes);
-        }
-        bytes.extend_from_slice(&chunk[..read]);
-        if bytes.len() as u64 > bytes_max {
-            return Err(Error::TooLarge { bytes_max });
-        }
+/// Why a file was not read.
+enum Refused {
+    TooLarge,
+    There(SftpError),
+}
+
+impl From<SftpError> for Refused {
+    fn from(error: SftpError) -> Self {
+        Self::There(error)
     }
+}
+
+fn to_end(
+    file: &RemoteFile,
+    remote: &[u8],
+    bytes_max: u64,
+    scope: &Scope,
+) -> Result<Vec<u8>, Error> {
+    let failed = |error| Error::remote(Operation::Stat, remote, error);
+    let size = file.stat(scope).map_err(failed)?.size;
+    let mut bytes = Vec::new();
+    let read = file.read_to_end(0, size, scope, |piece| {
+        bytes.extend_from_slice(piece);
+        if bytes.len() as u64 > bytes_max {
+            return Err(Refused::TooLarge);
+        }
+        Ok(())
+    });
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(Refused::TooLarge) => Err(Error::TooLarge { bytes_max }),
+        Err(Refused::There(error)) => Err(Error::remote(Operation::Read, remote, error)),
+    }
+}
+
+fn open(session: &Session, scope: &Scope) -> Result<Sftp, Error> {
+    Sftp::open(session, scope).map_err(Error::from_sftp)
 }
 
 /// Writes bytes to a host's file, over one that is there. Parks.
 ///
-/// As [`put`](crate::put) does: under a temporary name in the same directory, which is then renamed,
-/// with mode 0600.
+/// As [`put`](crate::put) does by default: under a temporary name in the same directory, which is
+/// then renamed.
 ///
 /// # Errors
 ///
@@ -59,9 +85,13 @@ pub fn write(
     bytes: &[u8],
     scope: &Scope,
 ) -> Result<Copied, Error> {
-    let (mut source, expected) = (bytes, bytes.len() as u64);
-    let source = (&mut source as _, expected, Path::new(""));
-    deliver(session, source, remote, scope)
+    put(
+        session,
+        &Source::bytes(bytes),
+        remote,
+        &CopyOptions::new(),
+        scope,
+    )
 }
 
 /// Tells what stands at a path of a host; of a symbolic link, its target. Parks.
@@ -69,8 +99,8 @@ pub fn write(
 /// # Errors
 ///
 /// The host's refusal, with [`SftpStatus::NO_SUCH_FILE`] where nothing is, or the session's failure.
-pub fn stat(session: &Session, remote: &[u8], scope: &Scope) -> Result<FileAttributes, Error> {
-    let told = session.sftp(scope)?.stat(remote, scope);
+pub fn stat(session: &Session, remote: &[u8], scope: &Scope) -> Result<Attributes, Error> {
+    let told = open(session, scope)?.stat(remote, scope);
     told.map_err(|error| Error::remote(Operation::Stat, remote, error))
 }
 
@@ -106,27 +136,37 @@ pub fn glob(
     scope: &Scope,
 ) -> Result<Vec<Vec<u8>>, Error> {
     let failed = |error: SftpError| Error::remote(Operation::List, directory, error);
-    let sftp = session.sftp(scope)?;
-    let listed = sftp.list(directory, NAMES_MAX, scope).map_err(failed)?;
+    let sftp = open(session, scope)?;
+    let listed = list(&sftp, directory, scope).map_err(failed)?;
     let pattern = Glob::new(pattern);
     let mut paths: Vec<Vec<u8>> = (listed.iter())
         .filter(|entry| pattern.fits(&entry.name))
-        .map(|entry| join(directory, &entry.name))
+        .map(|entry| remote_path::join(directory, &entry.name))
         .collect();
     paths.sort_unstable();
     Ok(paths)
 }
 
-/// Returns the path of a name in a directory.
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    match directory {
-        [] => name.to_vec(),
-        [.., b'/'] => [directory, name].concat(),
-        _ => [directory, b"/", name].concat(),
+/// Lists the names in a directory that can be names: a host may send anything.
+fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
+    let mut open = sftp.directory(directory, scope)?;
+    let (mut entries, mut told) = (Vec::new(), 0);
+    while let Some(entry) = open.next(scope)? {
+        told += 1;
+        if told > NAMES_MAX {
+            return Err(SftpError::Session(SessionError::Overstepped {
+                phase: Phase::Transfer,
+                what: "more names in a directory than are looked at",
+                kind: Kind::Limit,
+            }));
+        }
+        let name = &entry.name;
+        if !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'/' | 0)) {
+            entries.push(entry);
+        }
     }
+    Ok(entries)
 }
 
-/// Bytes per read: most files that are read so are small, and many hosts are asked at once.
-const READ_BYTES: usize = 32 * 1024;
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 100_000;

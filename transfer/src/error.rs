@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use sshoal_session::{SftpError, SftpStatus};
+use crate::sftp::{SftpError, SftpStatus};
 
 /// What was asked of the host's SFTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub enum Operation {
     Close,
     /// To give it its final name.
     Rename,
+    /// To set its permissions or times.
+    SetStat,
+    /// To write it to its disk.
+    Sync,
+    /// To make a directory.
+    MakeDirectory,
 }
 
 impl fmt::Display for Operation {
@@ -36,6 +42,9 @@ impl fmt::Display for Operation {
             Self::List => "list",
             Self::Close => "close",
             Self::Rename => "rename",
+            Self::SetStat => "set permissions or times of",
+            Self::Sync => "sync",
+            Self::MakeDirectory => "make directory",
         })
     }
 }
@@ -47,6 +56,9 @@ pub enum Error {
     /// The session failed, or the host has no SFTP.
     #[error(transparent)]
     Session(#[from] sshoal_session::Error),
+    /// What answers in the place of the host's SFTP server is of no use.
+    #[error(transparent)]
+    Sftp(SftpError),
     /// The host's SFTP server refused something.
     #[error("could not {operation} remote file {}: {status}", remote.escape_ascii())]
     Remote {
@@ -56,12 +68,6 @@ pub enum Error {
         remote: Vec<u8>,
         /// What it answered.
         status: SftpStatus,
-    },
-    /// Something stands at the path on the host already; it is as it was.
-    #[error("remote file {} already exists", remote.escape_ascii())]
-    Exists {
-        /// The path on the host.
-        remote: Vec<u8>,
     },
     /// The host's `scp` said why it would not, or ended without its answer.
     #[error("scp of remote file {}: {message}", remote.escape_ascii())]
@@ -101,6 +107,46 @@ pub enum Error {
         /// The copy's size.
         arrived: u64,
     },
+    /// A file of that name is there, and stays as it is.
+    #[error("remote file {} already exists", path.escape_ascii())]
+    Exists {
+        /// Its path on the host.
+        path: Vec<u8>,
+    },
+    /// What has the name is a directory.
+    #[error("remote file {} is a directory", remote.escape_ascii())]
+    IsDirectory {
+        /// Its path on the host.
+        remote: Vec<u8>,
+    },
+    /// What has the name is a device, a pipe or a socket, which is not read.
+    #[error("remote file {} is no plain file", remote.escape_ascii())]
+    NoFile {
+        /// Its path on the host.
+        remote: Vec<u8>,
+    },
+    /// A path that ends in `/` is to get the source's name, and the source has none.
+    #[error("remote path {} names no file, and bytes have no name", remote.escape_ascii())]
+    NoName {
+        /// The path.
+        remote: Vec<u8>,
+    },
+    /// The host has no command that computes a SHA-256, or it failed.
+    #[error("the host could not compute a SHA-256 of {}", remote.escape_ascii())]
+    NoChecksum {
+        /// The file's path on the host.
+        remote: Vec<u8>,
+    },
+    /// The two sides of a copy are not the same.
+    #[error("{}: SHA-256 is {theirs} on the host and {ours} here", remote.escape_ascii())]
+    Differs {
+        /// The file's path on the host.
+        remote: Vec<u8>,
+        /// The digest of what is here.
+        ours: String,
+        /// The digest that the host computed.
+        theirs: String,
+    },
     /// The file is larger than the caller allows.
     #[error("remote file is larger than the {bytes_max} bytes allowed")]
     TooLarge {
@@ -117,11 +163,15 @@ impl Error {
                 remote: remote.to_vec(),
                 status,
             },
+            other => Self::from_sftp(other),
+        }
+    }
+
+    /// A failure of the SFTP channel as a whole.
+    pub(crate) fn from_sftp(error: SftpError) -> Self {
+        match error {
             SftpError::Session(error) => Self::Session(error),
-            other => Self::Local {
-                path: PathBuf::new(),
-                source: io::Error::other(other),
-            },
+            other => Self::Sftp(other),
         }
     }
 

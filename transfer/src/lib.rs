@@ -1,18 +1,28 @@
 //! Files to and from one host, over a session.
 //!
-//! The first slice: [`put`] and [`get`] of one file over SFTP. Both write beside the target and
-//! rename, so that a copy that is cut short never stands under the final name. Other hosts and
-//! printing are not this crate's.
+//! [`put`] and [`get`] copy one file over SFTP. Both write beside the target and rename, so that a
+//! copy that is cut short never stands under the final name. [`sftp`] is the protocol itself. Other
+//! hosts and printing are not this crate's.
 
 #![forbid(unsafe_code)]
 
 mod bytes;
-mod copy;
+mod checksum;
 mod error;
+mod get;
 mod glob;
+mod options;
+mod part;
+mod put;
+mod remote_path;
 mod scp;
+pub mod sftp;
+mod source;
 
 pub use bytes::{exists, glob, read, stat, write};
-pub use copy::{Copied, get, put};
 pub use error::{Error, Operation};
+pub use get::get;
+pub use options::{CopyOptions, Existing, Parents, Preserve, Verify};
+pub use put::{Copied, put};
 pub use scp::{Keep, Scp};
+pub use source::Source;

@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sshoal_reactor::{Scope, blocking};
 use sshoal_session::Session;
 
-use crate::copy::{Copied, fill, part_name};
 use crate::error::Error;
+use crate::part;
+use crate::put::Copied;
 
 mod record;
 mod talk;
@@ -130,7 +131,7 @@ impl<'a> Scp<'a> {
         remote: &[u8],
         given: &Given,
     ) -> Result<Copied, Error> {
-        let command = sink_command(&part_name(remote), remote);
+        let command = sink_command(&part::name_beside(remote), remote);
         let mut talk = Talk::start(self.session, command, (remote, self.scope))?;
         talk.acknowledged()?;
         if let Some((modified, accessed)) = given.times {
@@ -157,7 +158,10 @@ impl<'a> Scp<'a> {
         talk.send(&[0])?;
         talk.acknowledged()?;
         talk.finish()?;
-        Ok(Copied { bytes: given.size })
+        Ok(Copied {
+            bytes: given.size,
+            kept: false,
+        })
     }
 
     /// Copies a host's file to this machine, over one that is there. Parks.
@@ -194,7 +198,7 @@ impl<'a> Scp<'a> {
         });
         let stored = stored.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
         let bytes = stored.map_err(Error::local(local))?;
-        Ok(Copied { bytes })
+        Ok(Copied { bytes, kept: false })
     }
 
     /// Reads a host's file. Parks.
@@ -255,6 +259,20 @@ impl<'a> Scp<'a> {
 fn read_record(talk: &mut Talk<'_>) -> Result<Record, Error> {
     let line = talk.line()?;
     parse(&line).map_err(|what| talk.protocol(what))
+}
+
+/// Reads until the chunk is full or the source ends.
+fn fill(source: &mut dyn Read, chunk: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < chunk.len() {
+        match source.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 fn time(seconds: u64) -> SystemTime {

@@ -1,9 +1,11 @@
 //! Sessions that stay open for the next command.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sshoal_session::Kind;
+use sshoal_reactor::sync::Event;
+use sshoal_session::{Host, Kind};
 
 use super::fake::*;
 use crate::{End, KeepOpen};
@@ -131,4 +133,96 @@ fn a_host_that_failed_is_not_kept() {
         assert!(matches!(report[1].end(), End::Failed(_)));
     }
     assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 3);
+}
+
+/// Two first commands on the same hosts at once, from two threads, and a third beside them: each
+/// host is connected to once, and no command waits for another's end.
+#[test]
+fn runs_at_once_share_one_connection_per_host() {
+    let (begun, gate) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let fake = Fake::new(Script {
+        connect: Step::Waits(begun.clone()),
+        run: Step::Waits(gate.clone()),
+        ..Script::printing(b".")
+    });
+    let pool = fake.pool_of(builder(20).keep_open(KeepOpen::Yes));
+    let runs: Vec<_> = (0..3).map(|_| pool.run("x").unwrap()).collect();
+    begun.set();
+    for run in &runs {
+        let handle = run.handle();
+        while handle.progress().running < 20 {
+            std::thread::yield_now();
+        }
+    }
+    gate.set();
+    for run in runs {
+        assert!(run.report().is_success());
+    }
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 20);
+    assert_eq!(fake.gauges.live.highest(), 20);
+}
+
+#[test]
+fn hosts_connected_ahead_are_not_connected_again() {
+    let fake = Fake::new(Script::printing(b"."));
+    let pool = fake.pool_of(builder(30).keep_open(KeepOpen::Yes));
+    let reached = pool.connect().in_order();
+    assert!(reached.iter().all(|visited| visited.value().is_some()));
+    assert!(pool.run("x").unwrap().report().is_success());
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 30);
+}
+
+/// Sessions go to hosts that stay, wherever they are in the list, and the others' are closed.
+#[test]
+fn hosts_that_stay_keep_their_sessions() {
+    let fake = Fake::new(Script::printing(b"."));
+    let mut pool = fake.pool_of(builder(10).keep_open(KeepOpen::Yes));
+    assert!(pool.run("x").unwrap().report().is_success());
+    let before = pool.hosts().to_vec();
+    let mut hosts: Vec<Host> = before[3..].iter().rev().cloned().collect();
+    hosts.extend(["other1".parse().unwrap(), "other2".parse().unwrap()]);
+    pool.replace_hosts(hosts.clone()).expect("replaces");
+    assert_eq!(pool.hosts(), hosts);
+    assert_eq!(fake.gauges.closes.load(Ordering::Relaxed), 3, "in order");
+    let report = pool.run("x").unwrap().report();
+    assert!(report.is_success());
+    assert_eq!(report.outcomes().len(), 9);
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 12);
+    assert!(pool.replace_hosts(Vec::new()).is_err());
+    assert_eq!(pool.hosts(), hosts, "as it was");
+}
+
+/// A run that is under way when the hosts are replaced ends on the hosts it began with.
+#[test]
+fn a_run_under_way_outlasts_its_hosts() {
+    let gate = Arc::new(Event::new());
+    let fake = Fake::new(Script {
+        run: Step::Waits(gate.clone()),
+        ..Script::printing(b".")
+    });
+    let mut pool = fake.pool_of(builder(5).keep_open(KeepOpen::Yes));
+    let run = pool.run("x").unwrap();
+    fake.gauges.live.wait_for(5);
+    let others: Vec<Host> = vec!["other".parse().unwrap()];
+    pool.replace_hosts(others).expect("replaces");
+    gate.set();
+    let report = run.report();
+    assert!(report.is_success());
+    assert_eq!(report.outcomes().len(), 5);
+    assert!(pool.run("x").unwrap().report().is_success());
+    // The old hosts' sessions are not kept by anyone.
+    fake.gauges.live.wait_for(1);
+}
+
+#[test]
+fn idle_sessions_are_closed_in_order_after_their_time() {
+    let fake = Fake::new(Script::printing(b"."));
+    let after = Some(Duration::from_millis(30));
+    let pool = fake.pool_of(builder(12).keep_open(KeepOpen::Yes).idle_close(after));
+    for round in 1..=2 {
+        assert!(pool.run("x").unwrap().report().is_success());
+        fake.gauges.live.wait_for(0);
+        assert_eq!(fake.gauges.closes.load(Ordering::Relaxed), 12 * round);
+    }
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 24);
 }

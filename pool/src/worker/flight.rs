@@ -16,13 +16,15 @@ use crate::outcome::{End, Outcome, StopCause, Visit};
 use crate::output::HostOutput;
 use crate::retry;
 use crate::run::{Job, RunState};
+use crate::schedule::Seat;
 
 /// One host under way.
 pub(super) struct Flight<'a> {
     engine: &'a Arc<Engine>,
     run: &'a RunState,
     index: usize,
-    /// Whether the session was a kept one.
+    seat: Seat,
+    /// Whether the session was open already.
     kept: bool,
     output: HostOutput,
     timings: Timings,
@@ -54,12 +56,14 @@ impl<'a> Flight<'a> {
     pub(super) fn new(
         engine: &'a Arc<Engine>,
         run: &'a RunState,
-        (index, kept): (usize, bool),
+        (index, seat): (usize, Seat),
+        kept: bool,
     ) -> Self {
         Self {
             engine,
             run,
             index,
+            seat,
             kept,
             output: run.output(),
             timings: Timings::default(),
@@ -71,7 +75,7 @@ impl<'a> Flight<'a> {
     /// Delivers the outcome, and keeps, closes or gives up the session.
     pub(super) fn land(
         self: Box<Self>,
-        mut session: Option<Box<dyn Connected>>,
+        session: Option<Arc<dyn Connected>>,
         (end, stopped_by): (End, Option<StopCause>),
         visit: Visit,
     ) {
@@ -79,29 +83,29 @@ impl<'a> Flight<'a> {
             engine,
             run,
             index,
+            seat,
             output,
             timings,
             bytes,
             ..
         } = *self;
         let orderly = matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
-        let mut kept = false;
-        if orderly && engine.settings.keep_open {
-            // Before the outcome is out: the caller's next command is to find it.
-            let before = session.take().expect("a command ran on it");
-            session = engine.keep(index, before);
-            kept = session.is_none();
-        }
+        // Before the outcome is out: the caller's next command is to find the session idle. After
+        // a timeout, an error or a panic it is in no state to be used by others.
+        let last = if orderly {
+            engine.leave(seat)
+        } else {
+            engine.retire(seat)
+        };
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
         run.deliver(outcome.of_command(bytes));
         engine.ended(run.id, index);
-        if kept {
+        if !last {
             return;
         }
         match session {
-            Some(session) if orderly => close(session),
-            // After a timeout, an error or a panic it is in no state to say goodbye.
+            Some(session) if orderly => close(&*session),
             session => drop(session),
         }
         engine.release();
@@ -112,7 +116,7 @@ impl<'a> Flight<'a> {
     #[inline(never)]
     pub(super) fn go(
         &mut self,
-        session: &mut Option<Box<dyn Connected>>,
+        session: &mut Option<Arc<dyn Connected>>,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         let opening = self.run.scope.child(self.connect_timeout());
@@ -148,14 +152,14 @@ impl<'a> Flight<'a> {
     }
 
     #[inline(never)]
-    fn connect(&mut self, opening: &Scope) -> Result<Box<dyn Connected>, Fault> {
+    fn connect(&mut self, opening: &Scope) -> Result<Arc<dyn Connected>, Fault> {
         let (engine, index) = (self.engine, self.index);
         let (host, config) = (&engine.hosts[index], engine.configs.of(index));
         let session = engine
             .connector
             .connect((host, config), opening, &mut self.timings);
         let session = session.map_err(|error| self.not_connected(error))?;
-        engine.opened(self.run.id, index);
+        engine.opened((self.run.id, index), self.seat, &session);
         Ok(session)
     }
 
@@ -286,6 +290,11 @@ impl<'a> Flight<'a> {
         // A host that the deadline would find waiting ends as what it is: not reached.
         let left = self.run.scope.remaining();
         left.is_none_or(|left| pause < left).then_some(pause)
+    }
+
+    /// Returns the flight's place in the pool.
+    pub(super) fn seat(&self) -> Seat {
+        self.seat
     }
 
     /// Returns how long the phases took that were reached.

@@ -1,4 +1,4 @@
-//! A bounded queue between threads.
+//! A queue between threads, bounded or not.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -56,6 +56,30 @@ impl<T> Queue<T> {
             poppers: WaitList::default(),
             pushers: WaitList::default(),
         }
+    }
+
+    /// Returns a queue that always has room. Who fills it must know that it is emptied: a bound holds
+    /// up the pusher, this one takes memory.
+    pub fn unbounded() -> Self {
+        Self::bounded(usize::MAX)
+    }
+
+    /// Adds an item at the end if there is room, without a wait.
+    ///
+    /// # Errors
+    ///
+    /// The item, if the queue is full or closed.
+    pub fn try_push(&self, item: T) -> Result<(), T> {
+        {
+            let mut state = self.state.lock();
+            if state.closed || state.items.len() >= self.bound {
+                drop(state);
+                return Err(item);
+            }
+            state.items.push_back(item);
+        }
+        self.poppers.wake_one();
+        Ok(())
     }
 
     /// Adds an item at the end. Parks the calling thread until there is room.

@@ -1,6 +1,6 @@
 //! Channels (RFC 4254 §5, §6): open, exec, read, write, end.
 
-use std::ffi::{c_char, c_int, c_uint, c_ulong};
+use std::ffi::{c_char, c_int, c_ulong};
 use std::ptr;
 
 use libssh2_sys as sys;
@@ -105,16 +105,24 @@ impl Library {
 
     /// Requests that the channel runs `command` (RFC 4254 §6.5).
     pub(crate) fn exec(&mut self, channel: ChannelId, command: &[u8]) -> Called<()> {
-        const REQUEST: &[u8] = b"exec";
-        let length = length(command)?;
+        self.start(channel, b"exec", command)
+    }
+
+    /// Requests that the channel runs a subsystem (RFC 4254 §6.5).
+    pub(crate) fn subsystem(&mut self, channel: ChannelId, name: &str) -> Called<()> {
+        self.start(channel, b"subsystem", name.as_bytes())
+    }
+
+    fn start(&mut self, channel: ChannelId, request: &[u8], message: &[u8]) -> Called<()> {
+        let (request_length, length) = (length(request)?, length(message)?);
         self.on(channel, |pointer| {
             // SAFETY: F2, F3, F5.
             done(unsafe {
                 sys::libssh2_channel_process_startup(
                     pointer,
-                    REQUEST.as_ptr().cast(),
-                    REQUEST.len() as c_uint,
-                    command.as_ptr().cast(),
+                    request.as_ptr().cast(),
+                    request_length,
+                    message.as_ptr().cast(),
                     length,
                 )
             })
@@ -124,13 +132,14 @@ impl Library {
     /// Requests that the channel runs the user's login shell (RFC 4254 §6.5).
     pub(crate) fn shell(&mut self, channel: ChannelId) -> Called<()> {
         const REQUEST: &[u8] = b"shell";
+        let request_length = length(REQUEST)?;
         self.on(channel, |pointer| {
             // SAFETY: F2, F3, F5; a request without a message has none.
             done(unsafe {
                 sys::libssh2_channel_process_startup(
                     pointer,
                     REQUEST.as_ptr().cast(),
-                    REQUEST.len() as c_uint,
+                    request_length,
                     ptr::null(),
                     0,
                 )

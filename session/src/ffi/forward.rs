@@ -58,6 +58,17 @@ unsafe extern "C" fn welcome(
 }
 
 impl Library {
+    /// Returns libssh2's last error for a null pointer.
+    fn some<T>(&self, pointer: *mut T) -> Called<*mut T> {
+        if pointer.is_null() {
+            // SAFETY: F1, F2.
+            return Err(Code(unsafe {
+                sys::libssh2_session_last_errno(self.pointer)
+            }));
+        }
+        Ok(pointer)
+    }
+
     /// Lets the host open channels to our agent from here on; libssh2 refuses them otherwise.
     pub(crate) fn welcome_agents(&mut self) {
         // SAFETY: libssh2 casts it back to the type it has (libssh2.h, LIBSSH2_AUTHAGENT_FUNC).

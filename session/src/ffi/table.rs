@@ -38,13 +38,6 @@ impl<T> Table<T> {
             .binary_search_by_key(&number, |(number, _)| *number)
             .ok()
     }
-
-    /// Takes all entries.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
-        std::mem::take(&mut self.entries)
-            .into_iter()
-            .map(|(_, value)| value)
-    }
 }
 
 #[cfg(test)]
@@ -60,6 +53,6 @@ mod tests {
         assert_eq!(table.get(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.get(second), Some(&'b'));
-        assert_eq!(table.drain().collect::<Vec<_>>(), ['b']);
+        assert_eq!(table.remove(second), Some('b'));
     }
 }

@@ -6,15 +6,10 @@ use std::{
     env,
     error::Error,
     io::{Write, stderr, stdout},
-    path::Path,
     process::ExitCode,
-    sync::Arc,
-    time::Duration,
 };
 
-use sshoal::{
-    Config, End, Fleet, Host, HostKeyPolicy, HostKeys, Identity, known_hosts::KnownHosts,
-};
+use sshoal::{End, Fleet, Host};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -34,12 +29,8 @@ fn run(
     key: &str,
     command: &str,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    let known = KnownHosts::load([known_hosts])?;
-    let config = Config::builder(Arc::new(HostKeys::new(HostKeyPolicy::Strict, known)))
-        .identity(Arc::new(Identity::load(Path::new(key), None)?))
-        .connect_timeout(Some(Duration::from_secs(30)))
-        .build()?;
-    let fleet = Fleet::builder([host.parse::<Host>()?], Arc::new(config)).build()?;
+    let config = downstream::config(known_hosts, key)?;
+    let fleet = Fleet::builder([host.parse::<Host>()?], config).build()?;
     let outcome = fleet.run(command)?.next().ok_or("no outcome")?;
     stdout().write_all(&outcome.stdout().bytes()?)?;
     stderr().write_all(&outcome.stderr().bytes()?)?;

@@ -171,8 +171,8 @@ impl<'a> Talk<'a> {
     /// The error of an end that is not a good one.
     fn failed(&self, exit: &Exit) -> Error {
         if *exit == Exit::Status(EXISTS) {
-            let remote = self.remote.to_vec();
-            return Error::Exists { remote };
+            let path = self.remote.to_vec();
+            return Error::Exists { path };
         }
         if !cleaned(&self.errors).is_empty() {
             return self.said(&self.errors);

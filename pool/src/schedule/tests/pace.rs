@@ -26,13 +26,13 @@ fn a_busy_destination_holds_up_no_other() {
     let run = s.submit(7, None);
     assert_eq!(starts(&mut s, now), [0, 1, 4, 6]);
     assert_eq!(s.wake_at(now), None, "only the end of a handshake helps");
-    s.opened(run, 1);
+    s.opened(run, 1, seat(&s, 1));
     assert_eq!(starts(&mut s, now), [2]);
     s.ended(run, 0);
     assert_eq!(starts(&mut s, now), [3], "in the order of the input");
-    s.opened(run, 4);
+    s.opened(run, 4, seat(&s, 4));
     assert_eq!(starts(&mut s, now), []);
-    s.opened(run, 2);
+    s.opened(run, 2, seat(&s, 2));
     assert_eq!(starts(&mut s, now), [5]);
 }
 
@@ -70,10 +70,10 @@ fn a_host_that_waits_for_its_retry_has_no_place() {
     let (mut s, t0) = (schedule(1, 1), Instant::now());
     let run = s.submit(3, None);
     assert_eq!(starts(&mut s, t0), [0]);
-    s.retry(run, 0, t0 + ms(300));
+    s.retry((run, 0), seat(&s, 0), t0 + ms(300));
     assert_eq!(starts(&mut s, t0), [1], "the place went to the next");
     assert_eq!(s.counts(run).unwrap().waiting, 2);
-    s.retry(run, 1, t0 + ms(200));
+    s.retry((run, 1), seat(&s, 1), t0 + ms(200));
     assert_eq!(s.wake_at(t0), Some(t0 + ms(200)));
     assert_eq!(starts(&mut s, t0 + ms(200)), [1], "before hosts not begun");
     s.ended(run, 1);
@@ -92,7 +92,7 @@ fn a_run_that_stops_ends_its_hosts_wherever_they_wait() {
     let now = Instant::now();
     let (a, b) = (s.submit(5, None), s.submit(2, None));
     assert_eq!(starts(&mut s, now), [0, 3]);
-    s.retry(a, 3, now + ms(100));
+    s.retry((a, 3), seat(&s, 3), now + ms(100));
     // Host 0 of the first run connects, 1 and 2 step aside, 3 pauses; of the second both do.
     assert_eq!(starts(&mut s, now), [4]);
     assert_eq!(s.stop(a), (vec![1, 2, 3], false));
@@ -110,8 +110,8 @@ fn room_given_to_a_host_of_a_run_that_stops_goes_on() {
     let now = Instant::now();
     let (a, b) = (s.submit(2, None), s.submit(3, None));
     assert_eq!(starts(&mut s, now), [0, 2]);
-    s.opened(a, 0);
-    s.local_limit(b, 2, now);
+    s.opened(a, 0, seat(&s, 0));
+    s.local_limit((b, 2), seat(&s, 2), now);
     assert_eq!(s.next(now), None, "this machine has no room");
     assert_eq!(s.stop(a), (vec![1], false));
     assert!(s.ended(a, 0));
@@ -124,12 +124,14 @@ fn room_given_to_a_host_of_a_run_that_stops_goes_on() {
 /// that, and the next host takes the room.
 #[test]
 fn room_given_to_a_host_with_a_kept_session_goes_on() {
-    let mut s = schedule_to(&[0, 0], |b| b.destination_rate = per_second(1));
+    let mut s = schedule_to(&[0, 0], |b| {
+        (b.destination_rate, b.keep_open) = (per_second(1), true);
+    });
     let t0 = Instant::now();
     let (a, _) = (s.submit(1, None), s.submit(2, None));
     assert_eq!(starts(&mut s, t0), [0]);
-    s.opened(a, 0);
-    assert!(s.keep(0));
+    s.opened(a, 0, seat(&s, 0));
+    assert_eq!(s.leave(seat(&s, 0), t0), Left::Kept);
     assert!(s.ended(a, 0));
     let at = s.wake_at(t0).expect("the rate gives room");
     assert_eq!(starts(&mut s, at), [0, 1]);
@@ -156,8 +158,9 @@ fn hosts_set_aside_are_not_looked_at_again_and_again() {
             flying.push_back(host);
         }
         let host: usize = flying.pop_front().unwrap();
-        s.opened(run, host);
+        s.opened(run, host, seat(&s, host));
         s.ended(run, host);
+        assert_eq!(s.leave(seat(&s, host), now), Left::Last);
         s.release();
     }
     assert!(first_shared.is_sorted(), "in the order of the input");

@@ -1,6 +1,6 @@
 //! Random operations on the scheduler, held against what their caller knows by itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
@@ -20,8 +20,9 @@ enum Op {
     Open(usize),
     End(usize),
     Release(usize),
-    Keep(usize),
-    KeepThenEnd(usize),
+    EndInOrder(usize),
+    Expire,
+    Adopt(usize),
     LocalLimit(usize),
     KeptDied(usize),
     Retry {
@@ -43,8 +44,9 @@ fn op() -> impl Strategy<Value = Op> {
         4 => any::<usize>().prop_map(Op::Open),
         4 => any::<usize>().prop_map(Op::End),
         3 => any::<usize>().prop_map(Op::Release),
-        2 => any::<usize>().prop_map(Op::Keep),
-        3 => any::<usize>().prop_map(Op::KeepThenEnd),
+        5 => any::<usize>().prop_map(Op::EndInOrder),
+        1 => Just(Op::Expire),
+        1 => (0..HOSTS).prop_map(Op::Adopt),
         2 => any::<usize>().prop_map(Op::LocalLimit),
         1 => any::<usize>().prop_map(Op::KeptDied),
         3 => (any::<usize>(), 0..2000_u16)
@@ -55,16 +57,28 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// A host in flight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Flying {
+    run: RunId,
+    host: usize,
+    seat: Seat,
+    connecting: bool,
+    /// Whether its session was open when it began.
+    kept: bool,
+}
+
 /// What the caller knows by itself, against which the schedule is held.
 struct Model {
     schedule: Schedule,
     bounds: Bounds,
     now: Instant,
-    /// In flight: (run, host, connecting, on a kept session).
-    flying: Vec<(RunId, usize, bool, bool)>,
-    /// Hosts that ended and hold their place.
-    closing: Vec<usize>,
-    kept: Vec<usize>,
+    flying: Vec<Flying>,
+    /// Sessions that are to be closed and hold their place.
+    closing: Vec<Seat>,
+    idle: Vec<Seat>,
+    /// Sessions that somebody retired.
+    retired: Vec<Seat>,
     runs: Vec<RunId>,
     /// Outcomes per run and host.
     outcomes: HashMap<RunId, Vec<u32>>,
@@ -92,7 +106,8 @@ impl Model {
             now: Instant::now(),
             flying: Vec::new(),
             closing: Vec::new(),
-            kept: Vec::new(),
+            idle: Vec::new(),
+            retired: Vec::new(),
             runs: Vec::new(),
             outcomes: HashMap::new(),
             over: HashMap::new(),
@@ -114,23 +129,29 @@ impl Model {
         };
         let kept = start.session == Origin::Kept;
         let gone = match start.session {
-            Origin::Kept => Some(start.host),
+            Origin::Kept => None,
             Origin::Fresh { evicted } => evicted,
         };
         if let Some(gone) = gone {
-            let at = self
-                .kept
-                .iter()
-                .position(|host| *host == gone)
-                .expect("was kept");
-            self.kept.swap_remove(at);
+            let at = self.idle.iter().position(|seat| *seat == gone);
+            self.idle.swap_remove(at.expect("was idle"));
         }
-        assert!(
-            !self
-                .flying
-                .iter()
-                .any(|(r, h, ..)| (*r, *h) == (start.run, start.host))
-        );
+        self.idle.retain(|seat| *seat != start.seat);
+        let same = |f: &&Flying| (f.run, f.host) == (start.run, start.host);
+        assert_eq!(self.flying.iter().find(same), None);
+        let beside = || self.flying.iter().filter(|f| f.host == start.host);
+        if self.bounds.keep_open {
+            let others = beside().any(|f| !self.retired.contains(&f.seat));
+            assert!(kept || !others, "a second connection to a host");
+            assert!(!self.retired.contains(&start.seat), "on a retired session");
+            assert!(
+                beside()
+                    .filter(|f| f.seat == start.seat)
+                    .all(|f| !f.connecting)
+            );
+        } else {
+            assert!(!kept);
+        }
         assert_eq!(
             self.outcomes[&start.run][start.host], 0,
             "begun after its outcome"
@@ -143,17 +164,26 @@ impl Model {
         if !kept {
             self.begins.push((self.now, self.of[start.host]));
         }
-        self.flying.push((start.run, start.host, !kept, kept));
+        self.flying.push(Flying {
+            run: start.run,
+            host: start.host,
+            seat: start.seat,
+            connecting: !kept,
+            kept,
+        });
         true
     }
 
     /// A connection failed: its host pauses, without a place.
     fn retry(&mut self, which: usize, pause_ms: u16) {
         let (mut connecting, others): (Vec<_>, Vec<_>) =
-            self.flying.drain(..).partition(|flight| flight.2);
-        if let Some((run, host, ..)) = pick(&mut connecting, which) {
+            self.flying.drain(..).partition(|flight| flight.connecting);
+        if let Some(Flying {
+            run, host, seat, ..
+        }) = pick(&mut connecting, which)
+        {
             let at = self.now + Duration::from_millis(pause_ms.into());
-            self.schedule.retry(run, host, at);
+            self.schedule.retry((run, host), seat, at);
             self.paused.push((run, host, at));
         }
         self.flying.extend(connecting.into_iter().chain(others));
@@ -165,19 +195,44 @@ impl Model {
         self.count(run, &hosts, over);
     }
 
-    fn end(&mut self, n: usize) {
-        if let Some((run, host, ..)) = pick(&mut self.flying, n) {
-            let over = self.schedule.ended(run, host);
-            self.count(run, &[host], over);
-            self.closing.push(host);
+    /// A host ends, its session in order or not.
+    fn end(&mut self, n: usize, orderly: bool) {
+        let Some(Flying {
+            run,
+            host,
+            seat,
+            connecting,
+            ..
+        }) = pick(&mut self.flying, n)
+        else {
+            return;
+        };
+        let left = if orderly && !connecting {
+            self.schedule.leave(seat, self.now)
+        } else {
+            self.retired.push(seat);
+            self.schedule.retire(seat)
+        };
+        let others = self.flying.iter().any(|f| f.seat == seat);
+        assert_eq!(left == Left::Used, others);
+        match left {
+            Left::Used => {}
+            Left::Kept => self.idle.push(seat),
+            Left::Last => self.closing.push(seat),
         }
+        let over = self.schedule.ended(run, host);
+        self.count(run, &[host], over);
     }
 
     fn kept_died(&mut self, n: usize) {
         let (mut on_kept, others): (Vec<_>, Vec<_>) =
-            self.flying.drain(..).partition(|flight| flight.3);
-        if let Some((run, host, ..)) = pick(&mut on_kept, n) {
-            self.schedule.kept_died(run, host);
+            self.flying.drain(..).partition(|flight| flight.kept);
+        if let Some(Flying {
+            run, host, seat, ..
+        }) = pick(&mut on_kept, n)
+        {
+            self.schedule.kept_died(run, host, seat);
+            self.retired.push(seat);
         }
         self.flying.extend(on_kept.into_iter().chain(others));
     }
@@ -192,42 +247,44 @@ impl Model {
             }
             Op::Next => drop(self.next()),
             Op::Open(n) => {
-                let count = self.flying.iter().filter(|flight| flight.2).count();
+                let count = self.flying.iter().filter(|f| f.connecting).count();
                 if count > 0 {
-                    let mut connecting = self.flying.iter_mut().filter(|flight| flight.2);
+                    let mut connecting = self.flying.iter_mut().filter(|f| f.connecting);
                     let flight = connecting.nth(n % count).unwrap();
-                    flight.2 = false;
-                    self.schedule.opened(flight.0, flight.1);
+                    flight.connecting = false;
+                    self.schedule.opened(flight.run, flight.host, flight.seat);
                 }
             }
-            Op::End(n) => self.end(n),
+            Op::End(n) => self.end(n, false),
+            Op::EndInOrder(n) => self.end(n, true),
             Op::Release(n) => {
                 if pick(&mut self.closing, n).is_some() {
                     self.schedule.release();
                 }
             }
-            Op::KeepThenEnd(n) => {
-                let at = n % self.flying.len().max(1);
-                let opened = self.flying.get(at).is_some_and(|flight| !flight.2);
-                if opened && self.schedule.keep(self.flying[at].1) {
-                    let (run, host, ..) = self.flying.swap_remove(at);
-                    self.kept.push(host);
-                    let over = self.schedule.ended(run, host);
-                    self.count(run, &[host], over);
+            Op::Expire => {
+                if let Some(seat) = self.schedule.expired(self.now) {
+                    self.idle.retain(|other| *other != seat);
+                    self.closing.push(seat);
                 }
             }
-            Op::Keep(n) => {
-                if let Some(host) = pick(&mut self.closing, n) {
-                    if self.schedule.keep(host) {
-                        self.kept.push(host);
-                    } else {
-                        self.schedule.release();
-                    }
+            Op::Adopt(host) => {
+                if let Some(seat) = self.schedule.adopt(host, self.now) {
+                    assert!(
+                        self.flying
+                            .iter()
+                            .all(|f| f.host != host || self.retired.contains(&f.seat))
+                    );
+                    self.idle.push(seat);
                 }
             }
             Op::LocalLimit(n) => {
-                if let Some((run, host, ..)) = pick(&mut self.flying, n) {
-                    let until = self.schedule.local_limit(run, host, self.now);
+                if let Some(Flying {
+                    run, host, seat, ..
+                }) = pick(&mut self.flying, n)
+                {
+                    let until = self.schedule.local_limit((run, host), seat, self.now);
+                    self.retired.push(seat);
                     assert!(until > self.now);
                 }
             }
@@ -239,10 +296,10 @@ impl Model {
                 }
             }
             Op::Close => {
-                for host in self.schedule.close() {
-                    let at = self.kept.iter().position(|h| *h == host).expect("was kept");
-                    self.kept.swap_remove(at);
-                    self.closing.push(host);
+                for (seat, _) in self.schedule.close() {
+                    let at = self.idle.iter().position(|other| *other == seat);
+                    self.idle.swap_remove(at.expect("was idle"));
+                    self.closing.push(seat);
                 }
             }
             Op::Pass { ms } => self.now += Duration::from_millis(ms.into()),
@@ -251,25 +308,35 @@ impl Model {
     }
 
     fn check(&self) {
-        let live = self.flying.len() + self.closing.len() + self.kept.len();
+        let used: HashSet<Seat> = self.flying.iter().map(|flight| flight.seat).collect();
+        let live = used.len() + self.closing.len() + self.idle.len();
         assert!(live <= self.bounds.size, "P1: {live} live sessions");
         assert_eq!(live, self.schedule.live);
-        let connecting = self.flying.iter().filter(|flight| flight.2).count();
+        let connecting = self
+            .flying
+            .iter()
+            .filter(|flight| flight.connecting)
+            .count();
         assert!(
             connecting <= self.bounds.handshakes,
             "P1: {connecting} handshakes"
         );
         assert_eq!(connecting, self.schedule.connecting);
         let mut handshakes = [0; HOSTS];
-        for flight in self.flying.iter().filter(|flight| flight.2) {
-            handshakes[self.of[flight.1] as usize] += 1;
+        for flight in self.flying.iter().filter(|flight| flight.connecting) {
+            handshakes[self.of[flight.host] as usize] += 1;
         }
         for (host, to) in self.of.iter().enumerate() {
             let here = handshakes[*to as usize];
             assert!(here <= self.bounds.destination_handshakes);
             assert_eq!(here, self.schedule.destinations.handshakes(host));
         }
-        assert_eq!(self.kept.len(), self.schedule.kept.len());
+        assert_eq!(self.idle.len(), self.schedule.seats.idle());
+        for seat in used {
+            let users = self.flying.iter().filter(|f| f.seat == seat).count();
+            assert_eq!(users, self.schedule.seats.users(seat));
+            assert!(users <= seats::USERS_MAX);
+        }
         assert!((1..=self.bounds.size).contains(&self.schedule.ceiling));
     }
 
@@ -316,6 +383,7 @@ impl Model {
             while let Some(run) = self.schedule.overdue(self.now) {
                 self.stop(run);
             }
+            self.apply(Op::Expire);
             while self.next() {}
             if self.flying.is_empty() && self.closing.is_empty() && !self.schedule.is_idle() {
                 let at = self.schedule.wake_at(self.now);
@@ -323,14 +391,17 @@ impl Model {
                 assert!(at > self.now, "asked to be asked again at once");
                 self.now = at;
             }
-            self.end(0);
+            self.end(0, true);
             if pick(&mut self.closing, 0).is_some() {
                 self.schedule.release();
             }
             self.check();
         }
         assert!(self.schedule.is_idle() && self.flying.is_empty());
-        assert_eq!(self.schedule.destinations.held(), 0);
+        assert_eq!(
+            self.schedule.destinations.held() + self.schedule.seats.held(),
+            0
+        );
         assert!(
             self.outcomes.values().flatten().all(|n| *n == 1),
             "P2: {:?}",
@@ -359,9 +430,13 @@ proptest! {
         (size, handshakes, destination_handshakes) in (1..10_usize, 1..10_usize, 1..5_usize),
         (rate, destination_rate) in (per_second(), per_second()),
         destinations in 1..=HOSTS as u32,
+        (keep_open, idle_ms) in (any::<bool>(), proptest::option::of(0..3000_u64)),
         ops in proptest::collection::vec(op(), 0..150),
     ) {
-        let bounds = Bounds { size, handshakes, destination_handshakes, rate, destination_rate };
+        let idle_timeout = idle_ms.map(Duration::from_millis);
+        let bounds = Bounds {
+            size, handshakes, destination_handshakes, rate, destination_rate, keep_open, idle_timeout,
+        };
         let of = (0..HOSTS as u32).map(|host| host % destinations).collect();
         let mut model = Model::new(bounds, of);
         for op in ops {

@@ -1,0 +1,246 @@
+//! One file from a host, over SFTP: whole under its name, or not at all.
+
+use std::fs::{self, File, FileTimes, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest as _, Sha256};
+use sshoal_reactor::{Scope, blocking};
+use sshoal_session::Session;
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Operation};
+use crate::options::{CopyOptions, Existing, Parents, Preserve, Verify};
+use crate::put::Copied;
+use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError};
+use crate::{checksum, remote_path};
+
+/// Copies a host's file to this machine. Parks.
+///
+/// The file is written under a temporary name in the same directory, synced and renamed in the end.
+/// A path that ends in `/` gets the remote file's name, which has to be one that a file can have.
+///
+/// The copy gets the file's permissions less our umask and less the set-user-id bit and its like,
+/// or what the options say; it is never another user's.
+///
+/// # Errors
+///
+/// By whose file and at what; the local file is then as it was, and nothing is left beside it.
+pub fn get(
+    session: &Session,
+    remote: &[u8],
+    local: &Path,
+    options: &CopyOptions,
+    scope: &Scope,
+) -> Result<Copied, Error> {
+    let local = target(remote, local)?;
+    if let Some(kept) = look(&local, options)? {
+        return Ok(kept);
+    }
+    let failed = |operation| move |error| Error::remote(operation, remote, error);
+    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
+    // What is no file is not opened: a pipe on the host would never answer.
+    let about = sftp.stat(remote, scope).map_err(failed(Operation::Stat))?;
+    match about.file_type() {
+        FileType::Directory => {
+            return Err(Error::IsDirectory {
+                remote: remote.to_vec(),
+            });
+        }
+        FileType::Other if about.mode.is_some() => {
+            return Err(Error::NoFile {
+                remote: remote.to_vec(),
+            });
+        }
+        _ => {}
+    }
+    let file = sftp.file(remote, OpenMode::Read, scope);
+    let file = file.map_err(failed(Operation::Open))?;
+    let about = file.stat(scope).map_err(failed(Operation::Stat))?;
+    let mut part = make_part(&local, options)?;
+    let mut receiving = Receiving {
+        part: part.as_file_mut(),
+        hasher: (options.verify == Verify::Sha256).then(Sha256::new),
+        bytes: 0,
+        bytes_max: bytes_max(options, about.size),
+    };
+    let received = receiving.receive(&file, about.size, scope);
+    let bytes = received.map_err(|failed| failed.blame(remote, &local))?;
+    let hasher = receiving.hasher.take();
+    if let Some(expected) = about.size.filter(|expected| *expected != bytes) {
+        return Err(Error::Short {
+            expected,
+            arrived: bytes,
+        });
+    }
+    drop(file);
+    if let Some(hasher) = hasher {
+        let ours = hasher.finalize().into();
+        checksum::compare(session, (remote, remote), ours, scope)?;
+    }
+    store(part, about, local, options)?;
+    Ok(Copied { bytes, kept: false })
+}
+
+/// Returns the path of the copy.
+fn target(remote: &[u8], local: &Path) -> Result<PathBuf, Error> {
+    if !local.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Ok(local.to_path_buf());
+    }
+    let name = remote_path::name(remote);
+    if matches!(name, b"" | b"." | b"..") {
+        return Err(Error::NoName {
+            remote: remote.to_vec(),
+        });
+    }
+    use std::os::unix::ffi::OsStrExt as _;
+    Ok(local.join(std::ffi::OsStr::from_bytes(name)))
+}
+
+/// Looks at what has the target's name; `Some` if it stays.
+fn look(local: &Path, options: &CopyOptions) -> Result<Option<Copied>, Error> {
+    let there = match fs::symlink_metadata(local) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::local(local)(error)),
+    };
+    match options.existing {
+        _ if there.is_dir() => {
+            let error = io::Error::from(io::ErrorKind::IsADirectory);
+            Err(Error::local(local)(error))
+        }
+        Existing::Overwrite => Ok(None),
+        Existing::Keep => Ok(Some(Copied {
+            bytes: there.len(),
+            kept: true,
+        })),
+        Existing::Fail => Err(exists(local)),
+    }
+}
+
+fn exists(local: &Path) -> Error {
+    Error::local(local)(io::ErrorKind::AlreadyExists.into())
+}
+
+/// How many bytes are taken: what the host says that there are, or what the caller allows.
+fn bytes_max(options: &CopyOptions, told: Option<u64>) -> u64 {
+    let allowed = options.bytes_max.map(std::num::NonZeroU64::get);
+    allowed.or(told).unwrap_or(u64::MAX)
+}
+
+/// Makes the part file, and the directories for it where they are missing.
+fn make_part(local: &Path, options: &CopyOptions) -> Result<NamedTempFile, Error> {
+    let parent = local.parent().filter(|path| !path.as_os_str().is_empty());
+    let directory = parent.unwrap_or_else(|| Path::new("."));
+    if options.parents == Parents::Make {
+        fs::create_dir_all(directory).map_err(Error::local(directory))?;
+    }
+    // Mode 0600 until it is whole, under a name that begins with a dot.
+    let part = tempfile::Builder::new()
+        .prefix(".sshoal-")
+        .tempfile_in(directory);
+    part.map_err(Error::local(local))
+}
+
+/// A file on its way here.
+struct Receiving<'a> {
+    part: &'a mut File,
+    hasher: Option<Sha256>,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+/// Why a file was not received.
+enum Failed {
+    TooLarge(u64),
+    Here(io::Error),
+    There(SftpError),
+}
+
+impl From<SftpError> for Failed {
+    fn from(error: SftpError) -> Self {
+        Self::There(error)
+    }
+}
+
+impl Failed {
+    fn blame(self, remote: &[u8], local: &Path) -> Error {
+        match self {
+            Self::TooLarge(bytes_max) => Error::TooLarge { bytes_max },
+            Self::Here(error) => Error::local(local)(error),
+            Self::There(error) => Error::remote(Operation::Read, remote, error),
+        }
+    }
+}
+
+impl Receiving<'_> {
+    fn receive(
+        &mut self,
+        file: &RemoteFile,
+        size: Option<u64>,
+        scope: &Scope,
+    ) -> Result<u64, Failed> {
+        file.read_to_end(0, size, scope, |piece| {
+            self.bytes += piece.len() as u64;
+            // A host may send more than it said; nothing beyond the bound is kept.
+            if self.bytes > self.bytes_max {
+                return Err(Failed::TooLarge(self.bytes_max));
+            }
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(piece);
+            }
+            self.part.write_all(piece).map_err(Failed::Here)
+        })
+    }
+}
+
+/// Gives the part file its permissions and times, has it written to the disk and named.
+fn store(
+    part: NamedTempFile,
+    about: Attributes,
+    local: PathBuf,
+    options: &CopyOptions,
+) -> Result<(), Error> {
+    let (existing, preserve) = (options.existing, options.preserve);
+    let permissions = match options.permissions {
+        Some(permissions) => permissions,
+        None => about.permissions().unwrap_or(FILE_PERMISSIONS) & 0o777 & !umask(),
+    };
+    let target = local.clone();
+    // Syncing takes as long as the disk takes.
+    let stored = blocking(move || {
+        let file = part.as_file();
+        file.set_permissions(Permissions::from_mode(permissions))?;
+        if let (Preserve::Yes, Some((accessed, modified))) = (preserve, about.times) {
+            let time = |seconds: u32| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into());
+            let times = FileTimes::new()
+                .set_accessed(time(accessed))
+                .set_modified(time(modified));
+            file.set_times(times)?;
+        }
+        file.sync_all()?;
+        let named = match existing {
+            Existing::Overwrite => part.persist(&target),
+            // It fails where something has the name by then.
+            _ => part.persist_noclobber(&target),
+        };
+        named.map(drop).map_err(|error| error.error)
+    });
+    let stored = stored.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    stored.map_err(Error::local(local))
+}
+
+/// Returns the process's umask without changing it, where the system tells it.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let told = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let told = told.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok());
+    told.unwrap_or(UMASK)
+}
+
+/// Permissions of a copy, less the umask, where the host does not tell any.
+const FILE_PERMISSIONS: u32 = 0o644;
+/// The umask where the system does not tell it: nobody else may write.
+const UMASK: u32 = 0o022;

@@ -1,0 +1,107 @@
+//! How a file is copied.
+
+use std::num::NonZeroU64;
+
+/// How a file is copied; the default is what is said at each setter.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct CopyOptions {
+    pub(crate) existing: Existing,
+    pub(crate) preserve: Preserve,
+    pub(crate) permissions: Option<u32>,
+    pub(crate) parents: Parents,
+    pub(crate) verify: Verify,
+    pub(crate) bytes_max: Option<NonZeroU64>,
+}
+
+/// What becomes of a file that has the target's name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Existing {
+    /// The copy takes its name, all at once; who has it open goes on with the old one.
+    #[default]
+    Overwrite,
+    /// It stays as it is, and nothing is copied; that is no error.
+    Keep,
+    /// It stays as it is, and the copy fails with [`Error::Exists`](crate::Error::Exists).
+    Fail,
+}
+
+/// Whether permissions and times go with the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Preserve {
+    /// Permissions do, less the umask of where the copy is made.
+    #[default]
+    No,
+    /// Both do, to the second; a host's files never get the set-user-id bit and its like here.
+    Yes,
+}
+
+/// Whether directories are made in which the target is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Parents {
+    /// They are, where they are not there.
+    #[default]
+    Make,
+    /// They are not: the copy fails where they are not there.
+    Expect,
+}
+
+/// What is compared when all bytes have arrived, before the copy gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Verify {
+    /// The sizes.
+    #[default]
+    Size,
+    /// The sizes, and the SHA-256 of both, which a command on the host computes for its own
+    /// (`sha256sum`, `shasum`, `sha256` or `openssl`).
+    Sha256,
+}
+
+impl CopyOptions {
+    /// Returns the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what becomes of a file that has the target's name. Default: [`Existing::Overwrite`].
+    pub fn existing(mut self, existing: Existing) -> Self {
+        self.existing = existing;
+        self
+    }
+
+    /// Sets whether permissions and times go with the file. Default: [`Preserve::No`].
+    pub fn preserve(mut self, preserve: Preserve) -> Self {
+        self.preserve = preserve;
+        self
+    }
+
+    /// Sets the copy's permissions, for example `0o640`, whatever the source's are. Default: the
+    /// source's, less the umask; 0644 less the umask, where the source is no file.
+    pub fn permissions(mut self, permissions: u32) -> Self {
+        self.permissions = Some(permissions & 0o7777);
+        self
+    }
+
+    /// Sets whether directories are made for the target. Default: [`Parents::Make`].
+    pub fn parents(mut self, parents: Parents) -> Self {
+        self.parents = parents;
+        self
+    }
+
+    /// Sets what is compared in the end. Default: [`Verify::Size`].
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Sets how many bytes a host may send of a file; more is an error. Default: as many as it said
+    /// that the file has, when it was opened.
+    pub fn bytes_max(mut self, bytes: NonZeroU64) -> Self {
+        self.bytes_max = Some(bytes);
+        self
+    }
+}

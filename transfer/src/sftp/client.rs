@@ -1,0 +1,317 @@
+//! Requests and replies over one SFTP channel, many under way at once.
+//!
+//! Replies come in any order (draft-ietf-secsh-filexfer-02 §3). Whoever waits for one and finds
+//! nobody reading reads for all; so there is no thread for it, green or other.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use sshoal_reactor::sync::Semaphore;
+use sshoal_reactor::{Interest, Scope, WaitList};
+use sshoal_session::{Child, Error, OutputStream, Phase};
+
+use super::packet::{Malformed, PACKET_BYTES_MAX, Reply};
+use super::status::SftpError;
+
+/// The two ends of an SFTP channel, shared by all who ask something over it.
+#[derive(Debug)]
+pub(super) struct Client {
+    channel: Child,
+    state: Mutex<State>,
+    /// One thread reads at a time.
+    reading: Semaphore,
+    /// Who waits for a reply, or for the turn to read.
+    arrived: WaitList,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Requests under way, by their number.
+    pending: HashMap<u32, Slot>,
+    /// The number of the request before the next.
+    last: u32,
+    /// What was received, from the first packet that is not whole.
+    received: Vec<u8>,
+    /// Set for good by what leaves the channel unusable.
+    broken: Option<Broken>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Waiting,
+    Arrived(Reply),
+    /// Nobody waits for it any longer; its number is taken until the reply comes.
+    Abandoned,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    Ended,
+    Protocol(&'static str),
+}
+
+impl From<Broken> for SftpError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Ended => Self::Ended,
+            Broken::Protocol(what) => Self::Protocol(what),
+        }
+    }
+}
+
+/// A request under way; dropped without [`Pending::wait`], its reply is thrown away when it comes.
+#[derive(Debug)]
+#[must_use = "a request that is dropped is not waited for"]
+pub(super) struct Pending<'a> {
+    client: &'a Client,
+    id: u32,
+}
+
+impl Client {
+    pub(super) fn new(channel: Child) -> Self {
+        Self {
+            channel,
+            state: Mutex::default(),
+            reading: Semaphore::new(1),
+            arrived: WaitList::default(),
+        }
+    }
+
+    /// Sends a request that `make` makes with its number. Parks while there is no room to send.
+    ///
+    /// A scope that ends in the middle leaves the channel unusable.
+    pub(super) fn send(
+        &self,
+        make: impl FnOnce(u32) -> Vec<u8>,
+        scope: &Scope,
+    ) -> Result<Pending<'_>, SftpError> {
+        let id = self.begin()?;
+        let pending = Pending { client: self, id };
+        if let Err(error) = self.channel.write_stdin(&make(id), scope) {
+            self.break_off(Broken::Ended);
+            return Err(in_transfer(error).into());
+        }
+        Ok(pending)
+    }
+
+    /// Sends a packet that has no reply of its own. Parks.
+    pub(super) fn send_bare(&self, packet: &[u8], scope: &Scope) -> Result<(), SftpError> {
+        let sent = self.channel.write_stdin(packet, scope);
+        sent.map_err(|error| in_transfer(error).into())
+    }
+
+    /// Receives the next packet, without its length, before any request is made. Parks.
+    pub(super) fn receive_bare(&self, scope: &Scope) -> Result<Vec<u8>, SftpError> {
+        loop {
+            if let Some(packet) = next_packet(&mut self.state.lock().received)? {
+                return Ok(packet);
+            }
+            self.receive(scope)?;
+        }
+    }
+
+    fn begin(&self) -> Result<u32, SftpError> {
+        let mut state = self.state.lock();
+        if let Some(broken) = state.broken {
+            return Err(broken.into());
+        }
+        // Far fewer are under way than there are numbers.
+        let mut id = state.last.wrapping_add(1);
+        while state.pending.contains_key(&id) {
+            id = id.wrapping_add(1);
+        }
+        state.last = id;
+        state.pending.insert(id, Slot::Waiting);
+        Ok(id)
+    }
+
+    /// Takes a reply that is there, or learns that none will come.
+    fn take(&self, id: u32) -> Result<Option<Reply>, SftpError> {
+        let mut state = self.state.lock();
+        match state.pending.get(&id) {
+            Some(Slot::Arrived(_)) => match state.pending.remove(&id) {
+                Some(Slot::Arrived(reply)) => Ok(Some(reply)),
+                _ => unreachable!("it was seen above, under the same lock"),
+            },
+            _ => match state.broken {
+                Some(broken) => Err(broken.into()),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Waits for a reply, and reads for all while nobody else does. Parks.
+    fn wait(&self, id: u32, scope: &Scope) -> Result<Reply, SftpError> {
+        loop {
+            let sequence = self.arrived.sequence();
+            if let Some(reply) = self.take(id)? {
+                return Ok(reply);
+            }
+            if let Some(turn) = self.reading.try_acquire() {
+                // It may have come while another had the turn.
+                let result = match self.take(id) {
+                    Ok(None) => self.receive(scope).map(|()| None),
+                    other => other,
+                };
+                drop(turn);
+                // Theirs may be among what came; and one of them is to read on.
+                self.arrived.wake(Interest::BOTH);
+                if let Some(reply) = result? {
+                    return Ok(reply);
+                }
+                continue;
+            }
+            if let Some(ticket) = self.arrived.register(sequence, Interest::READ) {
+                let waited = ticket.wait(scope);
+                waited.map_err(|stop| SftpError::from(stopped(stop, scope)))?;
+            }
+        }
+    }
+
+    /// Receives what comes next and hands whole packets to who waits for them. Parks.
+    fn receive(&self, scope: &Scope) -> Result<(), SftpError> {
+        let mut buffer = vec![0; READ_BYTES];
+        match self.channel.read(&mut buffer, scope) {
+            Ok(Some((OutputStream::Stdout, count))) => {
+                let mut state = self.state.lock();
+                state.received.extend_from_slice(&buffer[..count]);
+                let handed_out = state.hand_out();
+                drop(state);
+                handed_out.inspect_err(|_| self.break_off(Broken::Protocol(NO_SFTP)))
+            }
+            // A word of the server's to its own administrator.
+            Ok(Some((OutputStream::Stderr, _))) => Ok(()),
+            Ok(None) => {
+                self.break_off(Broken::Ended);
+                Err(SftpError::Ended)
+            }
+            Err(error) => {
+                if !matches!(error, Error::TimedOut { .. } | Error::Cancelled { .. }) {
+                    self.break_off(Broken::Ended);
+                }
+                Err(in_transfer(error).into())
+            }
+        }
+    }
+
+    fn break_off(&self, broken: Broken) {
+        self.state.lock().broken.get_or_insert(broken);
+        self.arrived.wake(Interest::BOTH);
+    }
+
+    fn abandon(&self, id: u32) {
+        let mut state = self.state.lock();
+        let over = state.broken.is_some();
+        match state.pending.get_mut(&id) {
+            Some(slot @ Slot::Waiting) if !over => *slot = Slot::Abandoned,
+            Some(_) => drop(state.pending.remove(&id)),
+            None => {}
+        }
+    }
+}
+
+impl State {
+    /// Takes whole packets out of what was received. Before the first request there are none.
+    fn hand_out(&mut self) -> Result<(), SftpError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut received = std::mem::take(&mut self.received);
+        let mut at = 0;
+        let result = loop {
+            match whole_packet(&received[at..]) {
+                Ok(None) => break Ok(()),
+                Ok(Some(length)) => {
+                    let packet = &received[at + 4..at + 4 + length];
+                    at += 4 + length;
+                    if let Err(error) = self.hand(packet) {
+                        break Err(error);
+                    }
+                }
+                Err(Malformed) => break Err(SftpError::Protocol(NO_SFTP)),
+            }
+        };
+        received.drain(..at);
+        self.received = received;
+        result
+    }
+
+    fn hand(&mut self, packet: &[u8]) -> Result<(), SftpError> {
+        let parsed = Reply::parse(packet);
+        let (id, reply) = parsed.map_err(|Malformed| SftpError::Protocol(NO_SFTP))?;
+        match self.pending.get_mut(&id) {
+            Some(slot @ Slot::Waiting) => *slot = Slot::Arrived(reply),
+            Some(Slot::Abandoned) => drop(self.pending.remove(&id)),
+            // Nothing a host sends without being asked is kept.
+            Some(Slot::Arrived(_)) | None => {
+                return Err(SftpError::Protocol("an answer that nobody asked for"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the length of the first packet, less the four bytes of its length, once it is whole.
+fn whole_packet(received: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some(length) = received.first_chunk() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length == 0 || length > PACKET_BYTES_MAX {
+        return Err(Malformed);
+    }
+    Ok((received.len() >= 4 + length).then_some(length))
+}
+
+fn next_packet(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, SftpError> {
+    let length = whole_packet(received).map_err(|Malformed| SftpError::Protocol(NO_SFTP))?;
+    Ok(length.map(|length| received.drain(..4 + length).skip(4).collect()))
+}
+
+impl Pending<'_> {
+    /// Waits for the reply. Parks.
+    ///
+    /// A scope that ends leaves the channel as it was; the reply is thrown away when it comes.
+    pub(super) fn wait(self, scope: &Scope) -> Result<Reply, SftpError> {
+        self.client.wait(self.id, scope)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.client.abandon(self.id);
+    }
+}
+
+/// A failure of the channel, as one of a transfer.
+pub(super) fn in_transfer(error: Error) -> Error {
+    match error {
+        Error::TimedOut { limit, .. } => Error::TimedOut {
+            phase: Phase::Transfer,
+            limit,
+        },
+        Error::Cancelled { .. } => Error::Cancelled {
+            phase: Phase::Transfer,
+        },
+        Error::Disconnected { source, .. } => Error::Disconnected {
+            phase: Phase::Transfer,
+            source,
+        },
+        other => other,
+    }
+}
+
+fn stopped(stop: sshoal_reactor::Stop, scope: &Scope) -> Error {
+    let phase = Phase::Transfer;
+    match stop {
+        sshoal_reactor::Stop::TimedOut => Error::TimedOut {
+            phase,
+            limit: scope.timeout().unwrap_or_default(),
+        },
+        sshoal_reactor::Stop::Cancelled => Error::Cancelled { phase },
+    }
+}
+
+const NO_SFTP: &str = "what came is no SFTP; does a shell on the host print something at login?";
+/// Bytes taken from the channel at once.
+const READ_BYTES: usize = 64 * 1024;

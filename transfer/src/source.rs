@@ -1,0 +1,250 @@
+//! What is sent: a local file that is read once for all hosts, or bytes.
+//!
+//! The principal type is [`Source`].
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::{fmt, io};
+
+use parking_lot::Mutex;
+
+use crate::checksum::Digest;
+use crate::error::Error;
+
+/// What is sent to one host or to many. Cheap to clone; clones share what was read.
+#[derive(Debug, Clone)]
+pub struct Source(Arc<Inner>);
+
+struct Inner {
+    from: From,
+    size: u64,
+    /// Permissions and times, where it is a file.
+    about: Option<About>,
+    cache: Mutex<Cache>,
+    /// Computed at most once; the lock is held by who does, on the CPU pool.
+    digest: Mutex<Option<Digest>>,
+}
+
+enum From {
+    File { path: PathBuf, file: File },
+    Bytes(Vec<u8>),
+}
+
+/// What is known of a local file besides its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct About {
+    pub(crate) permissions: u32,
+    /// When it was last read and last changed, in seconds since 1970.
+    pub(crate) times: (i64, i64),
+    /// The part of a second of the last change.
+    pub(crate) nanoseconds: i64,
+}
+
+/// Pieces of the file that somebody uses, and those that were used last.
+#[derive(Default)]
+struct Cache {
+    pieces: HashMap<u64, Weak<[u8]>>,
+    last: VecDeque<Arc<[u8]>>,
+}
+
+impl Source {
+    /// Returns a local file's bytes; it is opened here, and has to be a plain file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or is a directory or something else that has no size.
+    pub fn file(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let failed = |error| Error::local(&path)(error);
+        // A pipe would hold up whoever opens it, so it is looked at before.
+        let is_file = std::fs::metadata(&path).map_err(failed)?.is_file();
+        if !is_file {
+            let kind = io::ErrorKind::InvalidInput;
+            return Err(failed(io::Error::new(kind, "is not a plain file")));
+        }
+        let file = File::open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let about = About {
+            permissions: metadata.mode() & 0o7777,
+            times: (metadata.atime(), metadata.mtime()),
+            nanoseconds: metadata.mtime_nsec(),
+        };
+        Ok(Self::new(
+            From::File { path, file },
+            metadata.len(),
+            Some(about),
+        ))
+    }
+
+    /// Returns these bytes.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let size = bytes.len() as u64;
+        Self::new(From::Bytes(bytes), size, None)
+    }
+
+    fn new(from: From, size: u64, about: Option<About>) -> Self {
+        let cache = Mutex::default();
+        Self(Arc::new(Inner {
+            from,
+            size,
+            about,
+            cache,
+            digest: Mutex::new(None),
+        }))
+    }
+
+    /// Returns how many bytes there are; of a file, how many there were when it was opened.
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    pub(crate) fn about(&self) -> Option<About> {
+        self.0.about
+    }
+
+    /// Returns the file's path, where it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.0.from {
+            From::File { path, .. } => Some(path),
+            From::Bytes(_) => None,
+        }
+    }
+
+    /// Returns the digest, computed by whoever comes first. Blocks others meanwhile: for threads that
+    /// may.
+    pub(crate) fn digest(
+        &self,
+        compute: impl FnOnce(&Self) -> io::Result<Digest>,
+    ) -> io::Result<Digest> {
+        let mut place = self.0.digest.lock();
+        if let Some(digest) = *place {
+            return Ok(digest);
+        }
+        Ok(*place.insert(compute(self)?))
+    }
+
+    /// Fills the buffer from an offset on; all of it must lie within the size.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let inner = &*self.0;
+        let file = match &inner.from {
+            From::Bytes(bytes) => {
+                let from = usize::try_from(offset).map_err(io::Error::other)?;
+                let bytes = bytes.get(from..).and_then(|rest| rest.get(..buffer.len()));
+                buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+                return Ok(());
+            }
+            From::File { file, .. } => file,
+        };
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let at = offset + filled as u64;
+            let piece = inner.piece(file, at / PIECE_BYTES)?;
+            let skip = usize::try_from(at % PIECE_BYTES).map_err(io::Error::other)?;
+            let rest = piece.get(skip..).filter(|rest| !rest.is_empty());
+            // The file is shorter than it was.
+            let rest = rest.ok_or(io::ErrorKind::UnexpectedEof)?;
+            let count = rest.len().min(buffer.len() - filled);
+            buffer[filled..filled + count].copy_from_slice(&rest[..count]);
+            filled += count;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Returns a piece of the file: one that somebody holds, or else read from it.
+    fn piece(&self, file: &File, number: u64) -> io::Result<Arc<[u8]>> {
+        let held = self
+            .cache
+            .lock()
+            .pieces
+            .get(&number)
+            .and_then(Weak::upgrade);
+        if let Some(piece) = held {
+            return Ok(piece);
+        }
+        let from = number * PIECE_BYTES;
+        let length = self.size.saturating_sub(from).min(PIECE_BYTES);
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match file.read_at(&mut bytes[filled..], from + filled as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let piece: Arc<[u8]> = bytes.into();
+        let mut cache = self.cache.lock();
+        if cache.last.len() >= PIECES_MAX {
+            cache.last.pop_front();
+            cache.pieces.retain(|_, piece| piece.strong_count() > 0);
+        }
+        cache.last.push_back(Arc::clone(&piece));
+        cache.pieces.insert(number, Arc::downgrade(&piece));
+        Ok(piece)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match &self.from {
+            From::File { path, .. } => Some(path),
+            From::Bytes(_) => None,
+        };
+        f.debug_struct("Source")
+            .field("path", &path)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a file that are read at once, and shared by the hosts that are near each other in it.
+const PIECE_BYTES: u64 = 1024 * 1024;
+/// Pieces that are held when nobody uses them.
+const PIECES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_at_any_place_and_once() {
+        let dir = tempfile::tempdir().expect("makes a folder");
+        let path = dir.path().join("file");
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| ((n * 31) >> 7) as u8).collect();
+        std::fs::write(&path, &bytes).expect("writes");
+        let source = Source::file(&path).expect("opens");
+        assert_eq!(source.size(), 3_000_000);
+        let again = source.clone();
+        for (offset, count) in [(0, 5), (1_048_570, 20), (999, 2_500_000), (2_999_999, 1)] {
+            let mut buffer = vec![0; count];
+            source.read_at(offset as u64, &mut buffer).expect("reads");
+            assert_eq!(buffer, bytes[offset..offset + count]);
+        }
+        // What was read is shared, and stays whatever becomes of the file meanwhile.
+        std::fs::write(&path, "short").expect("writes");
+        let mut buffer = vec![0; 100];
+        again.read_at(2_000_000, &mut buffer).expect("is held");
+        assert_eq!(buffer, bytes[2_000_000..2_000_100]);
+        let past = source.read_at(2_999_950, &mut buffer);
+        assert_eq!(past.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_told() {
+        let dir = tempfile::tempdir().expect("makes a folder");
+        let path = dir.path().join("file");
+        std::fs::write(&path, vec![7; 5000]).expect("writes");
+        let source = Source::file(&path).expect("opens");
+        std::fs::write(&path, "short").expect("writes");
+        let read = source.read_at(0, &mut [0; 10]);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(Source::file(dir.path()).is_err(), "a folder");
+    }
+}
