@@ -12,7 +12,7 @@ use sshoal_transfer::{self as transfer, Copied, CopyOptions, Error, Scp, Source}
 /// File calls on a host, for [`Reached`] in a program per host, and for a [`Session`] alone.
 ///
 /// All park the calling thread: within the program's scope, or for a session without a limit, for
-/// which the functions of [`transfer`](crate::transfer) take a scope. They go over SFTP, and
+/// which the functions of [`transfer`] take a scope. They go over SFTP, and
 /// those that begin with `scp` over the host's `scp`.
 ///
 /// # Examples
@@ -32,7 +32,7 @@ pub trait HostFiles {
     #[doc(hidden)]
     fn session_and_scope(&self) -> (&Session, Scope);
 
-    /// Reads a file, at most 64 MiB of it; [`transfer::read`](crate::transfer::read) takes another
+    /// Reads a file, at most 64 MiB of it; [`transfer::read`] takes another
     /// bound.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ pub trait HostFiles {
     }
 
     /// Writes a file, over one that is there, whole or not at all, as
-    /// [`transfer::write`](crate::transfer::write) does.
+    /// [`transfer::write`] does.
     ///
     /// # Errors
     /// By what was asked of the host; the target is then as it was.
@@ -83,7 +83,7 @@ pub trait HostFiles {
     }
 
     /// Lists the paths in a directory whose names fit a pattern, such as `*.log`, sorted by their
-    /// bytes; see [`transfer::glob`](crate::transfer::glob).
+    /// bytes; see [`transfer::glob`].
     ///
     /// # Errors
     /// The host's refusal, too many names, or the session's failure.
@@ -97,7 +97,7 @@ pub trait HostFiles {
     }
 
     /// Copies a local file to the host, over one that is there; see
-    /// [`transfer::put`](crate::transfer::put).
+    /// [`transfer::put`].
     ///
     /// # Errors
     /// By whose file and at what; the remote target is then as it was.
@@ -114,7 +114,7 @@ pub trait HostFiles {
     }
 
     /// Copies a host's file to this machine, over one that is there, at most `bytes_max` bytes of
-    /// it; see [`transfer::get`](crate::transfer::get).
+    /// it; see [`transfer::get`].
     ///
     /// # Errors
     /// By whose file and at what; the local target is then as it was.
@@ -132,7 +132,7 @@ pub trait HostFiles {
     }
 
     /// Copies a local file to a path on the host where nothing stands, by the host's `scp`, with its
-    /// mode; see [`Scp::send`](crate::transfer::Scp::send).
+    /// mode; see [`Scp::send`].
     ///
     /// # Errors
     /// `Exists` if something stands there; what the host's `scp` said; the session's failure.
@@ -142,7 +142,7 @@ pub trait HostFiles {
     }
 
     /// Copies a host's file to this machine by the host's `scp`, over one that is there, at most
-    /// `bytes_max` bytes of it; see [`Scp::receive`](crate::transfer::Scp::receive).
+    /// `bytes_max` bytes of it; see [`Scp::receive`].
     ///
     /// # Errors
     /// What the host's `scp` said; `TooLarge`; the local file's or the session's failure.
