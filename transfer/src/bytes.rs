@@ -73,7 +73,7 @@ fn open(session: &Session, scope: &Scope) -> Result<Sftp, Error> {
 
 /// Writes bytes to a host's file, over one that is there. Parks.
 ///
-/// As [`put`](crate::put) does by default: under a temporary name in the same directory, which is
+/// As [`put`](fn@crate::put) does by default: under a temporary name in the same directory, which is
 /// then renamed.
 ///
 /// # Errors
