@@ -10,7 +10,9 @@ use std::time::Duration;
 use sshoal_pool::{
     Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec, Started,
 };
-use sshoal_session::{Config, Host};
+use sshoal_pool::{Shells, ShellsError};
+use sshoal_reactor::Scope;
+use sshoal_session::{Config, Host, ShellSpec};
 use sshoal_transfer::{Copied, CopyOptions, Error, Source};
 
 /// The hosts of one program, with how to reach them.
@@ -92,6 +94,15 @@ impl Fleet {
             let local = local(host.index(), host.host());
             sshoal_transfer::get(host.session(), &remote, &local, &options, host.scope())
         })
+    }
+
+    /// Opens an interactive shell on every host, and waits until each has one or has failed. Parks.
+    /// The shells hold their hosts' sessions until they end; see [`Pool::shells`].
+    ///
+    /// # Errors
+    /// The pool has no room for all hosts at once; nothing is opened then.
+    pub fn shells(&self, spec: &ShellSpec, scope: &Scope) -> Result<Shells, ShellsError> {
+        self.pool.shells(spec, scope)
     }
 
     /// Starts opening the sessions of all hosts ahead of their use; see [`Pool::connect`].

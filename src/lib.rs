@@ -78,10 +78,12 @@
 
 #![forbid(unsafe_code)]
 
+mod files;
 mod fleet;
 pub mod parallax;
 pub mod porting;
 
+pub use files::HostFiles;
 pub use fleet::{Fleet, FleetBuilder};
 #[cfg(feature = "futures")]
 pub use sshoal_pool::Streamed;
@@ -97,8 +99,10 @@ pub use sshoal_pool::{
     Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats, StopAfter,
     StopCause, Template, TemplateError, Times, Visited, raise_descriptor_limit, sanitise,
 };
+pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
 /// Tasks, joins, pools and timeouts, with a table from gevent's names.
 pub use sshoal_reactor::green;
+pub use sshoal_reactor::{Calls, join, try_join};
 pub use sshoal_reactor::{
     JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn,
     sync, yield_now,
@@ -114,7 +118,8 @@ pub use sshoal_session::{
     ssh_config, versions,
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
-pub use sshoal_session::{CertificateError, host_key};
+pub use sshoal_session::{CertificateError, CheckError, host_key};
+pub use sshoal_session::{Found, InteractiveShell, Pattern, PatternError, ShellError, ShellSpec};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{LaunchError, Pty, Shell, Sudo, SudoError};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};

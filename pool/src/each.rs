@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sshoal_reactor::Scope;
-use sshoal_session::{Command, Error, Host, Session};
+use sshoal_reactor::{Calls, Scope};
+use sshoal_session::{CheckError, Command, Error, Host, Output, Session};
 
 use crate::connector::Connected;
 use crate::outcome::{End, Outcome, StopCause};
@@ -78,6 +78,39 @@ impl<'a> Reached<'a> {
     /// Returns a command on the host, within the program's scope.
     pub fn command(&self, command: impl Into<Vec<u8>>) -> Command<'a> {
         self.session().command(command).scope(self.scope)
+    }
+
+    /// Runs a command to its end and returns what it gave; an exit status that is not 0 is no
+    /// error. Parks, within the program's scope.
+    ///
+    /// # Errors
+    /// As [`Command::output`].
+    pub fn run(&self, command: impl Into<Vec<u8>>) -> Result<Output, Error> {
+        self.command(command).output()
+    }
+
+    /// As [`Reached::run`], with any end but exit status 0 as an error. Parks.
+    ///
+    /// # Errors
+    /// As [`Command::output`], and [`CheckError::Failed`].
+    pub fn check(&self, command: impl Into<Vec<u8>>) -> Result<Output, CheckError> {
+        self.run(command)?.require_success()
+    }
+
+    /// Makes several calls at once, each on a channel of its own over the one session, and returns
+    /// what they returned: `host.join((|| host.run("uptime"), || host.run("id")))`. Parks until all
+    /// have. See [`sshoal_reactor::join`], which this is.
+    ///
+    /// # Panics
+    /// With the message of the first call that panicked, after all have ended; it ends this host
+    /// alone. With [`Reached::try_join`] each panic is a result.
+    pub fn join<C: Calls>(&self, calls: C) -> C::Values {
+        sshoal_reactor::join(calls)
+    }
+
+    /// As [`Reached::join`], with each panic as the result of its call alone. Parks.
+    pub fn try_join<C: Calls>(&self, calls: C) -> C::Results {
+        sshoal_reactor::try_join(calls)
     }
 }
 

@@ -30,6 +30,7 @@ mod retry;
 mod run;
 pub mod sanitise;
 mod schedule;
+mod shells;
 mod ssh;
 mod stats;
 mod stop;
@@ -57,6 +58,7 @@ pub use pool::{KeepOpen, Pool, PoolBuilder};
 pub use report::{Counts, FailedHosts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};
+pub use shells::{Joined, ShellOutput, Shells, ShellsError};
 pub use stats::{Spread, Stats, Times};
 pub use stop::{Failing, InFlight, StopAfter};
 #[cfg(feature = "futures")]

@@ -237,6 +237,16 @@ impl Pool {
         builder.build_on(Arc::clone(&self.engine.connector))
     }
 
+    /// Returns the limit until a host's command is accepted.
+    pub(crate) fn opening_limit(&self, index: usize) -> Option<Duration> {
+        let own = || self.engine.configs.of(index).connect_timeout();
+        self.engine.settings.connect_timeout.unwrap_or_else(own)
+    }
+
+    pub(crate) fn shared_hosts(&self) -> Arc<[Host]> {
+        Arc::clone(&self.engine.hosts)
+    }
+
     fn submit(&self, job: Job, detail: Detail, collect: Collect) -> Run {
         let engine = &self.engine;
         let hosts = engine.hosts.len();

@@ -25,6 +25,8 @@ use crate::waiter::{Interest, WaitList};
 mod joining;
 
 pub use joining::Joining;
+mod together;
+pub use together::{Calls, join, try_join};
 
 /// A green thread's stack, in words: 64 KiB. Only stacks of this size are pooled (law G2).
 pub(crate) const STACK_WORDS: usize = 0x2000;

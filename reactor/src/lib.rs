@@ -41,6 +41,7 @@ mod timer;
 mod waiter;
 
 pub use blocking::{blocking, blocking_within};
+pub use coroutine::{Calls, join, try_join};
 pub use coroutine::{JoinHandle, Joining, Panic, is_green, spawn, yield_now};
 pub use deadline::{DeadlineKey, Deadlines};
 pub use listener::Listener;

@@ -38,6 +38,16 @@ pub struct Command<'a> {
     launch: Launch,
     /// Whether `command` holds already what the launch puts around it.
     wrapped: bool,
+    startup: Startup,
+}
+
+/// What a channel is asked to run (RFC 4254 §6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Startup {
+    /// The command.
+    Exec,
+    /// The user's login shell, with no command.
+    Shell,
 }
 
 /// Everything that a command gave.
@@ -66,6 +76,16 @@ impl<'a> Command<'a> {
             environment: session.environment().clone(),
             launch: Launch::default(),
             wrapped: false,
+            startup: Startup::Exec,
+        }
+    }
+
+    /// The user's login shell, in place of a command.
+    pub(crate) fn shell(session: &'a Session) -> Self {
+        Self {
+            startup: Startup::Shell,
+            wrapped: true,
+            ..Self::new(session, Vec::new())
         }
     }
 
@@ -144,7 +164,10 @@ impl<'a> Command<'a> {
         let mut input_ended = !rides;
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
-            let accepted = library.exec(channel, &command);
+            let accepted = match self.startup {
+                Startup::Exec => library.exec(channel, &command),
+                Startup::Shell => library.shell(channel),
+            };
             let sent = engine.wire().sent_bytes() > before;
             // Once the request is on its way, the end of input needs no flush of its own. Held up
             // by a key exchange, it is not, and the end must not overtake it.

@@ -16,8 +16,10 @@ pub enum Operation {
     Read,
     /// To write to it.
     Write,
-    /// To tell its size.
+    /// To tell its size, or what else it knows of it.
     Stat,
+    /// To list a directory.
+    List,
     /// To close it.
     Close,
     /// To give it its final name.
@@ -37,6 +39,7 @@ impl fmt::Display for Operation {
             Self::Read => "read",
             Self::Write => "write",
             Self::Stat => "stat",
+            Self::List => "list",
             Self::Close => "close",
             Self::Rename => "rename",
             Self::SetStat => "set permissions or times of",
@@ -65,6 +68,28 @@ pub enum Error {
         remote: Vec<u8>,
         /// What it answered.
         status: SftpStatus,
+    },
+    /// The host's `scp` said why it would not, or ended without its answer.
+    #[error("scp of remote file {}: {message}", remote.escape_ascii())]
+    Scp {
+        /// The path on the host.
+        remote: Vec<u8>,
+        /// What it said, cleaned for a terminal and cut.
+        message: String,
+    },
+    /// What the host sent as `scp` breaks the protocol; nothing of it was kept.
+    #[error("scp of remote file {}: protocol error: {what}", remote.escape_ascii())]
+    ScpProtocol {
+        /// The path on the host.
+        remote: Vec<u8>,
+        /// The rule that it broke.
+        what: &'static str,
+    },
+    /// The file's bytes are no UTF-8, and text was asked for.
+    #[error("remote file {} is not UTF-8", remote.escape_ascii())]
+    NotText {
+        /// The path on the host.
+        remote: Vec<u8>,
     },
     /// A file on this machine could not be read or written.
     #[error("local file {}", path.display())]

@@ -6,18 +6,23 @@
 
 #![forbid(unsafe_code)]
 
+mod bytes;
 mod checksum;
 mod error;
 mod get;
+mod glob;
 mod options;
 mod part;
 mod put;
 mod remote_path;
+mod scp;
 pub mod sftp;
 mod source;
 
+pub use bytes::{exists, glob, read, stat, write};
 pub use error::{Error, Operation};
 pub use get::get;
 pub use options::{CopyOptions, Existing, Parents, Preserve, Verify};
 pub use put::{Copied, put};
+pub use scp::{Keep, Scp};
 pub use source::Source;

@@ -157,6 +157,10 @@ impl<'a> Flight<'a> {
                 self.command(session, &request, &opening, buf)
             }
             Job::Program(program) => {
+                let own = session.session();
+                if self.kept && own.is_some_and(|session| !session.is_open()) {
+                    return Err(Fault::KeptDied);
+                }
                 self.stage = Stage::Run;
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];

@@ -152,6 +152,24 @@ impl Library {
         })
     }
 
+    /// Requests that the channel runs the user's login shell (RFC 4254 §6.5).
+    pub(crate) fn shell(&mut self, channel: ChannelId) -> Called<()> {
+        const REQUEST: &[u8] = b"shell";
+        let request_length = length(REQUEST)?;
+        self.on(channel, |pointer| {
+            // SAFETY: F2, F3, F5; a request without a message has none.
+            done(unsafe {
+                sys::libssh2_channel_process_startup(
+                    pointer,
+                    REQUEST.as_ptr().cast(),
+                    request_length,
+                    ptr::null(),
+                    0,
+                )
+            })
+        })
+    }
+
     /// Reads what is there of one stream; 0 at its end.
     pub(crate) fn read(
         &mut self,

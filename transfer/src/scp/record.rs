@@ -1,0 +1,144 @@
+//! The lines of the protocol that `scp` speaks (that of `rcp`, which no standard describes; OpenSSH's
+//! `scp.c` is what counts).
+
+/// What a host's `scp` announces before a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record {
+    /// A file: `C`, its mode and size.
+    File { mode: u32, size: u64 },
+    /// Times for the file that follows: `T`, in seconds since 1970.
+    Times { modified: u64, accessed: u64 },
+}
+
+/// Reads a line without its `\n`. The name is checked and not used: what a file is called here is
+/// ours to say.
+pub(super) fn parse(line: &[u8]) -> Result<Record, &'static str> {
+    match line.split_first() {
+        Some((b'C', rest)) => file(rest),
+        Some((b'T', rest)) => times(rest),
+        Some((b'D', _)) => Err("a directory where a file was asked for"),
+        _ => Err("neither a file nor its times"),
+    }
+}
+
+fn file(line: &[u8]) -> Result<Record, &'static str> {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let mut word = || words.next().unwrap_or_default();
+    let (mode, size, name) = (word(), word(), word());
+    let octal = mode.len() == 4 && mode.iter().all(|byte| matches!(byte, b'0'..=b'7'));
+    if !octal {
+        return Err("a mode that is none");
+    }
+    let mode = (mode.iter()).fold(0, |mode, digit| mode * 8 + u32::from(digit - b'0'));
+    let size = decimal(size).ok_or("a size that is none")?;
+    if matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0)) {
+        return Err("a name that leads elsewhere");
+    }
+    Ok(Record::File { mode, size })
+}
+
+fn times(line: &[u8]) -> Result<Record, &'static str> {
+    let words: Vec<_> = line.split(|byte| *byte == b' ').map(decimal).collect();
+    match words[..] {
+        // Seconds and microseconds, of the change and of the last access.
+        [
+            Some(modified),
+            Some(0..1_000_000),
+            Some(accessed),
+            Some(0..1_000_000),
+        ] => Ok(Record::Times { modified, accessed }),
+        _ => Err("times that are none"),
+    }
+}
+
+/// Returns a number of nothing but digits that fits a file's size or time.
+fn decimal(word: &[u8]) -> Option<u64> {
+    let digits = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    let number: u64 = std::str::from_utf8(word).ok()?.parse().ok()?;
+    (digits && i64::try_from(number).is_ok()).then_some(number)
+}
+
+/// Returns bytes of a host's as text for a message: without what a terminal would obey, and cut.
+pub(super) fn cleaned(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MESSAGE_BYTES_MAX)]);
+    let seen: String = text.chars().filter(|c| !c.is_control()).collect();
+    seen.trim().to_owned()
+}
+
+/// Bytes of a host's message that are kept.
+pub(super) const MESSAGE_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_what_openssh_sends() {
+        let file = |mode, size| Ok(Record::File { mode, size });
+        assert_eq!(parse(b"C0644 0 a"), file(0o644, 0));
+        assert_eq!(parse(b"C4755 12345 name with spaces"), file(0o4755, 12345));
+        assert_eq!(parse(b"C0600 1 ..."), file(0o600, 1));
+        let times = Record::Times {
+            modified: 1_700_000_000,
+            accessed: 1,
+        };
+        assert_eq!(parse(b"T1700000000 0 1 0"), Ok(times));
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for line in [
+            "",
+            "C",
+            "E",
+            "X0644 1 a",
+            "C644 1 a",
+            "C00644 1 a",
+            "C0648 1 a",
+            "C-644 1 a",
+            "C0644  1 a",
+            "C0644 -1 a",
+            "C0644 +1 a",
+            "C0644 1",
+            "C0644 1 ",
+            "C0644 a a",
+            "C0644 99999999999999999999 a",
+            "C0644 18446744073709551615 a",
+            "C0644 1 .",
+            "C0644 1 ..",
+            "C0644 1 ../a",
+            "C0644 1 a/b",
+            "C0644 1 /etc/passwd",
+            "C0644 1 a\0b",
+            "D0755 0 dir",
+            "T1 0 1",
+            "T1 0 1 0 1",
+            "T1 0 1 1000000",
+            "T-1 0 1 0",
+            "Tx 0 1 0",
+        ] {
+            assert!(parse(line.as_bytes()).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn messages_are_cleaned_and_cut() {
+        assert_eq!(
+            cleaned(b"scp: \x1b]0;x\x07\xff: no\r\n"),
+            "scp: ]0;x\u{fffd}: no"
+        );
+        assert_eq!(cleaned(&[b'a'; 5000]).len(), MESSAGE_BYTES_MAX);
+    }
+
+    proptest! {
+        /// No line is read as a file under another name's path, and none makes it panic.
+        #[test]
+        fn any_line_is_read_or_refused(line in proptest::collection::vec(any::<u8>(), 0..60)) {
+            if let Ok(Record::File { mode, .. }) = parse(&line) {
+                prop_assert!(mode <= 0o7777 && !line.contains(&b'/'));
+            }
+        }
+    }
+}
