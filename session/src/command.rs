@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
@@ -16,7 +17,7 @@ use crate::launch::Launch;
 use crate::session::Session;
 
 /// The receive window of a command's channel (law S11).
-const WINDOW_BYTES: u32 = 256 * 1024;
+pub(crate) const WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes that [`Command::output`] collects, unless told otherwise.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -150,19 +151,13 @@ impl<'a> Command<'a> {
         let channel = engine.request(phase, scope, |library| {
             library.open_channel("session", WINDOW_BYTES, b"")
         })?;
-        let child = Child {
-            engine: engine.clone(),
-            channel,
-            writer: Semaphore::new(1),
-            stdin_over: AtomicBool::new(false),
-            poisoned: AtomicBool::new(false),
-            exit: Mutex::new(None),
-        };
+        let child = Child::new(engine, channel);
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
         }
         self.environment.send(engine, channel, scope)?;
         let mut input_ended = !matches!(self.stdin, Stdin::Empty);
+        engine.started().ask(child.number, Instant::now());
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
             let accepted = library.exec(channel, &command);
@@ -174,6 +169,7 @@ impl<'a> Command<'a> {
             }
             accepted
         })?;
+        engine.started().accept(child.number, Instant::now());
         if !input_ended {
             child.close_stdin(scope)?;
         }
@@ -255,6 +251,8 @@ const READ_BYTES_MAX: usize = 32 * 1024;
 pub struct Child {
     engine: Arc<Engine>,
     channel: ChannelId,
+    /// Among the session's commands.
+    number: u64,
     /// Writers on one channel go one after the other, each whole (S5).
     writer: Semaphore,
     /// A write was given up: what follows would leave a gap.
@@ -266,6 +264,27 @@ pub struct Child {
 }
 
 impl Child {
+    pub(crate) fn new(engine: &Arc<Engine>, channel: ChannelId) -> Self {
+        Self {
+            engine: engine.clone(),
+            channel,
+            number: engine.started().number(),
+            writer: Semaphore::new(1),
+            stdin_over: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+            exit: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Returns the command's number among the session's.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Reads the next bytes of either stream; `None` once both have ended. Parks.
     ///
     /// Bytes of one stream come in the order they were written; between the two, SSH keeps none.
@@ -471,6 +490,7 @@ impl Child {
             error.map_or_else(|error| error, |error| self.engine.error(Phase::Run, error))
         })?;
         *place = Some(exit.clone());
+        self.engine.started().end(self.number);
         Ok(exit)
     }
 }
@@ -494,6 +514,7 @@ impl Drop for Child {
             self.engine.give_up();
             return;
         }
+        self.engine.started().leave(self.number);
         // Queues the close and takes the channel out of libssh2's hands as soon as that goes.
         let freed = self
             .engine

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libssh2_sys as sys;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sshoal_reactor::sync::{Permit, Semaphore};
 use sshoal_reactor::{Interest, Scope, Stop, Ticket, yield_now};
 
 use crate::auth::AuthError;
+use crate::ending::started::Started;
 use crate::error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
 use crate::ffi::{Called, ChannelId, Code, Library};
 use crate::wire::{Broken, Wire};
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     left: Mutex<Vec<ChannelId>>,
     /// One SFTP operation at a time (S5).
     files: Semaphore,
+    /// The commands that run. A leaf lock.
+    started: Mutex<Started>,
 }
 
 /// What one try of a call gave.
@@ -83,11 +86,16 @@ impl Engine {
             reply: Semaphore::new(1),
             left: Mutex::default(),
             files: Semaphore::new(1),
+            started: Mutex::default(),
         }))
     }
 
     pub(crate) fn wire(&self) -> &Wire {
         &self.wire
+    }
+
+    pub(crate) fn started(&self) -> MutexGuard<'_, Started> {
+        self.started.lock()
     }
 
     /// Takes the turn for requests that await a reply. Parks.
