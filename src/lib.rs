@@ -68,6 +68,7 @@ pub use sshoal_session::{
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, host_key};
+pub use sshoal_session::{EndedBy, Ending, Left, Unclear};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};
 /// Files to and from one host, over a session.
