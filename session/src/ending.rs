@@ -182,6 +182,8 @@ impl Child {
         };
         let ending = course.run(grace);
         if matches!(ending, Ending::Ended { .. }) {
+            // Even if its channel stays open, there is no process that could be another's.
+            self.engine().started().end(self.number());
             // So that the session can be used on.
             let _ = course.is_closed(CLOSE_WAIT);
         }
@@ -239,17 +241,31 @@ impl Course<'_> {
     fn with_helper(&mut self, grace: Duration) -> Result<Ending, NoHelper> {
         let look = self.scope.child(Some(LOOK_MAX));
         let mut helper = Helper::start(self.child.engine(), &look)?;
-        let (table, leader) = helper.find(self.child, &look)?;
+        let ending = self.by_helper(&mut helper, grace, &look);
+        if ending.is_ok() {
+            // A helper that is slow to go is left to it.
+            let _ = helper.close(&self.scope.child(Some(CLOSE_WAIT)));
+        }
+        ending
+    }
+
+    fn by_helper(
+        &mut self,
+        helper: &mut Helper,
+        grace: Duration,
+        look: &Scope,
+    ) -> Result<Ending, NoHelper> {
+        let (table, leader) = helper.find(self.child, look)?;
         let leader = leader.ok_or(NoHelper::NotFound)?;
         let mut family = Family::new(&leader);
         let living = family.living(&table);
-        let (living, refused) = match self.terminate(&mut helper, &mut family, living, grace)? {
+        let (living, refused) = match self.terminate(helper, &mut family, living, grace)? {
             (living, _) if living.is_empty() => {
                 return Ok(Ending::Ended { by: EndedBy::Term });
             }
             left => left,
         };
-        self.kill(&mut helper, &mut family, (living, refused))
+        self.kill(helper, &mut family, (living, refused))
     }
 
     /// Sends `SIGTERM` and waits for the grace at most; returns what is left, and what of it could

@@ -149,6 +149,14 @@ impl Helper {
         refused.collect::<Option<_>>().ok_or(NoHelper::Answer)
     }
 
+    /// Sees the helper's process off the host, so that it is not in the way of the next. Parks.
+    pub(super) fn close(mut self, scope: &Scope) -> Result<(), NoHelper> {
+        self.child.close_stdin(scope)?;
+        while self.line(scope).is_ok() {}
+        self.child.wait(scope)?;
+        Ok(())
+    }
+
     fn ask(&mut self, request: &str, scope: &Scope) -> Result<Vec<String>, NoHelper> {
         self.child
             .write_stdin(format!("{request}\n").as_bytes(), scope)?;
