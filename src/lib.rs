@@ -49,8 +49,8 @@ mod fleet;
 pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::{
     Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End, Event, Events,
-    KeepOpen, LocalLimits, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached, Report,
-    RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
+    KeepOpen, LocalLimits, OnTimeout, Outcome, Pool, PoolBuilder, PoolError, Progress, Reached,
+    Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, StopCause, Visited,
     raise_descriptor_limit,
 };
 pub use sshoal_reactor::{

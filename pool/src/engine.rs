@@ -43,6 +43,10 @@ pub(crate) struct Settings {
     pub(crate) retries: u32,
     pub(crate) retry_on: RetryOn,
     pub(crate) command_timeout: Option<Duration>,
+    pub(crate) silence_timeout: Option<Duration>,
+    /// Otherwise commands whose time is over are left to their hosts.
+    pub(crate) end_on_timeout: bool,
+    pub(crate) end_grace: Duration,
     pub(crate) deadline: Option<Duration>,
     pub(crate) keep_open: bool,
     pub(crate) output_bytes_max: Option<u64>,

@@ -38,7 +38,7 @@ pub use event::{Collect, Detail, Event};
 pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
-pub use pool::{KeepOpen, Pool, PoolBuilder};
+pub use pool::{KeepOpen, OnTimeout, Pool, PoolBuilder};
 pub use report::{Counts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};

@@ -1,5 +1,6 @@
 //! Runs of pools whose sessions are made up: no server, no network.
 
+mod ending;
 mod fake;
 mod faults;
 mod kept;

@@ -218,6 +218,8 @@ const CLOSE_WAIT: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause between two looks.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// For what is there already, or is not.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// Bytes of output read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -359,19 +361,14 @@ impl Course<'_> {
 
     /// Waits for the host's close of the channel, and reads on until then.
     fn is_closed(&mut self, wait: Duration) -> Result<bool, Unclear> {
-        let until = Instant::now() + wait;
+        // A command that has ended shows it at once, if at all.
+        let step = self.scope.child(Some(wait.max(AT_ONCE)));
         while self.reading && !self.at_end {
-            let left = until.saturating_duration_since(Instant::now());
-            self.read(left)?;
-            if left.is_zero() {
-                break;
+            if !self.read(&step)? {
+                return Ok(false);
             }
         }
-        if self.reading && !self.at_end {
-            return Ok(false);
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        match self.child.wait(&self.scope.child(Some(left))) {
+        match self.child.wait(&step) {
             Ok(_) => Ok(true),
             Err(error) => self.timed_out(&error).map(|()| false),
         }
@@ -379,40 +376,34 @@ impl Course<'_> {
 
     /// Waits so long, and passes on what comes meanwhile; shorter where the output ends.
     fn pause(&mut self, pause: Duration) -> Result<(), NoHelper> {
-        let until = Instant::now() + pause;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        let step = self.scope.child(Some(pause));
+        while self.reading && !self.at_end {
+            if !self.read(&step)? || self.at_end {
                 return Ok(());
             }
-            if self.reading && !self.at_end {
-                self.read(left)?;
-                if self.at_end {
-                    return Ok(());
-                }
-            } else {
-                // Never set: it is the time that ends this.
-                let _ = Event::new().wait(&self.scope.child(Some(left)));
-                self.scope.check().map_err(|_| Unclear::Stopped)?;
-            }
         }
+        // Never set: it is the time that ends this.
+        let _ = Event::new().wait(&step);
+        self.scope.check().map_err(|_| Unclear::Stopped)?;
+        Ok(())
     }
 
-    /// Reads what comes next within so long.
-    fn read(&mut self, within: Duration) -> Result<(), Unclear> {
+    /// Reads what comes next within a step's time; false if that is over.
+    fn read(&mut self, step: &Scope) -> Result<bool, Unclear> {
+        // Bytes that are there come whether there is time or not.
+        if step.check().is_err() {
+            self.scope.check().map_err(|_| Unclear::Stopped)?;
+            return Ok(false);
+        }
         self.buffer.resize(READ_BYTES, 0);
-        let scope = self.scope.child(Some(within));
-        match self.child.read(&mut self.buffer, &scope) {
+        match self.child.read(&mut self.buffer, step) {
             Ok(Some((stream, bytes))) => {
                 self.reading = (self.output)(stream, &self.buffer[..bytes]).is_continue();
-                Ok(())
             }
-            Ok(None) => {
-                self.at_end = true;
-                Ok(())
-            }
-            Err(error) => self.timed_out(&error),
+            Ok(None) => self.at_end = true,
+            Err(error) => return self.timed_out(&error).map(|()| false),
         }
+        Ok(true)
     }
 
     /// A step's own time ran out, or it is the end of all.

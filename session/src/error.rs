@@ -289,6 +289,12 @@ pub enum Error {
         /// The limit that was set.
         limit: Duration,
     },
+    /// The command printed nothing for too long.
+    #[error("timed out during run: no output for {limit:?}")]
+    Silent {
+        /// The limit that was set.
+        limit: Duration,
+    },
     /// It was cancelled by the caller.
     #[error("cancelled during {phase}")]
     Cancelled {
@@ -329,6 +335,7 @@ impl Error {
             Self::HostKey(_) => Phase::HostKey,
             Self::Auth(_) => Phase::Auth,
             Self::ApiMisuse(_) => Phase::Local,
+            Self::Silent { .. } => Phase::Run,
             Self::Handshake { phase, .. }
             | Self::Channel { phase, .. }
             | Self::Disconnected { phase, .. }
@@ -364,7 +371,7 @@ impl Error {
                 other => other,
             },
             Self::Overstepped { kind, .. } => *kind,
-            Self::TimedOut { .. } => Kind::Timeout,
+            Self::TimedOut { .. } | Self::Silent { .. } => Kind::Timeout,
             Self::Cancelled { .. } => Kind::NotRun,
             Self::Internal { .. } | Self::ApiMisuse(_) => Kind::Internal,
             Self::Local { .. } => Kind::Io,

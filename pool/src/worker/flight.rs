@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sshoal_reactor::{Scope, Status, Stop};
-use sshoal_session::{Error, Exit, OutputStream, Phase, Timings};
+use sshoal_session::{Ending, Error, Exit, OutputStream, Phase, Timings};
 
 use super::close;
 use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
@@ -16,6 +16,8 @@ use crate::outcome::{End, Outcome, StopCause, Visit};
 use crate::output::HostOutput;
 use crate::retry;
 use crate::run::{Job, RunState};
+
+mod ending;
 
 /// One host under way.
 pub(super) struct Flight<'a> {
@@ -29,6 +31,10 @@ pub(super) struct Flight<'a> {
     stage: Stage,
     /// What the host was asked to run, if it came to that.
     bytes: Option<Arc<[u8]>>,
+    /// What became of a command that did not end by itself.
+    ending: Option<Ending>,
+    /// Whether the session is of use after that.
+    usable: bool,
 }
 
 /// How far a flight is, for a panic's phase.
@@ -65,6 +71,8 @@ impl<'a> Flight<'a> {
             timings: Timings::default(),
             stage: Stage::Connect,
             bytes: None,
+            ending: None,
+            usable: false,
         }
     }
 
@@ -82,9 +90,12 @@ impl<'a> Flight<'a> {
             output,
             timings,
             bytes,
+            ending,
+            usable,
             ..
         } = *self;
-        let orderly = matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
+        let orderly =
+            usable || matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
         let mut kept = false;
         if orderly && engine.settings.keep_open {
             // Before the outcome is out: the caller's next command is to find it.
@@ -94,7 +105,7 @@ impl<'a> Flight<'a> {
         }
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
-        run.deliver(outcome.of_command(bytes));
+        run.deliver(outcome.of_command(bytes).after(ending));
         engine.ended(run.id, index);
         if kept {
             return;
@@ -206,6 +217,9 @@ impl<'a> Flight<'a> {
         let scope = self.run.scope.child(limit);
         let result = self.follow(&*running, &scope, buf);
         self.timings.add(Phase::Run, accepted.elapsed());
+        if let Err(error) = &result {
+            self.end_command(&*running, error);
+        }
         result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
     }
 
@@ -216,9 +230,10 @@ impl<'a> Flight<'a> {
         scope: &Scope,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Error> {
+        let mut silence = self.silence(scope);
         buf.resize(buf.len().max(CHUNK_MIN), 0);
         loop {
-            let Some((stream, len)) = running.read(buf, scope)? else {
+            let Some((stream, len)) = Self::read(running, &mut silence, buf, scope)? else {
                 return running.wait(scope);
             };
             self.take_in(stream, &buf[..len], scope)?;
