@@ -2,52 +2,22 @@
 
 mod support;
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use sshoal::{
     Detail, End, EndedBy, Ending, Error, Event, Fleet, Kind, Left, OnTimeout, Outcome, RunSpec,
 };
-use support::{fleet::EmbeddedFleet, sessions::random_bytes, sshd::Sshd};
+use support::{
+    fleet::EmbeddedFleet,
+    sleepers::{clean_up, mark, sleeping},
+    sshd::Sshd,
+};
 
 support::fleet::embedded_fleet!();
 
 /// How long the commands here may take.
 const LIMIT: Duration = Duration::from_secs(2);
 const TERM: Ending = Ending::Ended { by: EndedBy::Term };
-
-/// The seconds of a sleep that no other process of this machine has.
-fn mark() -> String {
-    let time = std::time::SystemTime::UNIX_EPOCH.elapsed();
-    let seed = time.map_or(0, |time| u64::from(time.subsec_nanos()));
-    let bytes = random_bytes(8, seed ^ u64::from(std::process::id()));
-    let number = bytes
-        .iter()
-        .fold(0, |sum: u64, byte| (sum << 8) | u64::from(*byte));
-    format!("1000.{number}")
-}
-
-/// The processes `sleep MARK`.
-fn sleepers(mark: &str) -> Vec<Pid> {
-    let wanted = format!("sleep\0{mark}\0");
-    let processes = fs::read_dir("/proc").expect("lists processes").flatten();
-    let is_it = |path: &Path| fs::read(path).is_ok_and(|line| line == wanted.as_bytes());
-    let sleepers = processes.filter(|entry| is_it(&entry.path().join("cmdline")));
-    let number = |name: std::ffi::OsString| Pid::from_raw(name.to_str()?.parse().ok()?);
-    sleepers
-        .filter_map(|entry| number(entry.file_name()))
-        .collect()
-}
-
-fn clean_up(mark: &str) {
-    for sleeper in sleepers(mark) {
-        let _ = kill_process(sleeper, Signal::KILL);
-    }
-}
 
 fn is_timeout(outcome: &Outcome) -> bool {
     matches!(outcome.end(), End::Failed(Error::TimedOut { limit, .. }) if *limit == LIMIT)
@@ -83,7 +53,7 @@ fn a_timed_out_command_is_gone_and_its_session_is_used_on() {
         assert_eq!(outcome.ending(), Some(&TERM));
         assert_eq!(outcome.stdout().text().expect("reads"), "until then\n");
     }
-    assert_eq!(sleepers(&mark).len(), 0);
+    assert_eq!(sleeping(&mark), 0);
     let connections = || sshd.log().matches("Accepted publickey").count();
     let before = connections();
     let again = fleet.run("echo again").expect("runs").report();
@@ -138,7 +108,7 @@ fn a_silent_command_is_ended() {
         matches!(report[0].end(), End::Failed(Error::Silent { limit: told }) if *told == limit)
     );
     assert_eq!(report[0].ending(), Some(&TERM));
-    assert_eq!(sleepers(&mark).len(), 0);
+    assert_eq!(sleeping(&mark), 0);
 }
 
 #[test]
@@ -164,7 +134,7 @@ fn commands_of_a_cancelled_run_are_ended_on_request() {
         assert_eq!(outcome.ending(), Some(&Ending::Ended { by: EndedBy::Kill }));
     }
     assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(sleepers(&mark).len(), 0);
+    assert_eq!(sleeping(&mark), 0);
 }
 
 /// A killed command, a channel that closes without a status and a connection that is lost in the middle: three ends,

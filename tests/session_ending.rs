@@ -3,17 +3,15 @@
 mod support;
 
 use std::{
-    fs,
     ops::ControlFlow,
-    path::Path,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use sshoal::{Child, EndedBy, Ending, Exit, Left, OutputStream, Scope, Session, Unclear};
 use support::{
     fleet::EmbeddedFleet,
-    sessions::{config_for_fleet, connect, fleet_host, limit, random_bytes},
+    sessions::{config_for_fleet, connect, fleet_host, limit},
+    sleepers::{clean_up, mark, sleeping},
     sshd::Sshd,
 };
 
@@ -31,45 +29,6 @@ fn quiet(lines: &[&str]) -> Option<Sshd> {
         sshd = sshd.config(line);
     }
     sshd.start()
-}
-
-/// A word that no other process of this machine has among its arguments: the seconds of a sleep.
-fn mark() -> String {
-    let bytes: [u8; 8] = random_bytes(8, u64::from(std::process::id()) ^ now())
-        .try_into()
-        .expect("eight bytes");
-    format!("1000.{}", u64::from_le_bytes(bytes))
-}
-
-fn now() -> u64 {
-    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let time = std::time::SystemTime::UNIX_EPOCH.elapsed();
-    time.map_or(0, |time| u64::from(time.subsec_nanos())) ^ (count << 32)
-}
-
-/// The processes `sleep MARK`.
-fn sleepers(mark: &str) -> Vec<Pid> {
-    let wanted = format!("sleep\0{mark}\0");
-    let processes = fs::read_dir("/proc").expect("lists processes").flatten();
-    let is_it = |path: &Path| fs::read(path).is_ok_and(|line| line == wanted.as_bytes());
-    let sleepers = processes.filter(|entry| is_it(&entry.path().join("cmdline")));
-    let number = |name: std::ffi::OsString| Pid::from_raw(name.to_str()?.parse().ok()?);
-    sleepers
-        .filter_map(|entry| number(entry.file_name()))
-        .collect()
-}
-
-/// How many processes `sleep MARK` there are.
-fn sleeping(mark: &str) -> usize {
-    sleepers(mark).len()
-}
-
-/// Ends what a test has left by design.
-fn clean_up(mark: &str) {
-    for sleeper in sleepers(mark) {
-        let _ = kill_process(sleeper, Signal::KILL);
-    }
 }
 
 /// Waits until there are so many.

@@ -53,6 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         command: plan.command,
         configs,
         pace: plan.pace,
+        on_timeout: plan.on_timeout,
         detail: renderers.detail(),
         collect: renderers.collect(),
     };

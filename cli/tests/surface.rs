@@ -37,6 +37,8 @@ fn help_is_the_long_option_only_and_names_every_flag() {
         "--rate",
         "--retries",
         "--retry-on",
+        "--kill-on-timeout",
+        "--no-kill-on-timeout",
         "-i, --inline",
         "--inline-stdout",
         "-P, --print",
