@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sshoal_pool::{
-    Each, KeepOpen, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError, RunSpec, Started,
+    Each, KeepOpen, OnTimeout, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError,
+    RunSpec, Started,
 };
 use sshoal_pool::{Shells, ShellsError};
 use sshoal_reactor::Scope;
@@ -169,6 +170,21 @@ impl FleetBuilder {
     /// Sets the limit for a command itself; `None` is no limit, which is the default.
     pub fn command_timeout(self, timeout: Option<Duration>) -> Self {
         self.pool(|pool| pool.command_timeout(timeout))
+    }
+
+    /// Sets for how long a command may print nothing; `None` is no limit, which is the default.
+    pub fn silence_timeout(self, timeout: Option<Duration>) -> Self {
+        self.pool(|pool| pool.silence_timeout(timeout))
+    }
+
+    /// Sets what becomes of a command whose time is over. Default: [`OnTimeout::End`].
+    pub fn on_timeout(self, on_timeout: OnTimeout) -> Self {
+        self.pool(|pool| pool.on_timeout(on_timeout))
+    }
+
+    /// Sets how long a command that is ended has between `SIGTERM` and `SIGKILL`. Default: 2 s.
+    pub fn end_grace(self, grace: Duration) -> Self {
+        self.pool(|pool| pool.end_grace(grace))
     }
 
     /// Sets the limit for each run as a whole; `None` is no limit, which is the default.

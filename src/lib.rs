@@ -89,8 +89,8 @@ pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_pool::Streamed;
 /// What a run that is started and read while it goes on is made of.
 pub use sshoal_pool::{
-    Accepted, Encoding, Ended, Ending, HostRun, Input, Line, Lines, MergedReader, OnBadBytes,
-    OutputReader, ReadError, Started, TextLines, Waited,
+    Accepted, Encoding, Ended, HostRun, Input, Line, LineEnding, Lines, MergedReader, OnBadBytes,
+    OnTimeout, OutputReader, ReadError, Started, TextLines, Waited,
 };
 pub use sshoal_pool::{
     Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End,
@@ -119,6 +119,7 @@ pub use sshoal_session::{
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, CheckError, host_key};
+pub use sshoal_session::{EndedBy, Ending, Left, Unclear};
 pub use sshoal_session::{Found, InteractiveShell, Pattern, PatternError, ShellError, ShellSpec};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{LaunchError, Pty, Shell, Sudo, SudoError};

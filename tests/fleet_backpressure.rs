@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sshoal::{Ending, Fleet, KeepOpen, OutputStream, RunSpec, Started, raise_descriptor_limit};
+use sshoal::{Fleet, KeepOpen, LineEnding, OutputStream, RunSpec, Started, raise_descriptor_limit};
 use support::{fleet::EmbeddedFleet, usage::resident_kib};
 
 support::fleet::embedded_fleet!();
@@ -143,7 +143,7 @@ fn every_host_is_complete_until_it_is_closed(run: &Started) {
         while let Some(line) = lines.next() {
             let line = line.expect("is read");
             let whole = line.with_terminator() == LINE;
-            let last = lines.peek().is_none() && line.ending() == Ending::None;
+            let last = lines.peek().is_none() && line.ending() == LineEnding::None;
             assert!(
                 whole || (last && LINE.starts_with(line.bytes())),
                 "{line:?}"

@@ -33,7 +33,6 @@ const FRAMINGS: [(&str, Option<&str>); 3] = [
 /// nothing moves. The framings take turns, and so do a plain transport and one that reads and writes 1 to 200 bytes at
 /// a time and often not at all.
 #[test]
-#[expect(clippy::print_stdout, reason = "the record of a full run")]
 fn every_byte_arrives_on_eight_channels_under_rekeying() {
     let builder = Sshd::builder().log_level("DEBUG1").config("RekeyLimit 1M");
     let Some(sshd) = builder.config("LoginGraceTime 0").start() else {

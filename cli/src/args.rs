@@ -82,6 +82,21 @@ pub(crate) struct RunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    /// Ends a command on its host when its time is over, TERM and two seconds later KILL, and says
+    /// whether that worked [default]
+    #[arg(long, env = "SSHOAL_KILL_ON_TIMEOUT", value_parser = FalseyValueParser::new())]
+    #[arg(
+        overrides_with = "no_kill_on_timeout",
+        help_heading = "How fast, how long"
+    )]
+    pub(crate) kill_on_timeout: bool,
+    /// Leaves a command whose time is over to its host
+    #[arg(long, env = "SSHOAL_NO_KILL_ON_TIMEOUT", value_parser = FalseyValueParser::new())]
+    #[arg(
+        overrides_with = "kill_on_timeout",
+        help_heading = "How fast, how long"
+    )]
+    pub(crate) no_kill_on_timeout: bool,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
     #[command(flatten)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sshoal::ssh_config::quote;
-use sshoal::{Collect, Detail, parse_hosts_file};
+use sshoal::{Collect, Detail, OnTimeout, parse_hosts_file};
 
 use crate::args::{DemoAction, DemoArgs};
 use crate::console::{Console, Sink, Terminals};
@@ -81,6 +81,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
         launch: Default::default(),
         configs,
         pace,
+        on_timeout: OnTimeout::default(),
         detail,
         collect,
     };

@@ -176,7 +176,7 @@ impl Drive {
     fn say_state(&self, console: &mut Console) {
         console.say(&format!(
             "interrupted: no more hosts are begun; {} of {} ended, {} in flight; Ctrl-C again \
-             gives them up",
+             ends their commands",
             self.ended,
             self.hosts,
             self.running.in_flight()
@@ -184,7 +184,7 @@ impl Drive {
     }
 
     fn end(&mut self) {
-        self.running.cancel();
+        self.running.end();
         self.give_up.get_or_insert(Instant::now() + PATIENCE);
     }
 }
@@ -210,7 +210,7 @@ impl Stopper {
         match demand {
             Demand::StopLaunching => self.running.stop_launching(),
             Demand::End => {
-                self.running.cancel();
+                self.running.end();
                 thread::spawn(move || exit_hard(first));
             }
         }
@@ -231,11 +231,11 @@ pub(crate) fn exit_hard(interrupt: Interrupt) {
 /// Messages that wait for the main thread; beyond it the hosts wait, and nothing piles up.
 pub(crate) const MESSAGES_MAX: usize = 4;
 
-/// How long hosts that were told to end are waited for.
-const PATIENCE: Duration = Duration::from_millis(1_000);
+/// How long hosts that were told to end are waited for: their commands have somewhat less.
+const PATIENCE: Duration = Duration::from_millis(1_400);
 
 /// Below the two seconds in which an interrupt has to end the process, above [`PATIENCE`].
-const PATIENCE_HARD: Duration = Duration::from_millis(1_700);
+const PATIENCE_HARD: Duration = Duration::from_millis(1_750);
 
 /// Where the pool's events and signals go in.
 pub(crate) type Messages = SyncSender<Message>;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sshoal::{
-    Collect, Commands, Config, Detail, Events, Fleet, Host, Input, Launch, RunHandle, RunSpec,
+    Collect, Commands, Config, Detail, Events, Fleet, Host, Input, Launch, OnTimeout, RunHandle,
+    RunSpec,
 };
 
 use crate::drive::{Message, Messages};
@@ -25,6 +26,8 @@ pub(crate) struct Job {
     /// By host, in input order.
     pub(crate) configs: Vec<Arc<Config>>,
     pub(crate) pace: Pace,
+    /// What becomes of commands whose time is over.
+    pub(crate) on_timeout: OnTimeout,
     /// Whether output is wanted as it comes.
     pub(crate) detail: Detail,
     /// Whether output is wanted whole, at each host's end.
@@ -49,6 +52,7 @@ impl Running {
         let mut fleet = Fleet::builder(job.hosts, first)
             .configs(job.configs)
             .command_timeout(job.pace.command_timeout)
+            .on_timeout(job.on_timeout)
             .deadline(job.pace.deadline)
             .rate(job.pace.rate)
             .retries(job.pace.retries)
@@ -88,9 +92,9 @@ impl Running {
         self.handle.stop_starting();
     }
 
-    /// Gives every host up.
-    pub(crate) fn cancel(&self) {
-        self.handle.cancel();
+    /// Ends every host, and the commands that run on them.
+    pub(crate) fn end(&self) {
+        self.handle.cancel_and_end(END_WITHIN);
     }
 
     /// Returns how many hosts have been begun and have not ended.
@@ -121,6 +125,9 @@ fn forward_all(mut events: Events, messages: &Messages) -> Result<(), SendError<
     }
     Ok(())
 }
+
+/// How long the commands of an interrupted run may take to be ended.
+const END_WITHIN: Duration = Duration::from_millis(1_200);
 
 /// Events passed on at once; with [`MESSAGES_MAX`](crate::drive::MESSAGES_MAX) and 32 KiB of
 /// output in each at most, this bounds what waits for the main thread.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sshoal::ssh_config::quote;
-use sshoal::{Commands, Host, HostOption, Listed, RetryOn, StopAfter, Template};
+use sshoal::{Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopAfter, Template};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
 use crate::launch::{Launching, Taken};
@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) launch: Launching,
     pub(crate) access: Access,
     pub(crate) pace: Pace,
+    /// What becomes of commands whose time is over.
+    pub(crate) on_timeout: OnTimeout,
     pub(crate) show: Show,
     pub(crate) colors: ColorChoice,
     /// Host bytes reach even a terminal as they are.
@@ -164,6 +166,10 @@ impl Plan {
             show,
             colors: args.show.color.into(),
             raw: args.show.raw,
+            on_timeout: match args.no_kill_on_timeout && !args.kill_on_timeout {
+                true => OnTimeout::Leave,
+                false => OnTimeout::End,
+            },
             dry_run: args.dry_run,
         })
     }

@@ -59,6 +59,8 @@ pub(crate) struct Record {
     /// The port that was connected to.
     pub(crate) port: u16,
     pub(crate) ending: Ending,
+    /// Whether the command was really ended, if we were to end it.
+    pub(crate) ended: Option<sshoal::Ending>,
     /// What the command wrote to standard output, if it was collected.
     pub(crate) stdout: Vec<u8>,
     /// What the command wrote to standard error, if it was collected.
@@ -98,7 +100,7 @@ impl Record {
 
     /// Returns how it ended, as a status line says it.
     pub(crate) fn verdict(&self) -> String {
-        match &self.ending {
+        let verdict = match &self.ending {
             Ending::Exited(0) => "ok".to_owned(),
             Ending::Exited(status) => format!("exit {status}"),
             Ending::Signaled(name) => format!("signal {name}"),
@@ -108,6 +110,10 @@ impl Record {
             Ending::Cancelled {
                 phase: Some(phase), ..
             } => format!("cancelled: {phase}"),
+        };
+        match &self.ended {
+            Some(ended) => format!("{verdict}; {ended}"),
+            None => verdict,
         }
     }
 }
@@ -185,6 +191,7 @@ impl Recorder {
             user: self.logins[outcome.index()].0.clone(),
             port: self.logins[outcome.index()].1,
             ending,
+            ended: outcome.ending().copied(),
             stdout,
             stderr,
             truncated: outcome.stdout().is_truncated() || outcome.stderr().is_truncated(),
@@ -220,10 +227,11 @@ fn ending(outcome: &Outcome) -> Ending {
         End::Failed(error) => {
             let command = matches!(
                 error,
-                Error::TimedOut {
-                    phase: Phase::Run,
-                    ..
-                }
+                Error::Silent { .. }
+                    | Error::TimedOut {
+                        phase: Phase::Run,
+                        ..
+                    }
             );
             Ending::Failed(Failure {
                 phase: error.phase().as_str(),
@@ -254,6 +262,7 @@ pub(crate) mod tests {
             user: "root".to_owned(),
             port: 2222,
             ending,
+            ended: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
             truncated: false,
@@ -325,6 +334,13 @@ pub(crate) mod tests {
             "failed: connect: oops",
             Class::Internal,
         );
+        let by = sshoal::EndedBy::Kill;
+        let mut ended = sample(Ending::Cancelled {
+            phase: Some("run"),
+            by_deadline: false,
+        });
+        ended.ended = Some(sshoal::Ending::Ended { by });
+        assert_eq!(ended.verdict(), "cancelled: run; ended by KILL");
         let cancelled = |phase, by_deadline| Ending::Cancelled { phase, by_deadline };
         check(
             cancelled(Some("auth"), false),

@@ -56,6 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         launch,
         configs,
         pace: plan.pace,
+        on_timeout: plan.on_timeout,
         detail: renderers.detail(),
         collect: renderers.collect(),
     };

@@ -45,6 +45,7 @@ fn text_of(error: &Error) -> String {
             phase: Phase::Run,
             limit,
         } => format!("Timed out after {limit:?}"),
+        Error::Silent { limit } => format!("No output for {limit:?}"),
         Error::TimedOut { phase, limit } => format!("Timed out during {phase} after {limit:?}"),
         Error::Disconnected { source, .. } => match source.kind() {
             io::ErrorKind::UnexpectedEof => "Connection closed by remote host".to_owned(),

@@ -45,6 +45,8 @@ fn help_is_the_long_option_only_and_names_every_flag() {
         "--ask-sudo",
         "--tty",
         "--shell",
+        "--kill-on-timeout",
+        "--no-kill-on-timeout",
         "-i, --inline",
         "--inline-stdout",
         "-P, --print",

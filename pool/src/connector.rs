@@ -3,10 +3,14 @@
 //! The one implementation beside the tests' is `ssh.rs`. Calls are dynamic: a handful per host,
 //! beside half a millisecond of cryptography.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sshoal_reactor::Scope;
-use sshoal_session::{Config, Error, Exit, Host, Launch, OutputStream, Phase, Session, Timings};
+use sshoal_session::{
+    Config, Ending, Error, Exit, Host, Launch, OutputStream, Phase, Session, Timings, Unclear,
+};
 
 /// Opens sessions.
 pub(crate) trait Connector: Send + Sync + 'static {
@@ -65,9 +69,19 @@ pub(crate) trait Running: Send + Sync {
     /// Sends the command a signal by its name without `SIG`. Parks.
     fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error>;
 
+    /// Ends the command, and says whether that worked; what it prints meanwhile goes to `output`.
+    /// Parks. One that knows no way does nothing.
+    fn end(&self, _grace: Duration, _scope: &Scope, _output: &mut Taker<'_>) -> Ending {
+        let why = Unclear::Stopped;
+        Ending::Unknown { why }
+    }
+
     /// Waits for the channel's close and returns how the command ended. Parks.
     fn wait(&self, scope: &Scope) -> Result<Exit, Error>;
 }
+
+/// Takes what a command prints; after a break it is not asked again.
+pub(crate) type Taker<'a> = dyn FnMut(OutputStream, &[u8]) -> ControlFlow<()> + 'a;
 
 /// Why a command was not accepted.
 #[derive(Debug)]

@@ -43,6 +43,10 @@ pub(crate) struct Settings {
     pub(crate) retries: u32,
     pub(crate) retry_on: RetryOn,
     pub(crate) command_timeout: Option<Duration>,
+    pub(crate) silence_timeout: Option<Duration>,
+    /// Otherwise commands whose time is over are left to their hosts.
+    pub(crate) end_on_timeout: bool,
+    pub(crate) end_grace: Duration,
     pub(crate) deadline: Option<Duration>,
     pub(crate) output_bytes_max: Option<u64>,
     pub(crate) memory_bytes_max: usize,
@@ -153,19 +157,37 @@ impl Engine {
         }
     }
 
-    /// Notes that a host is done with its session, which is in order: returns whether it is to be
+    /// Notes that a host is done with its session, which is in order: returns it if it is to be
     /// closed, and its place released then.
-    pub(crate) fn leave(&self, seat: Seat) -> bool {
+    pub(crate) fn leave(
+        &self,
+        seat: Seat,
+        session: Option<Arc<dyn Connected>>,
+    ) -> Option<Arc<dyn Connected>> {
+        let own = self.not_held(session);
         let mut state = self.state.lock();
         let left = state.schedule.leave(seat, Instant::now());
-        state.drop_if_last(seat, left)
+        state.last(seat, left, own)
     }
 
-    /// As [`Engine::leave`], for a session that nobody else is to use.
-    pub(crate) fn retire(&self, seat: Seat) -> bool {
-        let mut state = self.state.lock();
-        let left = state.schedule.retire(seat);
-        state.drop_if_last(seat, left)
+    /// Notes that a host is done with its session, which nobody else is to use; returns whether its
+    /// place is to be released.
+    pub(crate) fn retire(&self, seat: Seat, session: Option<Arc<dyn Connected>>) -> bool {
+        let own = self.not_held(session);
+        let last = {
+            let mut state = self.state.lock();
+            let left = state.schedule.retire(seat);
+            (left == Left::Last, state.last(seat, left, own))
+        };
+        // Given up without a farewell, before its place is.
+        drop(last.1);
+        last.0
+    }
+
+    /// Lets go of a session that the pool holds as well: from when it is idle on, its end must be
+    /// whose turn it is (P1).
+    fn not_held(&self, session: Option<Arc<dyn Connected>>) -> Option<Arc<dyn Connected>> {
+        session.filter(|_| !self.bounds.keep_open)
     }
 
     /// Takes a session that is open already as a host's idle one; gives it back if there is no
@@ -416,13 +438,15 @@ impl Engine {
 }
 
 impl State {
-    /// Forgets the session of a seat that has no user left; returns whether it has none.
-    fn drop_if_last(&mut self, seat: Seat, left: Left) -> bool {
-        let last = left == Left::Last;
-        if last {
-            self.sessions.remove(&seat);
-        }
-        last
+    /// Takes the session of a seat that has no user left, its last one's own or the pool's.
+    fn last(
+        &mut self,
+        seat: Seat,
+        left: Left,
+        own: Option<Arc<dyn Connected>>,
+    ) -> Option<Arc<dyn Connected>> {
+        let held = (left == Left::Last).then(|| self.sessions.remove(&seat));
+        own.or(held.flatten())
     }
 
     fn next(&mut self, now: Instant) -> Option<Task> {

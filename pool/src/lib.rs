@@ -49,12 +49,12 @@ pub use host_logger::{HostLogger, LogForm};
 pub use input::Input;
 pub use limits::{LocalLimits, raise_descriptor_limit};
 pub use live::{
-    Accepted, Encoding, Ended, Ending, HostRun, Line, Lines, MergedReader, OnBadBytes,
+    Accepted, Encoding, Ended, HostRun, Line, LineEnding, Lines, MergedReader, OnBadBytes,
     OutputReader, ReadError, Started, TextLines, Waited,
 };
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
-pub use pool::{KeepOpen, Pool, PoolBuilder};
+pub use pool::{KeepOpen, OnTimeout, Pool, PoolBuilder};
 pub use report::{Counts, FailedHosts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};

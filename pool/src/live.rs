@@ -30,7 +30,7 @@ mod tests;
 mod text;
 
 pub use host::HostRun;
-pub use line::{Ending, Line};
+pub use line::{Line, LineEnding};
 pub(crate) use options::LiveOptions;
 pub use reader::{Lines, MergedReader, OutputReader, ReadError};
 pub(crate) use shared::{Held, Live};

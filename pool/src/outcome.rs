@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sshoal_session::{Error, Exit, Host, Kind, Phase, Timings};
+use sshoal_session::{Ending, Error, Exit, Host, Kind, Phase, Timings};
 
 use crate::output::{Collected, HostOutput};
 
@@ -20,6 +20,7 @@ pub struct Outcome {
     visit: Visit,
     stopped_by: Option<StopCause>,
     command: Option<Arc<[u8]>>,
+    ending: Option<Ending>,
 }
 
 /// When and how often a host was tried.
@@ -88,6 +89,7 @@ impl Outcome {
             visit,
             stopped_by,
             command: None,
+            ending: None,
         }
     }
 
@@ -106,7 +108,12 @@ impl Outcome {
             visit: self.visit,
             stopped_by: self.stopped_by,
             command: self.command.clone(),
+            ending: self.ending,
         }
+    }
+
+    pub(crate) fn after(self, ending: Option<Ending>) -> Self {
+        Self { ending, ..self }
     }
 
     /// Returns the host's position in the pool's list, from 0.
@@ -164,6 +171,13 @@ impl Outcome {
     /// dead before the command was started on it. The command itself was started once at most.
     pub fn attempts(&self) -> u32 {
         self.visit.attempts
+    }
+
+    /// Returns whether the command was really ended on its host, if a limit or
+    /// [`RunHandle::cancel_and_end`](crate::RunHandle::cancel_and_end) had it ended; `None` if it
+    /// ended by itself, was never begun, or was left to the host.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
     }
 
     /// Returns what stopped the run, if that is what ended this host: it is then

@@ -50,6 +50,19 @@ pub enum KeepOpen {
     No,
 }
 
+/// What becomes of a command whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum OnTimeout {
+    /// It is ended on its host: `SIGTERM`, and `SIGKILL` to what is left of it after the grace, see
+    /// [`Child::end`](sshoal_session::Child::end). [`Outcome::ending`](crate::Outcome::ending) says
+    /// whether that worked.
+    #[default]
+    End,
+    /// Its channel is closed, and it is left to its host, where it often runs on.
+    Leave,
+}
+
 /// Makes a [`Pool`]; [`PoolBuilder::build`] checks everything at once.
 #[derive(Debug)]
 #[must_use]
@@ -80,6 +93,9 @@ impl Pool {
             retries: 0,
             retry_on: RetryOn::default(),
             command_timeout: None,
+            silence_timeout: None,
+            end_on_timeout: true,
+            end_grace: END_GRACE,
             deadline: None,
             output_bytes_max: None,
             memory_bytes_max: MEMORY_BYTES_MAX,
@@ -371,6 +387,29 @@ impl PoolBuilder {
         self
     }
 
+    /// Sets for how long a command may print nothing, from its acceptance and from each piece of
+    /// output on; `None` is no limit, which is the default. A host whose output is not taken is not
+    /// held to it. The outcome's error is [`Error::Silent`](sshoal_session::Error::Silent).
+    pub fn silence_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.silence_timeout = timeout;
+        self
+    }
+
+    /// Sets what becomes of a command when the command timeout, the silence timeout or the deadline
+    /// of its run is over. Default: [`OnTimeout::End`]; the outcome then takes about the grace and
+    /// five seconds longer at most, and a moment where the command heeds `SIGTERM`.
+    pub fn on_timeout(mut self, on_timeout: OnTimeout) -> Self {
+        self.settings.end_on_timeout = on_timeout == OnTimeout::End;
+        self
+    }
+
+    /// Sets how long a command that is ended has between `SIGTERM` and `SIGKILL`. Default: 2 s;
+    /// zero: it is killed at once.
+    pub fn end_grace(mut self, grace: Duration) -> Self {
+        self.settings.end_grace = grace;
+        self
+    }
+
     /// Sets the limit for each run as a whole; `None` is no limit, which is the default. Hosts in
     /// flight then end as timed out in their phase, hosts not begun as
     /// [`End::Cancelled`](crate::End::Cancelled) in [`Phase::Local`](sshoal_session::Phase).
@@ -478,6 +517,7 @@ impl PoolBuilder {
         let limits = [
             ("connect_timeout", connect_timeout_is_zero),
             ("command_timeout", settings.command_timeout == zero),
+            ("silence_timeout", settings.silence_timeout == zero),
             ("deadline", settings.deadline == zero),
         ];
         if let Some((name, _)) = limits.into_iter().find(|(_, is_zero)| *is_zero) {
@@ -499,6 +539,8 @@ const SIZE_DEFAULT: usize = 512;
 const HANDSHAKES_PER_CORE: usize = 256;
 /// The default of handshakes in flight at one destination: below sshd's ten, with room for others.
 const HANDSHAKES_PER_DESTINATION: usize = 8;
+/// The default time between `SIGTERM` and `SIGKILL`.
+const END_GRACE: Duration = Duration::from_secs(2);
 /// The default bound of memory for the collected output of a run.
 const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The default bound of output that waits as events.

@@ -4,6 +4,7 @@
 
 use std::iter::FusedIterator;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Watch;
@@ -274,6 +275,17 @@ impl RunHandle {
     pub fn cancel(&self) {
         self.engine
             .stop(&self.state, StopCause::Caller, Flights::End);
+    }
+
+    /// As [`RunHandle::cancel`], but commands in flight are ended on their hosts, within this time:
+    /// `SIGTERM`, and after half of it `SIGKILL`. [`Outcome::ending`] says whether that worked.
+    ///
+    /// Does not wait; the outcomes come by the run's iterator, each once its command is ended or the
+    /// time is over. Hosts that are being connected to are given up at once.
+    pub fn cancel_and_end(&self, within: Duration) {
+        // Before the run's scope ends: who sees its end can tell what is to be done.
+        self.state.end_within.get_or_init(|| within);
+        self.cancel();
     }
 
     /// Begins no more hosts, and lets those in flight end by themselves.

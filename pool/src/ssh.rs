@@ -1,13 +1,14 @@
 //! The pool's sessions, as `sshoal-session` makes them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sshoal_reactor::Scope;
 use sshoal_session::{
-    ApiMisuse, Child, Config, Error, Exit, Host, OutputStream, Phase, Session, Timings,
+    ApiMisuse, Child, Config, Ending, Error, Exit, Host, OutputStream, Phase, Session, Timings,
 };
 
-use crate::connector::{Connected, Connector, NotStarted, Request, Running, StdinEnd};
+use crate::connector::{Connected, Connector, NotStarted, Request, Running, StdinEnd, Taker};
 
 /// Opens SSH sessions.
 pub(crate) struct Ssh;
@@ -70,6 +71,10 @@ impl Running for Child {
 
     fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error> {
         Self::signal(self, name, scope)
+    }
+
+    fn end(&self, grace: Duration, scope: &Scope, output: &mut Taker<'_>) -> Ending {
+        Self::end(self, grace, scope, output)
     }
 
     fn wait(&self, scope: &Scope) -> Result<Exit, Error> {

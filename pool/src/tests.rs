@@ -1,6 +1,7 @@
 //! Runs of pools whose sessions are made up: no server, no network.
 
 mod commands;
+mod ending;
 mod events;
 mod failures;
 mod fake;

@@ -55,7 +55,7 @@ pub(crate) fn refuse(engine: &Engine, task: Task, error: &io::Error) {
     let who = (task.host, &engine.hosts);
     run.deliver(Outcome::new(who, (end, None), run.output(), timings, visit));
     engine.ended(run.id, task.host);
-    if engine.retire(task.seat) {
+    if engine.retire(task.seat, task.kept) {
         engine.release();
     }
 }

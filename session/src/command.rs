@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
@@ -162,6 +163,7 @@ impl<'a> Command<'a> {
         let empty = matches!(self.stdin, Stdin::Empty);
         let rides = empty && self.launch.sudo_of().is_none() && !child.has_terminal();
         let mut input_ended = !rides;
+        engine.started().ask(child.number, Instant::now());
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
             let accepted = match self.startup {
@@ -176,6 +178,7 @@ impl<'a> Command<'a> {
             }
             accepted
         })?;
+        engine.started().accept(child.number, Instant::now());
         drop(turn);
         if let Some(sudo) = self.launch.sudo_of() {
             child.pass_sudo(sudo, scope)?;
@@ -256,6 +259,8 @@ const READ_BYTES_MAX: usize = 32 * 1024;
 pub struct Child {
     engine: Arc<Engine>,
     channel: ChannelId,
+    /// Among the session's commands.
+    number: u64,
     /// Writers on one channel go one after the other, each whole (S5).
     writer: Semaphore,
     /// A write was given up: what follows would leave a gap.
@@ -273,8 +278,10 @@ pub struct Child {
 
 impl Child {
     pub(crate) fn new(engine: Arc<Engine>, channel: ChannelId) -> Self {
+        let number = engine.started().number();
         Self {
             engine,
+            number,
             channel,
             writer: Semaphore::new(1),
             stdin_over: AtomicBool::new(false),
@@ -284,6 +291,15 @@ impl Child {
             in_line: AtomicBool::new(false),
             held: Held::default(),
         }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Returns the command's number among the session's.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Reads the next bytes of either stream; `None` once both have ended. Parks.
@@ -487,6 +503,7 @@ impl Child {
             error.map_or_else(|error| error, |error| self.engine.error(Phase::Run, error))
         })?;
         *place = Some(exit.clone());
+        self.engine.started().end(self.number);
         Ok(exit)
     }
 }
@@ -500,6 +517,7 @@ impl Drop for Child {
             self.engine.give_up();
             return;
         }
+        self.engine.started().leave(self.number);
         self.engine.free(self.channel);
     }
 }

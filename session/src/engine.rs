@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libssh2_sys as sys;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sshoal_reactor::sync::{Permit, Semaphore};
 use sshoal_reactor::{Interest, Scope, Stop, Ticket, yield_now};
 
 use crate::auth::AuthError;
 use crate::channels::Channels;
+use crate::ending::started::Started;
 use crate::error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
 use crate::ffi::{Called, ChannelId, Code, Library};
 use crate::wire::{Broken, Wire};
@@ -33,6 +34,8 @@ pub(crate) struct Engine {
     channels: Arc<Channels>,
     /// Channels whose owner went away before their end; freed when the next one opens.
     left: Mutex<Vec<ChannelId>>,
+    /// The commands that run. A leaf lock.
+    started: Mutex<Started>,
 }
 
 /// What one try of a call gave.
@@ -88,11 +91,16 @@ impl Engine {
             reply: Semaphore::new(1),
             requests: Semaphore::new(1),
             left: Mutex::default(),
+            started: Mutex::default(),
         }))
     }
 
     pub(crate) fn wire(&self) -> &Wire {
         &self.wire
+    }
+
+    pub(crate) fn started(&self) -> MutexGuard<'_, Started> {
+        self.started.lock()
     }
 
     pub(crate) fn channels(&self) -> &Arc<Channels> {

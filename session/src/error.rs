@@ -295,6 +295,12 @@ pub enum Error {
         /// The limit that was set.
         limit: Duration,
     },
+    /// The command printed nothing for too long.
+    #[error("timed out during run: no output for {limit:?}")]
+    Silent {
+        /// The limit that was set.
+        limit: Duration,
+    },
     /// It was cancelled by the caller.
     #[error("cancelled during {phase}")]
     Cancelled {
@@ -342,6 +348,7 @@ impl Error {
             Self::Auth(_) => Phase::Auth,
             Self::ApiMisuse(_) | Self::Launch(_) => Phase::Local,
             Self::Sudo(_) => Phase::Open,
+            Self::Silent { .. } => Phase::Run,
             Self::Handshake { phase, .. }
             | Self::Channel { phase, .. }
             | Self::Disconnected { phase, .. }
@@ -377,7 +384,7 @@ impl Error {
                 other => other,
             },
             Self::Overstepped { kind, .. } => *kind,
-            Self::TimedOut { .. } => Kind::Timeout,
+            Self::TimedOut { .. } | Self::Silent { .. } => Kind::Timeout,
             Self::Cancelled { .. } => Kind::NotRun,
             Self::Sudo(_) => Kind::Denied,
             Self::Internal { .. } | Self::ApiMisuse(_) | Self::Launch(_) => Kind::Internal,

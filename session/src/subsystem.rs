@@ -1,5 +1,7 @@
 //! Subsystems: programs that a host knows by a name of their own (RFC 4254 §6.5).
 
+use std::time::Instant;
+
 use sshoal_reactor::Scope;
 
 use crate::channels;
@@ -25,7 +27,9 @@ impl Session {
         let channel = channels::open(engine, window_bytes, scope)?;
         let child = Child::new(engine.clone(), channel);
         let _turn = engine.request_turn(phase, scope)?;
+        engine.started().ask(child.number(), Instant::now());
         engine.request(phase, scope, |library| library.subsystem(channel, name))?;
+        engine.started().accept(child.number(), Instant::now());
         Ok(child)
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod keys;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sessions;
+pub(crate) mod sleepers;
 pub(crate) mod sockets;
 pub(crate) mod ssh_config;
 pub(crate) mod sshd;

@@ -87,6 +87,8 @@ struct Object<'a> {
     phase: Option<&'static str>,
     kind: Option<&'static str>,
     error: Option<&'a str>,
+    /// Whether the command was really ended; null if it is not known, or was not wanted.
+    ended: Option<bool>,
     stdout: String,
     stderr: String,
     stdout_encoding: &'static str,
@@ -146,6 +148,7 @@ fn line(record: &Record) -> String {
         phase: None,
         kind: None,
         error: None,
+        ended: record.ended.as_ref().and_then(sshoal::Ending::is_ended),
         stdout,
         stderr,
         stdout_encoding,
@@ -227,7 +230,7 @@ mod tests {
             line(&record),
             "{\"host\":\"web1\",\"user\":\"root\",\"port\":2222,\"index\":0,\
              \"outcome\":\"exited\",\"exit_status\":3,\"exit_signal\":null,\"phase\":null,\
-             \"kind\":null,\"error\":null,\"stdout\":\"\",\"stderr\":\"\",\
+             \"kind\":null,\"error\":null,\"ended\":null,\"stdout\":\"\",\"stderr\":\"\",\
              \"stdout_encoding\":\"utf-8\",\"stderr_encoding\":\"utf-8\",\"truncated\":false,\
              \"attempts\":1,\"started\":\"1970-01-01T00:00:01.500Z\",\"duration_s\":0.8,\
              \"phases\":{\"resolve\":null,\"connect\":0.002,\"banner\":null,\"kex\":null,\

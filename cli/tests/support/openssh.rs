@@ -12,6 +12,8 @@ pub(crate) mod account;
 pub(crate) mod keys;
 #[path = "../../../tests/support/process.rs"]
 pub(crate) mod process;
+#[path = "../../../tests/support/sleepers.rs"]
+pub(crate) mod sleepers;
 #[path = "../../../tests/support/sshd.rs"]
 pub(crate) mod sshd;
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::line::{Ending, Line};
+use super::line::{Line, LineEnding};
 use crate::store::{Region, Store};
 
 /// What a piece of memory is counted against.
@@ -241,7 +241,7 @@ impl Fifo {
         let bytes = std::mem::take(&mut self.carry);
         let rest = bytes[std::mem::take(&mut self.carry_at)..].to_vec();
         self.given += rest.len() as u64;
-        (!rest.is_empty()).then(|| Line::with_ending(rest, Ending::None))
+        (!rest.is_empty()).then(|| Line::with_ending(rest, LineEnding::None))
     }
 
     /// Moves bytes of the first segment to the carried ones, up to the end of a line or to
@@ -283,7 +283,7 @@ impl Fifo {
         let rest = self.carry.split_off(bytes_max - usize::from(after_cr));
         let bytes = std::mem::replace(&mut self.carry, rest);
         self.given += bytes.len() as u64;
-        Line::with_ending(bytes, Ending::Cut)
+        Line::with_ending(bytes, LineEnding::Cut)
     }
 }
 

@@ -9,13 +9,13 @@
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Line {
     bytes: Vec<u8>,
-    ending: Ending,
+    ending: LineEnding,
 }
 
 /// What ended a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a line can end in no other way")]
-pub enum Ending {
+pub enum LineEnding {
     /// `\n`.
     Lf,
     /// `\r\n`.
@@ -30,13 +30,13 @@ impl Line {
     /// Returns a line of bytes that end in `\n`.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
         let ending = match bytes.ends_with(b"\r\n") {
-            true => Ending::CrLf,
-            false => Ending::Lf,
+            true => LineEnding::CrLf,
+            false => LineEnding::Lf,
         };
         Self::with_ending(bytes, ending)
     }
 
-    pub(super) fn with_ending(bytes: Vec<u8>, ending: Ending) -> Self {
+    pub(super) fn with_ending(bytes: Vec<u8>, ending: LineEnding) -> Self {
         Self { bytes, ending }
     }
 
@@ -51,7 +51,7 @@ impl Line {
     }
 
     /// Returns what ended the line.
-    pub fn ending(&self) -> Ending {
+    pub fn ending(&self) -> LineEnding {
         self.ending
     }
 
@@ -68,7 +68,7 @@ impl AsRef<[u8]> for Line {
     }
 }
 
-impl Ending {
+impl LineEnding {
     /// Returns how many bytes it has.
     fn len(self) -> usize {
         match self {

@@ -119,7 +119,7 @@ impl OutputReader {
     }
 
     /// Sets how many bytes a line may have before its `\n`; one with more is given in pieces that
-    /// are marked as [`Ending::Cut`](crate::Ending::Cut). Default: 256 KiB; at least 2 bytes.
+    /// are marked as [`LineEnding::Cut`](crate::LineEnding::Cut). Default: 256 KiB; at least 2 bytes.
     pub fn line_bytes_max(mut self, bytes: usize) -> Self {
         self.0.line_bytes_max = bytes.max(2);
         self

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sshoal_session::OutputStream::{self, Stderr, Stdout};
 
-use super::line::{Ending, Line};
+use super::line::{Line, LineEnding};
 use super::spool::{Limits, OWN_BYTES, Spool, Which, position};
 use crate::store::Store;
 
@@ -77,7 +77,7 @@ fn split(bytes: &[u8]) -> Vec<Line> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let line = |line: &[u8]| match line.last() {
         Some(b'\n') => Line::new(line.to_vec()),
-        _ => Line::with_ending(line.to_vec(), Ending::None),
+        _ => Line::with_ending(line.to_vec(), LineEnding::None),
     };
     lines.map(line).collect()
 }
@@ -216,10 +216,10 @@ proptest! {
         while let Some((_, line)) = bench.take_line(Which::One(Stdout), bytes_max) {
             let len = line.with_terminator().len();
             match line.ending() {
-                Ending::Cut => prop_assert!(len == bytes_max || len + 1 == bytes_max),
+                LineEnding::Cut => prop_assert!(len == bytes_max || len + 1 == bytes_max),
                 _ => prop_assert!(len <= bytes_max + 1),
             }
-            let goes_on = std::mem::replace(&mut cut, line.ending() == Ending::Cut);
+            let goes_on = std::mem::replace(&mut cut, line.ending() == LineEnding::Cut);
             match lines.last_mut().filter(|_| goes_on) {
                 Some(last) => {
                     let whole = [last.with_terminator(), line.with_terminator()].concat();
@@ -241,12 +241,12 @@ fn lines_have_their_terminators_apart() {
     while let Some((_, line)) = bench.take_line(Which::One(Stdout), 100) {
         lines.push((line.ending(), line.into_bytes()));
     }
-    let expected: [(Ending, &[u8]); 5] = [
-        (Ending::Lf, b"hello"),
-        (Ending::CrLf, b"world"),
-        (Ending::CrLf, b""),
-        (Ending::Lf, b""),
-        (Ending::None, b"\rx\ry\rlast"),
+    let expected: [(LineEnding, &[u8]); 5] = [
+        (LineEnding::Lf, b"hello"),
+        (LineEnding::CrLf, b"world"),
+        (LineEnding::CrLf, b""),
+        (LineEnding::Lf, b""),
+        (LineEnding::None, b"\rx\ry\rlast"),
     ];
     assert_eq!(
         lines,

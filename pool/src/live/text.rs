@@ -7,7 +7,7 @@ use std::iter::FusedIterator;
 
 use encoding_rs::{Decoder, DecoderResult};
 
-use super::line::{Ending, Line};
+use super::line::{Line, LineEnding};
 use super::reader::{Lines, ReadError};
 
 /// How bytes are read as text: one of the encodings of the WHATWG Encoding Standard.
@@ -119,7 +119,7 @@ impl LineDecoder {
     /// Decodes a line, or a piece of one; `None` if it is bad and must not be. What is left for the
     /// next piece is in the decoder that is returned.
     fn decode(mut self, line: &Line, on_bad_bytes: OnBadBytes) -> (Option<String>, Option<Self>) {
-        let last = line.ending() != Ending::Cut;
+        let last = line.ending() != LineEnding::Cut;
         let mut bytes = line.bytes();
         let mut text = String::with_capacity(bytes.len());
         let mut is_good = true;
@@ -155,7 +155,7 @@ mod tests {
     #[track_caller]
     fn check(encoding: &str, bytes: &[u8], expected: Option<&str>) {
         let encoding = Encoding::by_name(encoding).unwrap();
-        let line = Line::with_ending(bytes.to_vec(), Ending::None);
+        let line = Line::with_ending(bytes.to_vec(), LineEnding::None);
         let (text, rest) = LineDecoder::new(encoding).decode(&line, OnBadBytes::Fail);
         assert_eq!(text.as_deref(), expected, "{encoding:?} {bytes:?}");
         assert!(rest.is_none());
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn a_character_may_be_divided_between_pieces() {
         let piece = |bytes: &[u8], ending| Line::with_ending(bytes.to_vec(), ending);
-        let first = piece(b"\xe2\x82", Ending::Cut);
+        let first = piece(b"\xe2\x82", LineEnding::Cut);
         let (text, decoder) = LineDecoder::new(Encoding::UTF_8).decode(&first, OnBadBytes::Fail);
         assert_eq!(text.as_deref(), Some(""));
-        let last = piece(b"\xac!\n", Ending::Lf);
+        let last = piece(b"\xac!\n", LineEnding::Lf);
         let (text, _) = decoder.unwrap().decode(&last, OnBadBytes::Fail);
         assert_eq!(text.as_deref(), Some("€!"));
     }

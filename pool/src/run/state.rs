@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use sshoal_reactor::sync::{Event as Flag, Queue, Semaphore};
@@ -66,6 +66,9 @@ pub(crate) struct RunState {
     pub(crate) scope: Scope,
     /// Set before the scope is cancelled, so that who sees it end can tell why.
     pub(crate) stopped: OnceLock<StopCause>,
+    /// The time in which commands in flight are to be ended when the run is cancelled; without it
+    /// they are left to their hosts.
+    pub(crate) end_within: OnceLock<Duration>,
     /// Set when every host has its outcome.
     pub(crate) over: Flag,
     /// Events to take: room for `EVENTS_PER_HOST`, for the retries that `retries` admits, and for
@@ -134,6 +137,7 @@ impl RunState {
             collect,
             scope: Scope::root().child(settings.deadline),
             stopped: OnceLock::new(),
+            end_within: OnceLock::new(),
             over: Flag::new(),
             items: Queue::bounded(hosts * EVENTS_PER_HOST + RETRIES_HELD_MAX + room),
             room: Semaphore::new(room),

@@ -291,6 +291,7 @@ fn script() -> impl Strategy<Value = Script> {
             .map(|bytes| (OutputStream::Stdout, bytes))
             .collect(),
         endless: false,
+        ..Script::default()
     })
 }
 

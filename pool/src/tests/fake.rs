@@ -12,11 +12,11 @@ use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Event;
 use sshoal_session::known_hosts::KnownHosts;
 use sshoal_session::{
-    Config, ConfigBuilder, Error, Exit, Host, HostKeyPolicy, HostKeys, OutputStream, Phase,
-    Session, Timings,
+    Config, ConfigBuilder, Ending, Error, Exit, Host, HostKeyPolicy, HostKeys, OutputStream, Phase,
+    Session, Timings, Unclear,
 };
 
-use crate::connector::{Connected, Connector, NotStarted, Request, Running};
+use crate::connector::{Connected, Connector, NotStarted, Request, Running, Taker};
 use crate::{Pool, PoolBuilder};
 
 /// What one host does.
@@ -32,6 +32,8 @@ pub(super) struct Script {
     /// What happens after the last piece.
     pub(super) run: Step,
     pub(super) exit: Exit,
+    /// What becomes of it when it is ended.
+    pub(super) ending: Ending,
 }
 
 /// One thing that may go wrong.
@@ -88,6 +90,7 @@ impl Default for Script {
             endless: false,
             run: Step::Done,
             exit: Exit::Status(0),
+            ending: Ending::Unknown { why: Unclear::Lost },
         }
     }
 }
@@ -106,6 +109,8 @@ impl Script {
 pub(super) struct Gauges {
     pub(super) connects: AtomicUsize,
     pub(super) closes: AtomicUsize,
+    /// Commands that were ended.
+    pub(super) ends: AtomicUsize,
     pub(super) live: Gauge,
     pub(super) connecting: Gauge,
     /// Bytes printed.
@@ -340,6 +345,17 @@ struct FakeCommand {
 }
 
 impl Running for FakeCommand {
+    fn end(&self, _grace: Duration, scope: &Scope, output: &mut Taker<'_>) -> Ending {
+        self.gauges.ends.fetch_add(1, Ordering::Relaxed);
+        let _ = output(OutputStream::Stderr, b"last words");
+        match scope.check() {
+            Ok(()) => self.script.ending,
+            Err(_) => Ending::Unknown {
+                why: Unclear::Stopped,
+            },
+        }
+    }
+
     fn read(&self, buf: &mut [u8], scope: &Scope) -> Result<Option<(OutputStream, usize)>, Error> {
         scope.check().map_err(|stop| match stop {
             sshoal_reactor::Stop::TimedOut => Error::TimedOut {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sshoal_reactor::{Scope, Status, Stop};
-use sshoal_session::{Error, Exit, OutputStream, Phase, Timings};
+use sshoal_session::{Ending, Error, Exit, OutputStream, Phase, Timings};
 
 use super::close;
 use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
@@ -20,6 +20,8 @@ use crate::retry;
 use crate::run::{Job, RunState};
 use crate::schedule::Seat;
 
+mod ending;
+
 /// One host under way.
 pub(super) struct Flight<'a> {
     engine: &'a Arc<Engine>,
@@ -33,6 +35,10 @@ pub(super) struct Flight<'a> {
     stage: Stage,
     /// What the host was asked to run, if it came to that.
     bytes: Option<Arc<[u8]>>,
+    /// What became of a command that did not end by itself.
+    ending: Option<Ending>,
+    /// Whether the session is of use after that.
+    usable: bool,
 }
 
 /// How far a flight is, for a panic's phase.
@@ -71,6 +77,8 @@ impl<'a> Flight<'a> {
             timings: Timings::default(),
             stage: Stage::Connect,
             bytes: None,
+            ending: None,
+            usable: false,
         }
     }
 
@@ -89,21 +97,25 @@ impl<'a> Flight<'a> {
             output,
             timings,
             bytes,
+            ending,
+            usable,
             ..
         } = *self;
-        let orderly = matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
+        let orderly =
+            usable || matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
         // Before the outcome is out: the caller's next command is to find the session idle. After
         // a timeout, an error or a panic it is in no state to be used by others.
-        let last = if orderly {
-            engine.leave(seat)
+        let (last, closing) = if orderly {
+            let closing = engine.leave(seat, session);
+            (closing.is_some(), closing)
         } else {
-            engine.retire(seat)
+            (engine.retire(seat, session), None)
         };
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
         let failures = run.failures.as_ref();
         let stop = failures.and_then(|failures| failures.count(outcome.end()));
-        run.deliver(outcome.of_command(bytes));
+        run.deliver(outcome.of_command(bytes).after(ending));
         engine.ended(run.id, index);
         if let Some(flights) = stop {
             engine.failed(run, flights);
@@ -111,9 +123,8 @@ impl<'a> Flight<'a> {
         if !last {
             return;
         }
-        match session {
-            Some(session) if orderly => close(&*session),
-            session => drop(session),
+        if let Some(session) = closing {
+            close(&*session);
         }
         engine.release();
     }
@@ -245,6 +256,9 @@ impl<'a> Flight<'a> {
         }
         let result = self.fed(&running, &scope, buf);
         self.timings.add(Phase::Run, accepted.elapsed());
+        if let Err(error) = &result {
+            self.end_command(&*running, error);
+        }
         result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
     }
 
@@ -270,9 +284,10 @@ impl<'a> Flight<'a> {
         scope: &Scope,
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Error> {
+        let mut silence = self.silence(scope);
         buf.resize(buf.len().max(CHUNK_MIN), 0);
         loop {
-            let Some((stream, len)) = running.read(buf, scope)? else {
+            let Some((stream, len)) = Self::read(running, &mut silence, buf, scope)? else {
                 return running.wait(scope);
             };
             self.take_in(stream, &buf[..len], scope)?;

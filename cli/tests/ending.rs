@@ -1,0 +1,123 @@
+//! Commands that `sshoal run` ends on their hosts, real ones: after a limit, and when it is interrupted.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::openssh::sleepers::{clean_up, mark, sleeping};
+use support::openssh::sshd::Sshd;
+use support::{output, screen::Screen, sshoal, stderr, stdout};
+
+/// `sshoal run` on a server, with all that it takes to get in.
+fn run(sshd: &Sshd) -> Command {
+    let mut command = sshoal(&sshd.scratch());
+    command.args(["run", "-F", "none", "--identity"]);
+    command.arg(sshd.key_path()).args(["-l", &sshd.user()]);
+    let known = sshd.known_hosts_path();
+    command.args(["-O", &format!("UserKnownHostsFile={}", known.display())]);
+    command.args(["-H", &sshd.socket().to_string()]);
+    command
+}
+
+/// A server that keeps its own debug lines out of the commands' standard error.
+#[track_caller]
+fn quiet() -> Option<Sshd> {
+    Sshd::builder().log_level("INFO").start()
+}
+
+#[test]
+fn a_timed_out_command_is_gone_and_the_line_says_so() {
+    let Some(sshd) = quiet() else { return };
+    let mark = mark();
+    let command = format!("sleep {mark} & sleep {mark}");
+    let ran = output(run(&sshd).args(["-t", "1", "--jsonl", "-", &command]));
+    assert_eq!(ran.status.code(), Some(3), "{}", stderr(&ran));
+    let said = stderr(&ran);
+    assert!(
+        said.contains("failed: run: Timed out after 1s; ended by TERM"),
+        "{said}"
+    );
+    let object: Value = serde_json::from_str(&stdout(&ran)).unwrap();
+    assert_eq!(
+        (&object["ended"], &object["kind"]),
+        (&Value::Bool(true), &Value::from("timeout"))
+    );
+    assert_eq!(sleeping(&mark), 0);
+}
+
+#[test]
+fn a_command_is_left_to_its_host_on_request() {
+    let Some(sshd) = quiet() else { return };
+    let mark = mark();
+    let command = format!("sleep {mark}");
+    let args = ["-t", "1", "--no-kill-on-timeout", "--jsonl", "-", &command];
+    let ran = output(run(&sshd).args(args));
+    assert_eq!(ran.status.code(), Some(3), "{}", stderr(&ran));
+    let object: Value = serde_json::from_str(&stdout(&ran)).unwrap();
+    assert_eq!(object["ended"], Value::Null);
+    assert_eq!(sleeping(&mark), 1);
+    clean_up(&mark);
+}
+
+/// Without a terminal SIGINT and SIGTERM end the remote commands, even one that takes no notice of being told to.
+#[test]
+fn an_interrupted_run_ends_its_commands_in_time() {
+    let Some(sshd) = quiet() else { return };
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mark = mark();
+        let command = format!("trap '' TERM; echo ready; sleep {mark}");
+        let mut run = run(&sshd);
+        run.args(["-P", &command]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = run.spawn().unwrap();
+        let mut line = String::new();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        reader.read_line(&mut line).unwrap();
+        assert!(line.ends_with("ready\n"), "{line:?}");
+        let begun = Instant::now();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "it took {:?}",
+            begun.elapsed()
+        );
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        assert!(said.contains("cancelled: run; ended by KILL"), "{said}");
+        assert_eq!(sleeping(&mark), 0);
+    }
+}
+
+/// On a terminal the first Ctrl-C leaves the command alone, the second ends it.
+#[test]
+fn the_second_ctrl_c_ends_the_command_on_its_host() {
+    let Some(sshd) = quiet() else { return };
+    let mark = mark();
+    let mut screen = Screen::start(run(&sshd).args(["-P", &format!("echo ready; sleep {mark}")]));
+    screen.wait_for("ready");
+    screen.press("\x03");
+    screen.wait_for("Ctrl-C again");
+    // Its line comes before it sleeps.
+    while sleeping(&mark) == 0 {
+        assert!(screen.is_running(), "{}", screen.text());
+    }
+    let begun = Instant::now();
+    screen.press("\x03");
+    assert_eq!(screen.wait(), Some(130));
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "it took {:?}",
+        begun.elapsed()
+    );
+    screen.wait_for("cancelled: run; ended by TERM");
+    assert_eq!(sleeping(&mark), 0);
+}
