@@ -222,8 +222,8 @@ of standard input and on SIGTERM or SIGINT, and prints its counters then and on 
 
 Commands: true, false, echo TEXT, stderr TEXT, exit N, hostname, uname, sleep N, cat,
 hash (length and 64-bit FNV-1a of standard input), yes N and head -c N (N bytes of text),
-signal NAME (ends by that exit signal), nostatus [WORD...] (ends with neither). SFTP keeps files in memory:
-64 MiB each, 1 GiB in all.
+signal NAME (ends by that exit signal), nostatus [WORD...] (prints them, ends with neither).
+SFTP keeps files in memory: 64 MiB each, 1 GiB in all.
 ";
 
 #[cfg(test)]
