@@ -53,8 +53,10 @@ pub(crate) struct Live {
     pub(super) all_there: Flag,
     /// Set when every host has its outcome.
     pub(super) over: Flag,
-    /// Whether hosts may have to wait for others' ends before they are begun.
-    pub(super) takes_turns: bool,
+    /// Hosts that no worker has: they may have to wait for others' ends, of this run or another.
+    unbegun: AtomicUsize,
+    /// Who waits for all hosts to be there; woken also when `unbegun` comes to 0 or leaves it.
+    pub(super) turns: WaitList,
 }
 
 /// One host of a run that was started.
@@ -63,7 +65,9 @@ pub(super) struct Cell {
     pub(super) scope: Scope,
     /// The command, from when the host accepted it until it ended.
     pub(super) running: Mutex<Option<Arc<dyn Running>>>,
-    /// Set at the same time, and at the end.
+    /// Whether a worker has the host, or had it to its end.
+    begun: AtomicBool,
+    /// Set when the host accepts its command, and at the end.
     pub(super) there: Flag,
     pub(super) input_closed: AtomicBool,
     pub(super) spool: Mutex<Spool>,
@@ -89,7 +93,6 @@ impl Live {
         options: &LiveOptions,
         (store, output_bytes_max): (Arc<Store>, Option<u64>),
         scope: &Scope,
-        places: usize,
     ) -> Self {
         let shared = options
             .run_unread_bytes_max
@@ -101,7 +104,8 @@ impl Live {
                 output_bytes_max: options.output_bytes_max.unwrap_or(output_bytes_max),
             },
             budget: Mutex::new(Budget::new(shared, hosts.len())),
-            takes_turns: places < hosts.len(),
+            unbegun: AtomicUsize::new(hosts.len()),
+            turns: WaitList::default(),
             input_over: AtomicBool::new(options.input_over()),
             hosts,
             commands,
@@ -121,6 +125,51 @@ impl Live {
     /// Returns the scope within which a host is worked on.
     pub(crate) fn scope(&self, host: usize) -> &Scope {
         &self.cells[host].scope
+    }
+
+    /// Notes that a worker has a host.
+    pub(crate) fn begun(&self, host: usize) {
+        let cell = &self.cells[host];
+        if cell.begun.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        cell.readers.wake(Interest::BOTH);
+        if self.unbegun.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.turns.wake(Interest::BOTH);
+        }
+    }
+
+    /// Notes that a host waits again to be begun.
+    pub(crate) fn put_back(&self, host: usize) {
+        let cell = &self.cells[host];
+        if !cell.begun.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        cell.readers.wake(Interest::BOTH);
+        if self.unbegun.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.turns.wake(Interest::BOTH);
+        }
+    }
+
+    /// While a host is not begun, lets the hosts end that it may have to wait for.
+    pub(super) fn let_begin(&self, host: usize) -> Option<LettingEnd<'_>> {
+        let is_begun = self.cells[host].begun.load(Ordering::SeqCst);
+        (!is_begun).then(|| self.let_end())
+    }
+
+    /// Waits until all hosts have accepted their command, or ended without. Parks.
+    pub(super) fn await_all(&self, scope: &Scope) -> Result<(), Stop> {
+        loop {
+            let sequence = self.turns.sequence();
+            if self.all_there.is_set() {
+                return Ok(());
+            }
+            let waits = self.unbegun.load(Ordering::SeqCst) > 0;
+            let _letting = waits.then(|| self.let_end());
+            if let Some(ticket) = self.turns.register(sequence, Interest::BOTH) {
+                ticket.wait(scope)?;
+            }
+        }
     }
 
     /// Returns what input the host's command begins with.
@@ -298,6 +347,7 @@ impl Live {
         };
         self.wake_writer(next);
         cell.ended.set();
+        self.begun(host);
         cell.readers.wake(Interest::BOTH);
         self.arrived(cell);
         self.ended.lock().push(host);
@@ -316,8 +366,10 @@ impl Live {
             return;
         }
         cell.there.set();
+        cell.readers.wake(Interest::BOTH);
         if self.there.fetch_add(1, Ordering::AcqRel) + 1 == self.cells.len() {
             self.all_there.set();
+            self.turns.wake(Interest::BOTH);
         }
     }
 
@@ -369,6 +421,19 @@ impl Live {
         }
         if closers > 0 && Arc::strong_count(&open) == 1 {
             close(Arc::clone(self), open);
+        }
+    }
+
+    /// Ends one command's input on a green thread of its own: a wait that is given up must not
+    /// give up the end of the input with it. Parks where there is no room for a green thread.
+    pub(super) fn close_input_aside(self: &Arc<Self>, host: usize) {
+        if self.cells[host].input_closed.load(Ordering::Acquire) {
+            return;
+        }
+        let live = Arc::clone(self);
+        let close = move || live.close_input(host, &live.cells[host].scope);
+        if sshoal_reactor::spawn(close).is_err() {
+            self.close_input(host, &self.cells[host].scope);
         }
     }
 
@@ -424,6 +489,7 @@ impl Cell {
         Self {
             scope: scope.child(None),
             running: Mutex::new(None),
+            begun: AtomicBool::new(false),
             there: Flag::new(),
             input_closed: AtomicBool::new(false),
             spool: Mutex::default(),
