@@ -28,6 +28,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 
 pub use host::HostRun;
 pub use line::{Line, LineEnding};

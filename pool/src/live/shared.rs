@@ -54,7 +54,7 @@ pub(crate) struct Live {
     /// Set when every host has its outcome.
     pub(super) over: Flag,
     /// Hosts that no worker has: they may have to wait for others' ends, of this run or another.
-    unbegun: AtomicUsize,
+    pub(super) unbegun: AtomicUsize,
     /// Who waits for all hosts to be there; woken also when `unbegun` comes to 0 or leaves it.
     pub(super) turns: WaitList,
 }
@@ -66,7 +66,7 @@ pub(super) struct Cell {
     /// The command, from when the host accepted it until it ended.
     pub(super) running: Mutex<Option<Arc<dyn Running>>>,
     /// Whether a worker has the host, or had it to its end.
-    begun: AtomicBool,
+    pub(super) begun: AtomicBool,
     /// Set when the host accepts its command, and at the end.
     pub(super) there: Flag,
     pub(super) input_closed: AtomicBool,
@@ -125,51 +125,6 @@ impl Live {
     /// Returns the scope within which a host is worked on.
     pub(crate) fn scope(&self, host: usize) -> &Scope {
         &self.cells[host].scope
-    }
-
-    /// Notes that a worker has a host.
-    pub(crate) fn begun(&self, host: usize) {
-        let cell = &self.cells[host];
-        if cell.begun.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        cell.readers.wake(Interest::BOTH);
-        if self.unbegun.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.turns.wake(Interest::BOTH);
-        }
-    }
-
-    /// Notes that a host waits again to be begun.
-    pub(crate) fn put_back(&self, host: usize) {
-        let cell = &self.cells[host];
-        if !cell.begun.swap(false, Ordering::SeqCst) {
-            return;
-        }
-        cell.readers.wake(Interest::BOTH);
-        if self.unbegun.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.turns.wake(Interest::BOTH);
-        }
-    }
-
-    /// While a host is not begun, lets the hosts end that it may have to wait for.
-    pub(super) fn let_begin(&self, host: usize) -> Option<LettingEnd<'_>> {
-        let is_begun = self.cells[host].begun.load(Ordering::SeqCst);
-        (!is_begun).then(|| self.let_end())
-    }
-
-    /// Waits until all hosts have accepted their command, or ended without. Parks.
-    pub(super) fn await_all(&self, scope: &Scope) -> Result<(), Stop> {
-        loop {
-            let sequence = self.turns.sequence();
-            if self.all_there.is_set() {
-                return Ok(());
-            }
-            let waits = self.unbegun.load(Ordering::SeqCst) > 0;
-            let _letting = waits.then(|| self.let_end());
-            if let Some(ticket) = self.turns.register(sequence, Interest::BOTH) {
-                ticket.wait(scope)?;
-            }
-        }
     }
 
     /// Returns what input the host's command begins with.
