@@ -214,7 +214,7 @@ impl Engine {
     pub(crate) fn local_limit(&self, place: (RunId, usize), seat: Seat) {
         let (mut state, now) = (self.state.lock(), Instant::now());
         state.schedule.local_limit(place, seat, now);
-        state.sessions.remove(&seat);
+        state.forget_session(seat);
     }
 
     /// Puts a host back that could not be connected to, to be tried again after a pause.
@@ -227,7 +227,7 @@ impl Engine {
     pub(crate) fn kept_died(&self, run: RunId, host: usize, seat: Seat) {
         let mut state = self.state.lock();
         state.schedule.kept_died(run, host, seat);
-        state.sessions.remove(&seat);
+        state.forget_session(seat);
     }
 
     /// Ends the hosts of a run that wait, and with [`Flights::End`] those in flight too.
@@ -438,6 +438,14 @@ impl Engine {
 }
 
 impl State {
+    /// Lets go of a session whose seat is gone; while it has other users, the last of them gives it
+    /// back, and the place with it.
+    fn forget_session(&mut self, seat: Seat) {
+        if !self.schedule.has_seat(seat) {
+            self.sessions.remove(&seat);
+        }
+    }
+
     /// Takes the session of a seat that has no user left, its last one's own or the pool's.
     fn last(
         &mut self,

@@ -28,6 +28,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 
 pub use host::HostRun;
 pub use line::{Line, LineEnding};
@@ -114,9 +115,8 @@ impl Started {
     /// [`Started::wait`]; their input stays open.
     pub fn accepted(&self, limit: Option<Duration>) -> Accepted {
         let scope = Scope::root().child(limit);
-        let _letting = self.live.takes_turns.then(|| self.live.let_end());
         // At the end of the limit, whoever is there counts.
-        let _ = self.live.all_there.wait(&scope);
+        let _ = self.live.await_all(&scope);
         let mut all = Accepted::default();
         for host in &self.hosts {
             let to = match host.outcome() {

@@ -74,6 +74,9 @@ impl Pool {
         }
         let rest = idle.into_values().flatten().map(|(_, session)| session);
         close_all(&before, rest.collect());
+        // Places were given back there, and sessions came that may be idle only for so long here.
+        before.hand_out();
+        self.engine.hand_out();
         Ok(())
     }
 }

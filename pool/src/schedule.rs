@@ -324,6 +324,11 @@ impl Schedule {
         self.runs.get(&run).map(|run| run.counts)
     }
 
+    /// Returns whether a seat has users or is idle.
+    pub(crate) fn has_seat(&self, seat: Seat) -> bool {
+        self.seats.has(seat)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.runs.is_empty()
     }

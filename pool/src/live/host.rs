@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sshoal_reactor::{Scope, Stop};
+use sshoal_reactor::{Interest, Scope, Stop};
 use sshoal_session::{ApiMisuse, Error, Exit, Host, OutputStream, Phase, Timings};
 
 use super::reader::{MergedReader, OutputReader};
@@ -127,7 +127,7 @@ impl HostRun {
         let scope = Scope::root().child(limit);
         let _letting = self.live.let_one_end(self.index);
         if self.await_place(&scope).is_ok() && !self.is_finished() {
-            self.live.close_input(self.index, &scope);
+            self.live.close_input_aside(self.index);
         }
         // At the end of the limit, whatever is known counts.
         let _ = self.cell().ended.wait(&scope);
@@ -223,11 +223,18 @@ impl HostRun {
 
     /// Waits until the host has accepted its command, or ended. Parks.
     fn await_place(&self, scope: &Scope) -> Result<(), Stop> {
-        let there = &self.cell().there;
-        // A host that has to wait for others' ends would wait for their readers.
-        let waits = self.live.takes_turns && !there.is_set();
-        let _letting = waits.then(|| self.live.let_end());
-        there.wait(scope)
+        let cell = self.cell();
+        loop {
+            let sequence = cell.readers.sequence();
+            if cell.there.is_set() {
+                return Ok(());
+            }
+            // A host that has to wait for others' ends would wait for their readers.
+            let _letting = self.live.let_begin(self.index);
+            if let Some(ticket) = cell.readers.register(sequence, Interest::BOTH) {
+                ticket.wait(scope)?;
+            }
+        }
     }
 
     pub(super) fn cell(&self) -> &super::shared::Cell {

@@ -327,7 +327,7 @@ impl Core {
         });
         let scope = timed.as_ref().unwrap_or(&self.scope);
         // A host that has to wait for others' ends would wait for their readers.
-        let _letting = (live.takes_turns && !cell.there.is_set()).then(|| live.let_end());
+        let _letting = live.let_begin(*index);
         let Which::One(stream) = self.which else {
             return ticket.wait(scope);
         };

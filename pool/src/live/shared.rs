@@ -53,8 +53,10 @@ pub(crate) struct Live {
     pub(super) all_there: Flag,
     /// Set when every host has its outcome.
     pub(super) over: Flag,
-    /// Whether hosts may have to wait for others' ends before they are begun.
-    pub(super) takes_turns: bool,
+    /// Hosts that no worker has: they may have to wait for others' ends, of this run or another.
+    pub(super) unbegun: AtomicUsize,
+    /// Who waits for all hosts to be there; woken also when `unbegun` comes to 0 or leaves it.
+    pub(super) turns: WaitList,
 }
 
 /// One host of a run that was started.
@@ -63,7 +65,9 @@ pub(super) struct Cell {
     pub(super) scope: Scope,
     /// The command, from when the host accepted it until it ended.
     pub(super) running: Mutex<Option<Arc<dyn Running>>>,
-    /// Set at the same time, and at the end.
+    /// Whether a worker has the host, or had it to its end.
+    pub(super) begun: AtomicBool,
+    /// Set when the host accepts its command, and at the end.
     pub(super) there: Flag,
     pub(super) input_closed: AtomicBool,
     pub(super) spool: Mutex<Spool>,
@@ -89,7 +93,6 @@ impl Live {
         options: &LiveOptions,
         (store, output_bytes_max): (Arc<Store>, Option<u64>),
         scope: &Scope,
-        places: usize,
     ) -> Self {
         let shared = options
             .run_unread_bytes_max
@@ -101,7 +104,8 @@ impl Live {
                 output_bytes_max: options.output_bytes_max.unwrap_or(output_bytes_max),
             },
             budget: Mutex::new(Budget::new(shared, hosts.len())),
-            takes_turns: places < hosts.len(),
+            unbegun: AtomicUsize::new(hosts.len()),
+            turns: WaitList::default(),
             input_over: AtomicBool::new(options.input_over()),
             hosts,
             commands,
@@ -298,6 +302,7 @@ impl Live {
         };
         self.wake_writer(next);
         cell.ended.set();
+        self.begun(host);
         cell.readers.wake(Interest::BOTH);
         self.arrived(cell);
         self.ended.lock().push(host);
@@ -316,8 +321,10 @@ impl Live {
             return;
         }
         cell.there.set();
+        cell.readers.wake(Interest::BOTH);
         if self.there.fetch_add(1, Ordering::AcqRel) + 1 == self.cells.len() {
             self.all_there.set();
+            self.turns.wake(Interest::BOTH);
         }
     }
 
@@ -369,6 +376,19 @@ impl Live {
         }
         if closers > 0 && Arc::strong_count(&open) == 1 {
             close(Arc::clone(self), open);
+        }
+    }
+
+    /// Ends one command's input on a green thread of its own: a wait that is given up must not
+    /// give up the end of the input with it. Parks where there is no room for a green thread.
+    pub(super) fn close_input_aside(self: &Arc<Self>, host: usize) {
+        if self.cells[host].input_closed.load(Ordering::Acquire) {
+            return;
+        }
+        let live = Arc::clone(self);
+        let close = move || live.close_input(host, &live.cells[host].scope);
+        if sshoal_reactor::spawn(close).is_err() {
+            self.close_input(host, &self.cells[host].scope);
         }
     }
 
@@ -424,6 +444,7 @@ impl Cell {
         Self {
             scope: scope.child(None),
             running: Mutex::new(None),
+            begun: AtomicBool::new(false),
             there: Flag::new(),
             input_closed: AtomicBool::new(false),
             spool: Mutex::default(),

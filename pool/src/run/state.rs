@@ -167,7 +167,7 @@ impl RunState {
         };
         let of = (Arc::clone(&engine.hosts), bytes.clone());
         let output = (Arc::clone(&self.store), self.output_bytes_max);
-        let live = Live::new(of, options, output, &self.scope, engine.bounds.size);
+        let live = Live::new(of, options, output, &self.scope);
         self.live = Some(Arc::new(live));
         self
     }
@@ -179,6 +179,9 @@ impl RunState {
 
     /// Notes that a host is begun, again or for the first time; returns what is known of it.
     pub(crate) fn begin(&self, host: usize) -> (Visit, Instant) {
+        if let Some(live) = &self.live {
+            live.begun(host);
+        }
         if let Some(earlier) = self.earlier.lock().remove(&host) {
             return (earlier.visit, earlier.began);
         }
@@ -196,6 +199,9 @@ impl RunState {
     /// Remembers a host that is put back.
     pub(crate) fn put_back(&self, host: usize, earlier: Earlier) {
         self.earlier.lock().insert(host, earlier);
+        if let Some(live) = &self.live {
+            live.put_back(host);
+        }
     }
 
     /// Takes what is known of a host that waits.

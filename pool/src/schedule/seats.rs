@@ -88,6 +88,11 @@ impl Seats {
         }
     }
 
+    /// Returns whether a seat has users or is idle.
+    pub(super) fn has(&self, seat: Seat) -> bool {
+        self.seats.contains_key(&seat)
+    }
+
     /// Returns how many seats are idle.
     pub(super) fn idle(&self) -> usize {
         self.idle.len()

@@ -226,3 +226,41 @@ fn idle_sessions_are_closed_in_order_after_their_time() {
     }
     assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 24);
 }
+
+/// A session dies under a second run while the first one's command, on the same session, still
+/// comes to its end: the place is given back by the last of the two, or the second waits for ever.
+#[test]
+fn a_shared_session_that_died_gives_its_place_back() {
+    let go = Arc::new(Event::new());
+    let fake = Fake::new(Script {
+        run: Step::Waits(go.clone()),
+        ..Script::default()
+    });
+    let pool = fake.pool_of(builder(1).size(count(1)).keep_open(KeepOpen::Yes));
+    let first = pool.start("first").unwrap();
+    assert!(first.accepted(None).is_complete());
+    fake.dead.lock().push("h0".to_owned());
+    let second = pool.start("second").unwrap();
+    while !fake.dead.lock().is_empty() {
+        sshoal_reactor::yield_now();
+    }
+    go.set();
+    assert!(first.wait(None).is_complete());
+    let limit = Some(Duration::from_secs(10));
+    assert!(second.wait(limit).is_complete(), "a place is left for it");
+    assert_eq!(fake.gauges.connects.load(Ordering::Relaxed), 2);
+}
+
+/// Sessions that come from the hosts before are as idle as others.
+#[test]
+fn sessions_of_hosts_that_stay_are_closed_after_their_time_too() {
+    let fake = Fake::new(Script::default());
+    let idle = Some(Duration::from_millis(100));
+    let builder = builder(2).keep_open(KeepOpen::Yes).idle_close(idle);
+    let mut pool = fake.pool_of(builder);
+    assert!(pool.run("x").unwrap().report().is_success());
+    fake.gauges.live.wait_for(2);
+    pool.replace_hosts(pool.hosts()[..1].to_vec()).unwrap();
+    fake.gauges.live.wait_for(0);
+    assert_eq!(fake.gauges.closes.load(Ordering::Relaxed), 2);
+}

@@ -305,3 +305,15 @@ fn a_wait_can_consume_more_than_any_bound() {
     assert!(waited.unwrap().is_complete());
     assert_eq!(came, [PIECE; 5]);
 }
+
+/// A wait runs out of its time while the host does not take the end of its input, as behind a
+/// writer that is under way; it takes it later, and a later wait sees the end of the command.
+#[test]
+fn a_wait_that_is_given_up_still_closes_the_input() {
+    let puppets = Puppets::cats_that_take_no_end(1);
+    let run = puppets.pool().start("cat").unwrap();
+    assert!(run.accepted(LONG).is_complete());
+    assert!(run.host(0).wait(Some(SHORT)).is_none());
+    puppets.host(0).take_end_of_input();
+    assert!(run.host(0).wait(LONG).is_some());
+}

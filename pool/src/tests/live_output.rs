@@ -354,3 +354,52 @@ fn both_streams_can_be_read_as_they_came() {
     let rest: Vec<_> = reader.map(Result::unwrap).collect();
     assert_eq!((rest.len(), &rest[0]), (100, &(Stdout, b"o50\n".to_vec())));
 }
+
+/// A host is held up for longer than it may be silent, because nobody reads it; its time counts
+/// from when its output was taken, so that what it prints then is not too late.
+#[test]
+fn a_host_that_is_held_up_is_not_silent() {
+    let puppets = Puppets::new(1);
+    let limit = Duration::from_millis(400);
+    let pool = puppets.pool_of(builder(1).silence_timeout(Some(limit)));
+    let run = pool
+        .start(RunSpec::new("x").unread_bytes_max(10_000))
+        .unwrap();
+    let (puppet, host) = (puppets.host(0), run.host(0));
+    puppet.print(Stdout, &pattern(30_000));
+    let began = Instant::now();
+    while began.elapsed() < limit * 2 {
+        settled(|| puppet.printed.load(Ordering::Relaxed));
+    }
+    let mut reader = host.stdout();
+    let (mut buf, mut all) = (vec![0; 1000], 0);
+    while all < 30_000 {
+        all += reader.read(&mut buf).unwrap();
+    }
+    puppet.print(Stdout, b"more");
+    puppet.end(Exit::Status(0));
+    assert_eq!(reader.read(&mut buf).unwrap(), 4, "{:?}", host.end());
+    assert_eq!(host.wait(LONG).map(crate::Outcome::is_success), Some(true));
+}
+
+/// Another run has one of the two places: hosts of this one take turns at what is left, and who
+/// waits for one that has to wait for another lets that end, as in a smaller pool.
+#[test]
+fn hosts_whose_places_another_run_has_do_not_wait_for_readers() {
+    let puppets = Puppets::new(2);
+    let pool = puppets.pool();
+    let other = pool.start("other").unwrap();
+    assert!(other.accepted(LONG).is_complete());
+    other.host(0).close();
+    assert!(other.host(0).wait(LONG).is_some());
+    puppets.host(0).print(Stdout, &pattern(200_000));
+    puppets.host(0).end(Exit::Status(0));
+    let run = pool
+        .start(RunSpec::new("x").unread_bytes_max(10_000))
+        .unwrap();
+    let printed = || puppets.host(0).printed.load(Ordering::Relaxed);
+    assert!(settled(printed) < 50_000, "held up");
+    assert!(run.accepted(LONG).is_complete());
+    assert!(run.host(0).is_finished());
+    assert_eq!(run.host(0).unread(Stdout), 200_000);
+}

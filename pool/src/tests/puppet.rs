@@ -24,6 +24,8 @@ pub(super) struct Puppet {
     more: WaitList,
     /// The command is accepted once this is set, if it is there.
     gate: Option<Event>,
+    /// Its input can be closed once this is set, if it is there.
+    stdin_gate: Option<Event>,
     /// Prints its input, and ends with it.
     is_cat: bool,
     pub(super) began: Mutex<Option<StdinEnd>>,
@@ -63,6 +65,15 @@ impl Puppets {
     pub(super) fn cats(hosts: usize) -> Self {
         Self::made(hosts, |_| Puppet {
             is_cat: true,
+            ..Puppet::default()
+        })
+    }
+
+    /// Hosts that print their input, whose end they take only when they are let to.
+    pub(super) fn cats_that_take_no_end(hosts: usize) -> Self {
+        Self::made(hosts, |_| Puppet {
+            is_cat: true,
+            stdin_gate: Some(Event::new()),
             ..Puppet::default()
         })
     }
@@ -113,6 +124,10 @@ impl Puppet {
 
     pub(super) fn accept(&self) {
         self.gate.as_ref().expect("it is gated").set();
+    }
+
+    pub(super) fn take_end_of_input(&self) {
+        self.stdin_gate.as_ref().expect("it is gated").set();
     }
 
     /// Returns how many sessions there are of the host.
@@ -228,7 +243,10 @@ impl Running for PuppetCommand {
         Ok(())
     }
 
-    fn close_stdin(&self, _: &Scope) -> Result<(), Error> {
+    fn close_stdin(&self, scope: &Scope) -> Result<(), Error> {
+        if let Some(gate) = &self.0.stdin_gate {
+            gate.wait(scope).map_err(|stop| stopped(stop, Phase::Run))?;
+        }
         self.0.stdin_closes.fetch_add(1, Ordering::Relaxed);
         if self.0.is_cat {
             self.0.end(Exit::Status(0));

@@ -22,6 +22,8 @@ use crate::schedule::Seat;
 
 mod ending;
 
+use ending::Silence;
+
 /// One host under way.
 pub(super) struct Flight<'a> {
     engine: &'a Arc<Engine>,
@@ -291,6 +293,7 @@ impl<'a> Flight<'a> {
                 return running.wait(scope);
             };
             self.take_in(stream, &buf[..len], scope)?;
+            silence.iter_mut().for_each(Silence::taken);
             // Most commands print a line: the large buffer is for those that fill the small one.
             if len == buf.len() && len < CHUNK_MAX {
                 buf.resize(CHUNK_MAX, 0);

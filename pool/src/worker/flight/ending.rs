@@ -12,7 +12,7 @@ use crate::connector::Running;
 /// How long a command has been silent.
 pub(super) struct Silence {
     limit: Duration,
-    /// When it printed something last.
+    /// When it printed something last, or was let print on.
     last: Instant,
     /// Ends when it may have been silent for too long: later, if it has printed since. One for
     /// each piece of output would be a timer for each.
@@ -28,6 +28,11 @@ impl Silence {
         }
     }
 
+    /// Notes that what it printed was taken, which may have held it up.
+    pub(super) fn taken(&mut self) {
+        self.last = Instant::now();
+    }
+
     fn read(
         &mut self,
         running: &dyn Running,
@@ -37,7 +42,6 @@ impl Silence {
         loop {
             let read = running.read(buf, &self.scope);
             let Err(Error::TimedOut { .. } | Error::Cancelled { .. }) = read else {
-                self.last = Instant::now();
                 return read;
             };
             scope.check().map_err(stopped_in_run)?;
