@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "parallel_ssh/logins.rs"]
+mod logins;
 #[path = "parallel_ssh/output.rs"]
 mod output;
 #[path = "parallel_ssh/process.rs"]
@@ -14,6 +16,8 @@ use std::{io::Read, sync::Arc, time::Duration};
 
 use sshoal::{Fleet, Host, HostRun};
 use support::sshd::Sshd;
+
+support::fleet::embedded_fleet!();
 
 /// Only what hangs takes it.
 const LONG: Option<Duration> = Some(Duration::from_secs(60));
