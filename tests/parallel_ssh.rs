@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "parallel_ssh/files.rs"]
+mod files;
 #[path = "parallel_ssh/logins.rs"]
 mod logins;
 #[path = "parallel_ssh/output.rs"]

@@ -1,6 +1,9 @@
 //! Commands on all hosts: how they begin, how they end, and what one failure leaves of the others.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use sshoal::{Commands, End, Error, HostLogger, Kind, Launch, Phase, Pty, RunSpec, Shell, Started};
 
@@ -147,6 +150,30 @@ fn hosts_that_were_replaced_are_still_fed_and_read() {
         assert_eq!(read(host), b"<on>\n");
     }
     assert_eq!(run.into_report().expect("reads").outcomes().len(), 3);
+}
+
+/// Goal: replaced hosts come with configurations of their own, as many as there are hosts; else the
+/// fleet is as it was. Method: a user that the server does not have.
+#[test]
+fn hosts_are_replaced_with_their_configurations_or_not_at_all() {
+    let Some(sshd) = server(2) else { return };
+    let mut fleet = fleet_of(&sshd, sshd.targets());
+    assert!(fleet.run("true").expect("starts").report().is_success());
+    let of = |config: sshoal::ConfigBuilder| Arc::new(config.build().expect("is whole"));
+    let usual = of(sshd.config());
+    let stranger = of(sshd.config().user("nobody-of-this-name"));
+    let short = fleet.replace_hosts_with(sshd.targets(), [usual.clone()]);
+    assert!(short.is_err(), "one for two");
+    assert!(fleet.run("true").expect("starts").report().is_success());
+    let replaced = fleet.replace_hosts_with(sshd.targets(), [usual, stranger]);
+    replaced.expect("one for each");
+    let report = fleet.run("true").expect("starts").report();
+    assert!(report[0].is_success());
+    let end = report[1].end();
+    assert_eq!(
+        (end.phase(), end.kind()),
+        (Some(Phase::Auth), Some(Kind::Denied))
+    );
 }
 
 /// Goal: without a launch, a command's bytes are what the host is asked to run: nothing is a
