@@ -13,7 +13,7 @@ use crate::engine::stopped;
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::exit::Exit;
 use crate::ffi::OutputStream;
-use crate::launch::Launch;
+use crate::launch::{Launch, Pty};
 use crate::session::Session;
 
 mod error;
@@ -81,6 +81,14 @@ impl ShellSpec {
     /// accept (`AcceptEnv` of sshd) is left out without an error.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives the shell a terminal. It then prompts, echoes what it is sent, ends its lines as the
+    /// terminal's modes say, and both of its streams are one; its end of input is typed, as Ctrl-D.
+    /// Default: none.
+    pub fn pty(mut self, pty: Pty) -> Self {
+        self.launch = self.launch.pty(pty);
         self
     }
 
@@ -357,6 +365,16 @@ impl InteractiveShell {
     /// The connection was lost, the shell has ended, or the scope ended.
     pub fn signal(&self, name: &str, scope: &Scope) -> Result<(), ShellError> {
         Ok(self.child()?.signal(name, scope)?)
+    }
+
+    /// Tells the host the size of the shell's terminal in characters; a shell without one is not
+    /// told. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::resize`], and [`InteractiveShell::signal`].
+    pub fn resize(&self, columns: u32, rows: u32, scope: &Scope) -> Result<(), ShellError> {
+        Ok(self.child()?.resize(columns, rows, scope)?)
     }
 
     /// Gives the shell up without a wait, as dropping it does: its channel is closed, and whatever
