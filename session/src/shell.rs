@@ -111,8 +111,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The host refused a channel or the shell, the connection was lost, or the scope ended: the
-    /// session is then given up, because the reply may still come.
+    /// The host refused a channel, a terminal or the shell, no terminal can be as asked for, the
+    /// connection was lost, or the scope ended: the session is then given up, because the reply may
+    /// still come.
     ///
     /// # Examples
     ///
@@ -133,6 +134,8 @@ impl Session {
     /// # }
     /// ```
     pub fn shell(&self, spec: &ShellSpec, scope: &Scope) -> Result<InteractiveShell, Error> {
+        // There is no line to wrap: only what is set is checked.
+        spec.launch.wrap(b"")?;
         let mut command = Command::shell(self).launch(&spec.launch).scope(scope);
         for (name, value) in &spec.variables {
             command = command.env(name, value.as_slice());
