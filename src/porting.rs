@@ -91,7 +91,7 @@
 //! | parallel-ssh | here | difference |
 //! | --- | --- | --- |
 //! | `SSHClient(host, …)` | [`Session::connect`] | from any thread |
-//! | `run_command` | [`Session::command`], [`Command::output`], [`Command::spawn`] | [`Session::run`] makes a bad status an error |
+//! | `run_command` | [`Session::command`], [`Command::output`], [`Command::spawn`] | [`Session::run`] is the shortest way, and [`Session::check`] makes a bad status an error |
 //! | `open_session`, `execute` | [`Command::spawn`] | a [`Child`] |
 //! | `read_output`, `read_stderr` | [`Child::read_stdout`], [`Child::read_stderr`], [`Child::read`] | |
 //! | `read_output_buffer(callback=…)` | [`HostLogger::output`], or a loop over [`Child::read`] | |
