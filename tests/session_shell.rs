@@ -70,7 +70,7 @@ fn a_shell_that_was_joined_takes_no_more_lines() {
     let error = shell.run("echo", &limit()).expect_err("is closed");
     let misuse = sshoal::ApiMisuse::StdinClosed;
     assert!(
-        matches!(error.session(), Some(sshoal::Error::ApiMisuse(found)) if *found == misuse),
+        matches!(error.session(), Some(Error::ApiMisuse(found)) if *found == misuse),
         "{error:?}"
     );
     assert!(!shell.wait_readable(&limit()).expect("has ended"));
