@@ -12,7 +12,7 @@
 //! - [`run`] fails for a host only where SSH failed. A command that exits with 255 has a result,
 //!   which Parallax takes for a failure of ssh. One that a signal ended has a result, too.
 //! - [`copy`] and [`slurp`] give paths, as Parallax's papers say and its code does not. They copy
-//!   one file, which gets mode 0600; folders are refused.
+//!   one file, with its permissions less the umask; folders are refused.
 //! - The time limit holds by default. Parallax's papers say a minute; its code has no limit.
 //! - A host with the name of this machine is a host like any other; Parallax runs the command
 //!   without ssh there.

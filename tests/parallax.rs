@@ -6,6 +6,8 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroUsize,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -147,6 +149,7 @@ fn copy_and_slurp_give_paths_and_a_folder_for_each_host() {
     let (here, there) = (tempfile::tempdir().unwrap(), sshd.scratch());
     let local = here.path().join("it's here");
     fs::write(&local, b"bytes \0\xff\n").unwrap();
+    fs::set_permissions(&local, fs::Permissions::from_mode(0o755)).unwrap();
     let mut hosts: Vec<String> = sshd.addresses().iter().map(ToString::to_string).collect();
     hosts.push(hosts[0].clone());
     let options = options(&sshd).localdir(here.path().join("local"));
@@ -161,6 +164,8 @@ fn copy_and_slurp_give_paths_and_a_folder_for_each_host() {
         assert_eq!(path, remote.as_os_str().as_encoded_bytes());
     }
     assert_eq!(fs::read(&remote).unwrap(), b"bytes \0\xff\n");
+    let executable = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o100 != 0;
+    assert!(executable(&remote), "its permissions go along");
 
     let source = remote.as_os_str().as_encoded_bytes();
     let slurped = parallax::slurp(hosts.clone(), source, "sub/name", &options).unwrap();

@@ -5,8 +5,8 @@ mod support;
 use std::{fs, process::Command, sync::Arc, thread};
 
 use sshoal::{
-    Exit, InteractiveShell, Kind, OutputStream, Pattern, Scope, Session, ShellError, ShellSpec,
-    spawn,
+    Error, Exit, InteractiveShell, Kind, LaunchError, OutputStream, Pattern, Pty, Scope, Session,
+    ShellError, ShellSpec, spawn,
 };
 use support::{
     process::Guarded,
@@ -70,7 +70,7 @@ fn a_shell_that_was_joined_takes_no_more_lines() {
     let error = shell.run("echo", &limit()).expect_err("is closed");
     let misuse = sshoal::ApiMisuse::StdinClosed;
     assert!(
-        matches!(error.session(), Some(sshoal::Error::ApiMisuse(found)) if *found == misuse),
+        matches!(error.session(), Some(Error::ApiMisuse(found)) if *found == misuse),
         "{error:?}"
     );
     assert!(!shell.wait_readable(&limit()).expect("has ended"));
@@ -305,4 +305,34 @@ fn a_scope_that_has_ended_opens_nothing() {
         .shell(&ShellSpec::new(), &scope)
         .expect_err("is cancelled");
     assert_eq!(error.kind(), Kind::NotRun);
+}
+
+/// Goal: a shell may have a terminal, of a kind and size that can change, and is asked, answered and
+/// ended as on one. Method: lines that ask for the terminal, and waits for what it shows.
+#[test]
+fn a_shell_on_a_terminal_prompts_echoes_and_ends() {
+    let Some(sshd) = quiet() else { return };
+    let session = connect(&sshd);
+    let (all, spec) = (limit(), ShellSpec::new().pty(Pty::new("dumb", 133, 47)));
+    let shell = session.shell(&spec, &all).expect("opens a shell");
+    let seen = |line: &str, expected: &str| {
+        shell.run(line, &all).expect("sends");
+        let found = shell.expect(expected, &all);
+        text(found.expect("comes").before)
+    };
+    // The prompt is known from here on, and no line of input holds it.
+    seen("PS1='ready''> ' exec sh -i", "ready> ");
+    let said = seen("test -t 0 && test -t 2; stty size; echo $TERM", "ready> ");
+    assert!(said.starts_with("test -t 0"), "it echoes: {said:?}");
+    assert!(said.ends_with("47 133\r\ndumb\r\n"), "{said:?}");
+    shell.resize(90, 30, &all).expect("resizes");
+    let said = seen("stty size", "ready> ");
+    assert!(said.ends_with("30 90\r\n"), "{said:?}");
+    seen("echo err >&2; (exit 6)", "\r\nerr\r\n");
+    shell.expect("ready> ", &all).expect("prompts");
+    assert_eq!(shell.join(&all).expect("Ctrl-D ends it"), Exit::Status(6));
+    let impossible = ShellSpec::new().pty(Pty::new("dumb", 0, 47));
+    let refused = session.shell(&impossible, &all).expect_err("is refused");
+    let is_terminal = matches!(refused, Error::Launch(LaunchError::Terminal { .. }));
+    assert!(is_terminal, "{refused:?}");
 }

@@ -13,7 +13,7 @@ use crate::engine::stopped;
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::exit::Exit;
 use crate::ffi::OutputStream;
-use crate::launch::Launch;
+use crate::launch::{Launch, Pty};
 use crate::session::Session;
 
 mod error;
@@ -84,6 +84,14 @@ impl ShellSpec {
         self
     }
 
+    /// Gives the shell a terminal. It then prompts, echoes what it is sent, ends its lines as the
+    /// terminal's modes say, and both of its streams are one; its end of input is typed, as Ctrl-D.
+    /// Default: none.
+    pub fn pty(mut self, pty: Pty) -> Self {
+        self.launch = self.launch.pty(pty);
+        self
+    }
+
     /// Sets how many bytes of both streams together are kept until somebody takes them; beyond
     /// that the shell is held up, as by a full pipe. Default: 1 MiB.
     pub fn unread_bytes_max(mut self, bytes: usize) -> Self {
@@ -103,8 +111,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The host refused a channel or the shell, the connection was lost, or the scope ended: the
-    /// session is then given up, because the reply may still come.
+    /// The host refused a channel, a terminal or the shell, no terminal can be as asked for, the
+    /// connection was lost, or the scope ended: the session is then given up, because the reply may
+    /// still come.
     ///
     /// # Examples
     ///
@@ -125,6 +134,8 @@ impl Session {
     /// # }
     /// ```
     pub fn shell(&self, spec: &ShellSpec, scope: &Scope) -> Result<InteractiveShell, Error> {
+        // There is no line to wrap: only what is set is checked.
+        spec.launch.wrap(b"")?;
         let mut command = Command::shell(self).launch(&spec.launch).scope(scope);
         for (name, value) in &spec.variables {
             command = command.env(name, value.as_slice());
@@ -357,6 +368,16 @@ impl InteractiveShell {
     /// The connection was lost, the shell has ended, or the scope ended.
     pub fn signal(&self, name: &str, scope: &Scope) -> Result<(), ShellError> {
         Ok(self.child()?.signal(name, scope)?)
+    }
+
+    /// Tells the host the size of the shell's terminal in characters; a shell without one is not
+    /// told. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::resize`], and [`InteractiveShell::signal`].
+    pub fn resize(&self, columns: u32, rows: u32, scope: &Scope) -> Result<(), ShellError> {
+        Ok(self.child()?.resize(columns, rows, scope)?)
     }
 
     /// Gives the shell up without a wait, as dropping it does: its channel is closed, and whatever
