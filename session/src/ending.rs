@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Event;
 
-use crate::command::Child;
+use crate::child::Child;
 use crate::error::{ApiMisuse, Error};
 use crate::ffi::OutputStream;
 

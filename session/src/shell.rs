@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
-use crate::command::{Child, Command};
+use crate::child::Child;
+use crate::command::Command;
 use crate::engine::stopped;
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::exit::Exit;

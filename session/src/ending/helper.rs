@@ -12,7 +12,7 @@ use sshoal_reactor::Scope;
 use super::started::Ages;
 use super::tree::{self, Process};
 use crate::channels::COMMAND_WINDOW_BYTES;
-use crate::command::Child;
+use crate::child::Child;
 use crate::engine::Engine;
 use crate::error::{Error, Phase};
 use crate::ffi::OutputStream;
