@@ -11,6 +11,7 @@ use crate::engine::{Engine, stopped};
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::exit::Exit;
 use crate::ffi::{ChannelId, Code, OutputStream};
+use crate::launch::Sudo;
 
 mod begin;
 
@@ -39,6 +40,8 @@ pub struct Child {
     /// Whether the last byte of input was not the end of a line.
     in_line: AtomicBool,
     held: Held,
+    /// How it came to its user, who may not be the one who logged in.
+    sudo: Option<Box<Sudo>>,
 }
 
 impl Child {
@@ -55,7 +58,18 @@ impl Child {
             terminal: AtomicBool::new(false),
             in_line: AtomicBool::new(false),
             held: Held::default(),
+            sudo: None,
         }
+    }
+
+    /// Notes by which `sudo` the command runs.
+    pub(crate) fn by(mut self, sudo: Option<&Sudo>) -> Self {
+        self.sudo = sudo.cloned().map(Box::new);
+        self
+    }
+
+    pub(crate) fn sudo(&self) -> Option<&Sudo> {
+        self.sudo.as_deref()
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

@@ -145,7 +145,7 @@ impl<'a> Command<'a> {
         };
         self.environment.check().map_err(|(_, why)| why)?;
         let channel = channels::open(engine, COMMAND_WINDOW_BYTES, scope)?;
-        let child = Child::new(engine.clone(), channel);
+        let child = Child::new(engine.clone(), channel).by(self.launch.sudo_of());
         let turn = engine.request_turn(phase, scope)?;
         if self.session.offers_agent() {
             self.offer_agent(channel, scope)?;
@@ -221,7 +221,10 @@ impl<'a> Command<'a> {
         // Whichever way this ends, nothing is fed any more.
         let feeding = child.feed(stdin, &scope)?;
         let output = self.collect(&child, &feeding.within);
-        output.map_err(|error| feeding.blame(error, &scope))
+        output.map_err(|error| {
+            feeding.end_if_cut(&child, &scope);
+            feeding.blame(error, &scope)
+        })
     }
 
     /// Reads all that a command gives.

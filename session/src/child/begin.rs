@@ -145,6 +145,14 @@ impl Child {
         resized.inspect_err(|_| self.poisoned.store(true, Ordering::Release))
     }
 
+    /// Types the end of input, and leaves the input open, so that it can be typed again. Parks.
+    pub(crate) fn type_end_once(&self, scope: &Scope) -> Result<(), Error> {
+        let _turn = self.stdin_turn(scope)?;
+        self.type_end(scope)?;
+        self.in_line.store(false, Ordering::Release);
+        Ok(())
+    }
+
     /// Types the end of input: once where a line begins, and else once more, to send the line so
     /// far (POSIX, General Terminal Interface, `EOF`). Parks.
     pub(super) fn type_end(&self, scope: &Scope) -> Result<(), Error> {
