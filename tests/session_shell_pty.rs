@@ -87,7 +87,7 @@ fn shells_of_a_fleet_have_terminals() {
         let shell = shell.expect("is open");
         let line = format!("tty && exec sh -c 'exit {index}'");
         shell.run(line, &limit()).expect("sends");
-        let name = Pattern::regex(r"\n/dev/pts/[0-9]+\r\n").expect("is a pattern");
+        let name = Pattern::regex(r"/dev/pts/[0-9]+\r\n").expect("is a pattern");
         shell.expect(name, &limit()).expect("has a terminal");
         let exit = shell.join(&limit()).expect("ends");
         assert_eq!(exit, Exit::Status(u32::try_from(index).expect("is small")));

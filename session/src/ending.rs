@@ -1,7 +1,7 @@
 //! Ending a command that does not end by itself, and saying whether that worked.
 //!
-//! The principal types are [`Ending`] and [`Child::end`]. The thorough way is a [`Helper`] on a
-//! second channel, which sees the host's processes; without one, signals go through the command's
+//! The principal types are [`Ending`] and [`Child::end`]. The thorough way is a helper on a second
+//! channel ([`Helpers`]), which sees the host's processes; without one, signals go through the command's
 //! own channel (RFC 4254 §6.9), and what is known is whether that channel closed.
 
 use std::collections::HashSet;
