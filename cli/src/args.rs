@@ -83,7 +83,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
     /// Ends a command on its host when its time is over, TERM and two seconds later KILL, and says
-    /// whether that worked; the default
+    /// whether that worked [default]
     #[arg(long, env = "SSHOAL_KILL_ON_TIMEOUT", value_parser = FalseyValueParser::new())]
     #[arg(
         overrides_with = "no_kill_on_timeout",
