@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sshoal_pool::{
-    Each, KeepOpen, OnTimeout, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run, RunError,
-    RunSpec, Started,
+    Each, KeepOpen, OnTimeout, OpenAhead, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run,
+    RunError, RunSpec, Started,
 };
 use sshoal_pool::{Shells, ShellsError};
 use sshoal_reactor::Scope;
@@ -219,6 +219,12 @@ impl FleetBuilder {
     /// Sets whether sessions stay open for what comes next. Default: [`KeepOpen::Yes`].
     pub fn keep_open(self, keep_open: KeepOpen) -> Self {
         self.pool(|pool| pool.keep_open(keep_open))
+    }
+
+    /// Sets whether a kept session's next channel is opened while the session is idle, so that the
+    /// next command takes one round trip in place of two. Default: [`OpenAhead::No`].
+    pub fn open_ahead(self, open_ahead: OpenAhead) -> Self {
+        self.pool(|pool| pool.open_ahead(open_ahead))
     }
 
     /// Sets how long a session may be idle before it is closed; `None` is for as long as the fleet

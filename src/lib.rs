@@ -90,7 +90,7 @@ pub use sshoal_pool::Streamed;
 /// What a run that is started and read while it goes on is made of.
 pub use sshoal_pool::{
     Accepted, Encoding, Ended, HostRun, Input, Line, LineEnding, Lines, MergedReader, OnBadBytes,
-    OnTimeout, OutputReader, ReadError, Started, TextLines, Waited,
+    OnTimeout, OpenAhead, OutputReader, ReadError, Started, TextLines, Waited,
 };
 pub use sshoal_pool::{
     Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sshoal::{Fleet, KeepOpen, Session, spawn};
+use sshoal::{Fleet, KeepOpen, OpenAhead, Session, spawn};
 use support::{
     fleet::EmbeddedFleet,
     proxy::Proxy,
@@ -118,6 +118,49 @@ fn commands_started_side_by_side_share_round_trips() {
     let quick = begun.elapsed();
     assert!(quick * 4 < slow * 3, "{quick:?} beside {slow:?}");
     drop(children);
+}
+
+/// Goal: a fleet's next command finds its channel there. Method: rounds over a kept session through a slow proxy; where
+/// channels are opened ahead, each round is begun once the server has opened one more than it has run commands.
+#[test]
+fn rounds_of_a_fleet_take_half_the_time_where_channels_are_opened_ahead() {
+    let Some(sshd) = Sshd::builder().log_level("DEBUG1").start() else {
+        return;
+    };
+    let proxy = Proxy::to(sshd.socket())
+        .round_trip(Duration::from_millis(100))
+        .start();
+    let address = proxy.address();
+    let known = known_hosts_line(address.ip(), address.port(), &sshd.host_keys()[0]);
+    let config = config_knowing(&sshd, &known).build();
+    let config = Arc::new(config.expect("a whole configuration"));
+    let opened = |log: &str| {
+        log.matches("server_input_channel_open: ctype session")
+            .count()
+    };
+    let rounds = |ahead: OpenAhead| {
+        let fleet = Fleet::builder(vec![host(address)], config.clone()).open_ahead(ahead);
+        let fleet = fleet.build().expect("is sound");
+        let (mark, mut time) = (sshd.log_mark(), Duration::ZERO);
+        for round in 0..5 {
+            let (begun, extra) = (Instant::now(), usize::from(ahead == OpenAhead::Yes));
+            let report = fleet.run("echo hi").expect("runs").report();
+            assert!(report.is_success(), "{report:?}");
+            // The first one connects.
+            if round > 0 {
+                time += begun.elapsed();
+            }
+            let done = Instant::now();
+            while opened(&sshd.log()[mark..]) < round + 1 + extra {
+                assert!(done.elapsed() < LIMIT, "no channel ahead: {}", sshd.log());
+                std::thread::yield_now();
+            }
+            assert_eq!(opened(&sshd.log()[mark..]), round + 1 + extra);
+        }
+        time
+    };
+    let (two, one) = (rounds(OpenAhead::No), rounds(OpenAhead::Yes));
+    assert!(one * 4 < two * 3, "{one:?} beside {two:?}");
 }
 
 /// A session through a proxy with so many milliseconds of round trip.

@@ -5,17 +5,18 @@
 
 mod support;
 
-use std::{os::unix::fs::PermissionsExt, sync::Arc};
+use std::{ops::ControlFlow, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use sshoal::{
-    Config, Error, Exit, HostKeyPolicy, Kind, Launch, Output, Phase, Pty, Secret, Session, Shell,
-    Sudo, SudoError,
+    Config, EndedBy, Ending, Error, Exit, HostKeyPolicy, Kind, Launch, Output, Phase, Pty, Secret,
+    Session, Shell, Sudo, SudoError,
 };
 use support::{
     account::ACCOUNT,
     sessions::{
         assert_failed, config_for, connect_with, host_keys, limit, random_bytes, within_ms,
     },
+    sleepers::{mark, sleeping},
     sshd::{Sshd, current_user},
 };
 
@@ -376,6 +377,46 @@ fn the_password_is_given_to_no_other_prompt() {
     let output = command.scope(&limit()).output().expect("runs");
     assert_eq!(output.stdout, b"in");
     assert!(output.stderr.starts_with(b"sshoal%ask%"), "{output:?}");
+}
+
+/// Goal: what runs as root is ended for a user who may not signal root. Method: real sudo, with and without a
+/// password and with a process between; commands that end, and ones that take no notice.
+#[test]
+fn a_command_of_another_user_is_ended_by_sudo() {
+    for (rules, password) in [
+        (vec![ALL], true),
+        (vec!["ALL ALL=(ALL:ALL) NOPASSWD: ALL"], false),
+        (vec!["Defaults use_pty", ALL], true),
+    ] {
+        let Some((_sshd, session)) = sudoer(&rules) else {
+            return;
+        };
+        for (user, trap, by) in [
+            ("root", "", EndedBy::Term),
+            ("root", "trap '' TERM; ", EndedBy::Kill),
+            ("nobody", "trap '' TERM; ", EndedBy::Kill),
+        ] {
+            let sudo = match password {
+                true => Sudo::to(user).password(secret(PASSWORD)),
+                false => Sudo::to(user),
+            };
+            let (mark, launch) = (mark(), Launch::new().sudo(sudo));
+            let command = format!("{trap}sleep {mark} & echo ready; sleep {mark}");
+            let command = session.command(command).launch(&launch).scope(&limit());
+            let child = command.spawn().expect("starts");
+            let mut buffer = [0; 16];
+            let read = child.read_stdout(&mut buffer, &limit()).expect("prints");
+            assert_eq!(&buffer[..read], b"ready\n");
+            let grace = match by {
+                EndedBy::Kill => Duration::from_millis(300),
+                _ => Duration::from_secs(20),
+            };
+            let ending = child.end(grace, &limit(), &mut |_, _| ControlFlow::Continue(()));
+            let context = format!("{rules:?} {user} {trap}");
+            assert_eq!(ending, Ending::Ended { by }, "{context}");
+            assert_eq!(sleeping(&mark), 0, "{context}");
+        }
+    }
 }
 
 #[test]

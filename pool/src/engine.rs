@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Queue;
 use sshoal_session::{Host, Phase, Timings};
 
@@ -19,10 +18,13 @@ use crate::connector::{Connected, Connector};
 use crate::outcome::{End, Outcome, StopCause};
 use crate::retry::RetryOn;
 use crate::run::{Earlier, Flights, RunState};
-use crate::schedule::{Bounds, Counts, Left, Origin, RunId, Schedule, Seat};
+use crate::schedule::{Bounds, Counts, Left, RunId, Schedule, Seat};
 use crate::{destinations, worker};
 
 mod alarm;
+mod state;
+
+use state::State;
 
 /// What a pool and all of its runs and workers share.
 pub(crate) struct Engine {
@@ -48,29 +50,12 @@ pub(crate) struct Settings {
     pub(crate) end_on_timeout: bool,
     pub(crate) end_grace: Duration,
     pub(crate) deadline: Option<Duration>,
+    /// Whether a kept session that falls idle gets its next channel.
+    pub(crate) open_ahead: bool,
     pub(crate) output_bytes_max: Option<u64>,
     pub(crate) memory_bytes_max: usize,
     pub(crate) event_bytes_max: usize,
     pub(crate) spill_folder: Option<std::path::PathBuf>,
-}
-
-struct State {
-    schedule: Schedule,
-    /// Sessions that stay open, idle or in use; the schedule knows their seats.
-    sessions: HashMap<Seat, Arc<dyn Connected>>,
-    runs: HashMap<RunId, Arc<RunState>>,
-    /// What workers are to begin; closed and replaced when the last run is over.
-    tasks: Arc<Queue<Task>>,
-    /// Tasks in the queue.
-    queued: usize,
-    /// Workers that wait at the queue, or are about to.
-    parked: usize,
-    /// Workers of this queue; they last as long as it.
-    workers: usize,
-    /// What the queue has to hold at most.
-    size: usize,
-    /// When the schedule is asked again, whatever happens until then.
-    alarm: Option<Instant>,
 }
 
 /// One host to begin, with the sessions that the schedule gave it.
@@ -434,75 +419,6 @@ impl Engine {
                 engine.stop(&run, StopCause::Deadline, Flights::End);
             }
         });
-    }
-}
-
-impl State {
-    /// Lets go of a session whose seat is gone; while it has other users, the last of them gives it
-    /// back, and the place with it.
-    fn forget_session(&mut self, seat: Seat) {
-        if !self.schedule.has_seat(seat) {
-            self.sessions.remove(&seat);
-        }
-    }
-
-    /// Takes the session of a seat that has no user left, its last one's own or the pool's.
-    fn last(
-        &mut self,
-        seat: Seat,
-        left: Left,
-        own: Option<Arc<dyn Connected>>,
-    ) -> Option<Arc<dyn Connected>> {
-        let held = (left == Left::Last).then(|| self.sessions.remove(&seat));
-        own.or(held.flatten())
-    }
-
-    fn next(&mut self, now: Instant) -> Option<Task> {
-        let start = self.schedule.next(now)?;
-        let run = Arc::clone(
-            self.runs
-                .get(&start.run)
-                .expect("a run lasts until it is over"),
-        );
-        let (kept, evicted) = match start.session {
-            Origin::Kept => (self.sessions.get(&start.seat).cloned(), None),
-            Origin::Fresh { evicted } => (None, evicted.and_then(|s| self.sessions.remove(&s))),
-        };
-        Some(Task {
-            run,
-            host: start.host,
-            seat: start.seat,
-            kept,
-            evicted,
-        })
-    }
-
-    /// Returns the time of an alarm that is to be set, and counts it as set.
-    fn alarm(&mut self, now: Instant) -> Option<Instant> {
-        let at = self.schedule.wake_at(now)?;
-        if self.alarm.is_some_and(|set| set <= at) {
-            return None;
-        }
-        self.alarm = Some(at);
-        Some(at)
-    }
-
-    fn put(&mut self, task: Task) {
-        // As many places as the pool has, and each task holds one: there is always room.
-        if self.tasks.push(task, &Scope::root()).is_err() {
-            unreachable!("the queue is closed only once no run is left");
-        }
-        self.queued += 1;
-    }
-
-    fn forget(&mut self, run: RunId) {
-        self.runs.remove(&run);
-        if self.schedule.is_idle() {
-            self.tasks.close();
-            self.tasks = Arc::new(Queue::bounded(self.size));
-            (self.queued, self.parked, self.workers) = (0, 0, 0);
-            self.alarm = None;
-        }
     }
 }
 

@@ -149,14 +149,19 @@ impl Feeding {
         let fed = sshoal_reactor::spawn(move || {
             if let Err(error) = pour(&shared, host, &*running, &within) {
                 *fault.lock() = Some(error);
-                // Its input ends with the channel, and it must not take that for the whole.
-                let _ = running.signal("KILL", &within);
+                // Who follows the command ends it: with the channel its input ends, and it must not
+                // take that for the whole.
                 within.cancel();
             }
             shared.ended(host);
         });
         fed.map_err(local)?;
         Ok(feeding)
+    }
+
+    /// Returns whether the input could not be read to its end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.fault.lock().is_some()
     }
 
     /// Returns what an error within came from: the input, or the end of the scope around.

@@ -54,7 +54,7 @@ pub use live::{
 };
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
-pub use pool::{KeepOpen, OnTimeout, Pool, PoolBuilder};
+pub use pool::{KeepOpen, OnTimeout, OpenAhead, Pool, PoolBuilder};
 pub use report::{Counts, FailedHosts, Report};
 pub use retry::{RetryOn, RetryOnError};
 pub use run::{Events, Progress, Run, RunHandle, RunSpec};

@@ -1,9 +1,8 @@
-//! Many hosts over a fixed number of sessions: how a pool is made and what it is asked.
+//! Many hosts over a fixed number of sessions: what a pool is asked.
 //!
 //! The principal type is [`Pool`].
 
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +11,20 @@ use sshoal_session::{Config, Host, Launch};
 
 use crate::commands::Commands;
 use crate::configs::Configs;
-use crate::connector::{Connected, Connector};
+use crate::connector::Connected;
 use crate::each::{Each, Reached, Values};
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::error::{PoolError, RunError};
 use crate::event::{Collect, Detail};
 use crate::input::Input;
-use crate::limits::LocalLimits;
 use crate::live::Started;
-use crate::retry::RetryOn;
 use crate::run::{Job, Run, RunSpec, RunState};
-use crate::schedule::Bounds;
-use crate::ssh::Ssh;
 use crate::worker;
+
+mod builder;
+
+use builder::Pace;
+pub use builder::{KeepOpen, OnTimeout, OpenAhead, PoolBuilder};
 
 /// Hosts, how to reach them, and how many at once.
 ///
@@ -38,77 +38,10 @@ pub struct Pool {
     asked: (Option<NonZeroUsize>, Pace),
 }
 
-/// Whether sessions stay open for the next command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "yes or no")]
-pub enum KeepOpen {
-    /// They do. An idle session counts against the pool size and gives way, the oldest first,
-    /// when a host without one has its turn.
-    Yes,
-    /// Each is closed after its command.
-    #[default]
-    No,
-}
-
-/// What becomes of a command whose time is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "yes or no")]
-pub enum OnTimeout {
-    /// It is ended on its host: `SIGTERM`, and `SIGKILL` to what is left of it after the grace, see
-    /// [`Child::end`](sshoal_session::Child::end). [`Outcome::ending`](crate::Outcome::ending) says
-    /// whether that worked.
-    #[default]
-    End,
-    /// Its channel is closed, and it is left to its host, where it often runs on.
-    Leave,
-}
-
-/// Makes a [`Pool`]; [`PoolBuilder::build`] checks everything at once.
-#[derive(Debug)]
-#[must_use]
-pub struct PoolBuilder {
-    hosts: Vec<Host>,
-    configs: Configs,
-    size: Option<NonZeroUsize>,
-    pace: Pace,
-    settings: Settings,
-}
-
-/// How fast sessions are opened.
-#[derive(Debug, Clone, Copy, Default)]
-struct Pace {
-    handshakes: Option<NonZeroUsize>,
-    destination_handshakes: Option<NonZeroUsize>,
-    rate: Option<NonZeroU32>,
-    destination_rate: Option<NonZeroU32>,
-    keep_open: bool,
-    idle_timeout: Option<Duration>,
-}
-
 impl Pool {
     /// Returns a builder of a pool of these hosts; a host that is listed twice runs twice.
     pub fn builder(hosts: impl Into<Vec<Host>>, config: Arc<Config>) -> PoolBuilder {
-        let settings = Settings {
-            connect_timeout: None,
-            retries: 0,
-            retry_on: RetryOn::default(),
-            command_timeout: None,
-            silence_timeout: None,
-            end_on_timeout: true,
-            end_grace: END_GRACE,
-            deadline: None,
-            output_bytes_max: None,
-            memory_bytes_max: MEMORY_BYTES_MAX,
-            event_bytes_max: EVENT_BYTES_MAX,
-            spill_folder: None,
-        };
-        PoolBuilder {
-            hosts: hosts.into(),
-            configs: Configs::One(config),
-            size: None,
-            pace: Pace::default(),
-            settings,
-        }
+        PoolBuilder::new(hosts.into(), config)
     }
 
     /// Starts a command on all hosts. Does not wait.
@@ -243,13 +176,7 @@ impl Pool {
     pub(crate) fn with_hosts(&self, hosts: Vec<Host>, configs: Configs) -> Result<Self, PoolError> {
         let (size, pace) = self.asked;
         let settings = self.engine.settings.clone();
-        let builder = PoolBuilder {
-            hosts,
-            configs,
-            size,
-            pace,
-            settings,
-        };
+        let builder = PoolBuilder::of((hosts, configs), (size, pace), settings);
         builder.build_on(Arc::clone(&self.engine.connector))
     }
 
@@ -297,253 +224,5 @@ pub(crate) fn close_all(engine: &Arc<Engine>, sessions: Vec<Arc<dyn Connected>>)
     }
 }
 
-impl PoolBuilder {
-    /// Sets how many sessions may be live at once. Default: as many as there are hosts, at most
-    /// 512. Never more than [`LocalLimits`] allow.
-    pub fn size(mut self, size: NonZeroUsize) -> Self {
-        self.size = Some(size);
-        self
-    }
-
-    /// Sets how many sessions may be in the making at once. Default: 256 for each core.
-    ///
-    /// A handshake costs about half a millisecond of one core, so these are done in an eighth of
-    /// a second, far within any connect timeout; yet they are enough to keep a core busy over a
-    /// network with round trips of 15 ms, of which a handshake takes about eight.
-    pub fn handshakes(mut self, handshakes: NonZeroUsize) -> Self {
-        self.pace.handshakes = Some(handshakes);
-        self
-    }
-
-    /// Sets how many sessions to one destination, which is a name or address and a port, may be in
-    /// the making at once. Default: 8.
-    ///
-    /// An OpenSSH server drops connections at random from ten that are not yet authenticated
-    /// (`MaxStartups 10:30:100`); two are left to others, and to those of ours that the server has
-    /// not yet counted as authenticated. Hosts of other destinations are not held up.
-    pub fn destination_handshakes(mut self, handshakes: NonZeroUsize) -> Self {
-        self.pace.destination_handshakes = Some(handshakes);
-        self
-    }
-
-    /// Sets how many connections a second are begun at most, retries included, evenly spread;
-    /// `None` is no limit, which is the default.
-    ///
-    /// For fleets whose hosts share something that cannot take all of them at once: one server
-    /// under many names, a firewall that counts, a directory that every login asks.
-    pub fn rate(mut self, per_second: Option<NonZeroU32>) -> Self {
-        self.pace.rate = per_second;
-        self
-    }
-
-    /// Sets how many connections a second are begun at most to one destination, which is a name or
-    /// address and a port; `None` is no limit, which is the default.
-    pub fn destination_rate(mut self, per_second: Option<NonZeroU32>) -> Self {
-        self.pace.destination_rate = per_second;
-        self
-    }
-
-    /// Sets a configuration for each host, in the order of the hosts, in place of the one for all;
-    /// every option may differ. Hosts with the same options should share one `Arc`: each host then
-    /// costs a pointer.
-    ///
-    /// What is set on this builder goes before what a configuration says.
-    pub fn configs(mut self, configs: impl Into<Vec<Arc<Config>>>) -> Self {
-        self.configs = Configs::Each(configs.into());
-        self
-    }
-
-    /// Sets how often a host is tried again that could not be connected to. Default: 0.
-    ///
-    /// Between two attempts the host waits for a random time of at most half a second, which
-    /// doubles with each attempt up to 30 seconds; it has no session and no place in the pool
-    /// meanwhile. Each attempt has the connect timeout for itself, all of them together the run's
-    /// deadline. [`PoolBuilder::retry_on`] says which failures count; a refused authentication, a
-    /// host key that is not accepted and whatever comes after are never tried again.
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.settings.retries = retries;
-        self
-    }
-
-    /// Sets in which phases a failure may be tried again. Default: all those before the host key is
-    /// checked, see [`RetryOn`].
-    pub fn retry_on(mut self, phases: RetryOn) -> Self {
-        self.settings.retry_on = phases;
-        self
-    }
-
-    /// Sets the limit for everything until the command is accepted, from resolve to open; `None`
-    /// is no limit. Default: each host's configuration's, which is 10 s unless set
-    /// (`ConnectTimeout`).
-    pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.settings.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// Sets the limit for the command itself, from its acceptance; `None` is no limit, which is
-    /// the default. A host whose output is not taken in time runs out of it too.
-    pub fn command_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.settings.command_timeout = timeout;
-        self
-    }
-
-    /// Sets for how long a command may print nothing, from its acceptance and from each piece of
-    /// output on; `None` is no limit, which is the default. A host whose output is not taken is not
-    /// held to it. The outcome's error is [`Error::Silent`](sshoal_session::Error::Silent).
-    pub fn silence_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.settings.silence_timeout = timeout;
-        self
-    }
-
-    /// Sets what becomes of a command when the command timeout, the silence timeout or the deadline
-    /// of its run is over. Default: [`OnTimeout::End`]; the outcome then takes about the grace and
-    /// five seconds longer at most, and a moment where the command heeds `SIGTERM`.
-    pub fn on_timeout(mut self, on_timeout: OnTimeout) -> Self {
-        self.settings.end_on_timeout = on_timeout == OnTimeout::End;
-        self
-    }
-
-    /// Sets how long a command that is ended has between `SIGTERM` and `SIGKILL`. Default: 2 s;
-    /// zero: it is killed at once.
-    pub fn end_grace(mut self, grace: Duration) -> Self {
-        self.settings.end_grace = grace;
-        self
-    }
-
-    /// Sets the limit for each run as a whole; `None` is no limit, which is the default. Hosts in
-    /// flight then end as timed out in their phase, hosts not begun as
-    /// [`End::Cancelled`](crate::End::Cancelled) in [`Phase::Local`](sshoal_session::Phase).
-    pub fn deadline(mut self, deadline: Option<Duration>) -> Self {
-        self.settings.deadline = deadline;
-        self
-    }
-
-    /// Sets whether sessions stay open for the next command. Default: [`KeepOpen::No`].
-    pub fn keep_open(mut self, keep_open: KeepOpen) -> Self {
-        self.pace.keep_open = keep_open == KeepOpen::Yes;
-        self
-    }
-
-    /// Sets how long a session that stays open may be idle before it is closed; `None` is for as
-    /// long as the pool lasts, which is the default.
-    pub fn idle_close(mut self, after: Option<Duration>) -> Self {
-        self.pace.idle_timeout = after;
-        self
-    }
-
-    /// Sets how many bytes are collected of each stream of each host, before the rest is thrown
-    /// away and the stream is marked as truncated; `None` is all, which is the default.
-    pub fn output_bytes_max(mut self, bytes: Option<u64>) -> Self {
-        self.settings.output_bytes_max = bytes;
-        self
-    }
-
-    /// Sets how much memory the collected output of one run may take; what is beyond it is in a
-    /// temporary file, as is what is beyond 1 MiB of a host. Default: 256 MiB.
-    pub fn memory_bytes_max(mut self, bytes: usize) -> Self {
-        self.settings.memory_bytes_max = bytes;
-        self
-    }
-
-    /// Sets how many bytes of output of one run wait as events to be taken, before hosts are made
-    /// to wait; at least one piece of 32 KiB. Default: 4 MiB.
-    pub fn event_bytes_max(mut self, bytes: usize) -> Self {
-        self.settings.event_bytes_max = bytes;
-        self
-    }
-
-    /// Sets the folder for the temporary file. Default: the system's (`TMPDIR`).
-    pub fn spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.settings.spill_folder = Some(folder.into());
-        self
-    }
-
-    /// Makes the pool. Nothing is connected to.
-    ///
-    /// # Errors
-    /// The host list is empty, there is not one configuration for each host, a limit is zero, or
-    /// the folder for the temporary file is none.
-    pub fn build(self) -> Result<Pool, PoolError> {
-        self.build_on(Arc::new(Ssh))
-    }
-
-    /// Makes the pool over whatever opens its sessions.
-    pub(crate) fn build_on(self, connector: Arc<dyn Connector>) -> Result<Pool, PoolError> {
-        self.check()?;
-        let Self {
-            hosts,
-            configs,
-            size,
-            pace,
-            settings,
-        } = self;
-        let asked = size.map_or(SIZE_DEFAULT, NonZeroUsize::get);
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let destination_handshakes = pace.destination_handshakes;
-        let bounds = Bounds {
-            size: asked
-                .min(hosts.len())
-                .min(LocalLimits::find().sessions_max()),
-            handshakes: pace
-                .handshakes
-                .map_or(cores * HANDSHAKES_PER_CORE, NonZeroUsize::get),
-            destination_handshakes: destination_handshakes
-                .map_or(HANDSHAKES_PER_DESTINATION, NonZeroUsize::get),
-            rate: pace.rate,
-            destination_rate: pace.destination_rate,
-            keep_open: pace.keep_open,
-            idle_timeout: pace.idle_timeout,
-        };
-        let engine = Engine::new((hosts.into(), configs), connector, settings, bounds);
-        Ok(Pool {
-            engine: Arc::new(engine),
-            asked: (size, pace),
-        })
-    }
-
-    fn check(&self) -> Result<(), PoolError> {
-        let (hosts, settings) = (self.hosts.len(), &self.settings);
-        if hosts == 0 {
-            return Err(PoolError::NoHosts);
-        }
-        if let Some(configs) = self.configs.count().filter(|count| *count != hosts) {
-            return Err(PoolError::ConfigCount { configs, hosts });
-        }
-        let zero = Some(Duration::ZERO);
-        let connect_timeout_is_zero = match settings.connect_timeout {
-            Some(limit) => limit == zero,
-            None => (self.configs.iter()).any(|config| config.connect_timeout() == zero),
-        };
-        let limits = [
-            ("connect_timeout", connect_timeout_is_zero),
-            ("command_timeout", settings.command_timeout == zero),
-            ("silence_timeout", settings.silence_timeout == zero),
-            ("deadline", settings.deadline == zero),
-        ];
-        if let Some((name, _)) = limits.into_iter().find(|(_, is_zero)| *is_zero) {
-            return Err(PoolError::ZeroTimeout { name });
-        }
-        let folder = settings.spill_folder.as_deref();
-        match folder.filter(|folder| !folder.is_dir()) {
-            Some(folder) => Err(PoolError::SpillFolder {
-                path: folder.display().to_string(),
-            }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The default pool size, if there are as many hosts.
-const SIZE_DEFAULT: usize = 512;
-/// The default of handshakes in flight, for each core.
-const HANDSHAKES_PER_CORE: usize = 256;
-/// The default of handshakes in flight at one destination: below sshd's ten, with room for others.
-const HANDSHAKES_PER_DESTINATION: usize = 8;
-/// The default time between `SIGTERM` and `SIGKILL`.
-const END_GRACE: Duration = Duration::from_secs(2);
-/// The default bound of memory for the collected output of a run.
-const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The default bound of output that waits as events.
-const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Green threads that close sessions at once.
 const CLOSERS_MAX: usize = 64;

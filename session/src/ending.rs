@@ -1,7 +1,7 @@
 //! Ending a command that does not end by itself, and saying whether that worked.
 //!
-//! The principal types are [`Ending`] and [`Child::end`]. The thorough way is a [`Helper`] on a
-//! second channel, which sees the host's processes; without one, signals go through the command's
+//! The principal types are [`Ending`] and [`Child::end`]. The thorough way is a helper on a second
+//! channel ([`Helpers`]), which sees the host's processes; without one, signals go through the command's
 //! own channel (RFC 4254 §6.9), and what is known is whether that channel closed.
 
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Event;
 
-use crate::command::Child;
+use crate::child::Child;
 use crate::error::{ApiMisuse, Error};
 use crate::ffi::OutputStream;
 
@@ -20,7 +20,7 @@ mod helper;
 pub(crate) mod started;
 mod tree;
 
-use helper::{Helper, NoHelper};
+use helper::{Helpers, NoHelper};
 use started::Ages;
 use tree::{Family, Process};
 
@@ -159,6 +159,9 @@ impl Child {
     /// is signalled, no other command on this session either: where several were started so close
     /// together that this one's process cannot be told from the others', the channel is used.
     ///
+    /// A command by [`Launch::sudo`](crate::Launch::sudo) has processes that the user who logged in
+    /// may not signal; a second shell program, by the same `sudo`, does that.
+    ///
     /// Where there is no second channel (`MaxSessions`), no POSIX shell, or no process to be found,
     /// the signals go through the command's own channel (RFC 4254 §6.9), and what is known is
     /// whether it closed. OpenSSH passes them on to the command's process group, but not for
@@ -242,22 +245,22 @@ impl Course<'_> {
 
     fn with_helper(&mut self, grace: Duration) -> Result<Ending, NoHelper> {
         let look = self.scope.child(Some(LOOK_MAX));
-        let mut helper = Helper::start(self.child.engine(), &look)?;
+        let mut helper = Helpers::start(self.child, &look)?;
         let ending = self.by_helper(&mut helper, grace, &look);
         if ending.is_ok() {
             // A helper that is slow to go is left to it.
-            let _ = helper.close(&self.scope.child(Some(CLOSE_WAIT)));
+            helper.close(&self.scope.child(Some(CLOSE_WAIT)));
         }
         ending
     }
 
     fn by_helper(
         &mut self,
-        helper: &mut Helper,
+        helper: &mut Helpers<'_>,
         grace: Duration,
         look: &Scope,
     ) -> Result<Ending, NoHelper> {
-        let (table, leader) = helper.find(self.child, look)?;
+        let (table, leader) = helper.find(look)?;
         let leader = leader.ok_or(NoHelper::NotFound)?;
         let mut family = Family::new(&leader);
         let living = family.living(&table);
@@ -274,12 +277,12 @@ impl Course<'_> {
     /// not be signalled.
     fn terminate(
         &mut self,
-        helper: &mut Helper,
+        helper: &mut Helpers<'_>,
         family: &mut Family,
         mut living: Vec<Process>,
         grace: Duration,
     ) -> Result<(Vec<Process>, HashSet<u32>), NoHelper> {
-        let (began, mut pause) = (Instant::now(), PAUSE_MIN);
+        let (mut began, mut pause) = (Instant::now(), PAUSE_MIN);
         let (mut told, mut refused) = (HashSet::new(), HashSet::new());
         while began.elapsed() < grace && !living.is_empty() {
             let untold: Vec<Process> = (living.iter())
@@ -289,6 +292,10 @@ impl Course<'_> {
             if !untold.is_empty() {
                 refused.extend(helper.kill("TERM", &untold, self.scope)?);
             }
+            if untold.len() == told.len() {
+                // The way to another user may have taken a while.
+                began = Instant::now();
+            }
             self.pause(pause.min(grace.saturating_sub(began.elapsed())))?;
             pause = PAUSE_MAX.min(pause * 2);
             // Few are cheap to look at; once they are gone, all are, for what they have started.
@@ -296,7 +303,8 @@ impl Course<'_> {
             if living.is_empty() {
                 living = family.living(&helper.list(&[], self.scope)?);
             }
-            if living.iter().all(|process| refused.contains(&process.pid)) {
+            let barred = |process: &Process| refused.contains(&process.pid);
+            if !helper.is_raised() && living.iter().all(barred) {
                 break;
             }
         }
@@ -306,13 +314,14 @@ impl Course<'_> {
     /// Sends `SIGKILL` to what is left, until nothing is or the time is over.
     fn kill(
         &mut self,
-        helper: &mut Helper,
+        helper: &mut Helpers<'_>,
         family: &mut Family,
         (mut living, mut refused): (Vec<Process>, HashSet<u32>),
     ) -> Result<Ending, NoHelper> {
-        let (began, mut pause) = (Instant::now(), PAUSE_MIN);
+        let (mut began, mut pause) = (None, PAUSE_MIN);
         loop {
             refused.extend(helper.kill("KILL", &living, self.scope)?);
+            let began = *began.get_or_insert_with(Instant::now);
             self.pause(pause)?;
             pause = PAUSE_MAX.min(pause * 2);
             living = family.living(&helper.list(&[], self.scope)?);
@@ -320,7 +329,9 @@ impl Course<'_> {
                 return Ok(Ending::Ended { by: EndedBy::Kill });
             }
             let barred = living.iter().filter(|p| refused.contains(&p.pid)).count();
-            if barred == living.len() || began.elapsed() >= KILL_WAIT {
+            // A `sudo` that may not be signalled goes after its command.
+            let hopeless = barred == living.len() && !helper.is_raised();
+            if hopeless || began.elapsed() >= KILL_WAIT {
                 let left = Left::Processes {
                     count: living.len(),
                     refused: barred,

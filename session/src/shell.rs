@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
-use crate::command::{Child, Command};
+use crate::child::Child;
+use crate::command::Command;
 use crate::engine::stopped;
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::exit::Exit;
@@ -84,9 +86,10 @@ impl ShellSpec {
         self
     }
 
-    /// Gives the shell a terminal. It then prompts, echoes what it is sent, ends its lines as the
-    /// terminal's modes say, and both of its streams are one; its end of input is typed, as Ctrl-D.
-    /// Default: none.
+    /// Gives the shell a pseudo-terminal. It then prompts, edits its line and echoes what is sent,
+    /// all of it prints on standard output, with `\r\n` where it prints `\n`, and `\n` is the Enter
+    /// key. The end of input is typed as Ctrl-D, once more now and then while the shell lives: a
+    /// program in the foreground may take it. Default: none.
     pub fn pty(mut self, pty: Pty) -> Self {
         self.launch = self.launch.pty(pty);
         self
@@ -134,7 +137,7 @@ impl Session {
     /// # }
     /// ```
     pub fn shell(&self, spec: &ShellSpec, scope: &Scope) -> Result<InteractiveShell, Error> {
-        // There is no line to wrap: only what is set is checked.
+        // There is nothing to put it around; it checks the terminal.
         spec.launch.wrap(b"")?;
         let mut command = Command::shell(self).launch(&spec.launch).scope(scope);
         for (name, value) in &spec.variables {
@@ -342,11 +345,14 @@ impl InteractiveShell {
         if self.input_over.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let life = self.life.clone();
+        let (life, inbox) = (self.life.clone(), Arc::clone(&self.inbox));
         // Not within a caller's time: an end that is given up half way could not be sent again.
         let ending = green(move || {
             // A shell that has ended needs no end of input.
-            let _ = child.close_stdin(&life);
+            let _ = match child.has_terminal() {
+                true => type_end(&child, &inbox, &life),
+                false => child.close_stdin(&life),
+            };
         });
         Ok(ending.inspect_err(|_| self.input_over.store(false, Ordering::Release))?)
     }
@@ -370,12 +376,13 @@ impl InteractiveShell {
         Ok(self.child()?.signal(name, scope)?)
     }
 
-    /// Tells the host the size of the shell's terminal in characters; a shell without one is not
-    /// told. Parks.
+    /// Tells the host the size of the shell's terminal in characters (RFC 4254 §6.7); a shell
+    /// without one is not told. Parks.
     ///
     /// # Errors
     ///
-    /// As [`Child::resize`], and [`InteractiveShell::signal`].
+    /// A terminal cannot have this size; the connection was lost, the shell has ended, or the
+    /// scope ended.
     pub fn resize(&self, columns: u32, rows: u32, scope: &Scope) -> Result<(), ShellError> {
         Ok(self.child()?.resize(columns, rows, scope)?)
     }
@@ -441,6 +448,21 @@ fn follow(child: &Child, inbox: &Inbox, life: &Scope) {
     });
 }
 
+/// Types the end of input until the shell has ended. What is typed while a line runs is taken by the
+/// terminal, and a shell that edits its line itself never sees it.
+fn type_end(child: &Child, inbox: &Inbox, life: &Scope) -> Result<(), Error> {
+    let mut pause = RETYPE_MIN;
+    loop {
+        child.type_end_once(life)?;
+        let step = life.child(Some(pause));
+        let ended = inbox.wait(&step, |inbox| inbox.ended().map(drop));
+        if ended.is_ok() || life.check().is_err() {
+            return Ok(());
+        }
+        pause = RETYPE_MAX.min(pause * 2);
+    }
+}
+
 /// Starts a green thread that nobody joins.
 fn green(run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let started = sshoal_reactor::spawn(run).map(drop);
@@ -450,6 +472,10 @@ fn green(run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     })
 }
 
+/// The first pause until the end of input is typed again; each is twice as long as the one before.
+const RETYPE_MIN: Duration = Duration::from_millis(200);
+/// The longest one.
+const RETYPE_MAX: Duration = Duration::from_secs(5);
 /// Unread bytes of a shell, unless told otherwise.
 const UNREAD_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes read at once, at first.

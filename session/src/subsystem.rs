@@ -5,7 +5,7 @@ use std::time::Instant;
 use sshoal_reactor::Scope;
 
 use crate::channels;
-use crate::command::Child;
+use crate::child::Child;
 use crate::error::{ApiMisuse, Error, Phase};
 use crate::session::Session;
 

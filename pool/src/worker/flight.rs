@@ -41,6 +41,8 @@ pub(super) struct Flight<'a> {
     ending: Option<Ending>,
     /// Whether the session is of use after that.
     usable: bool,
+    /// Whether the command has had a part of its input only.
+    input_cut: bool,
 }
 
 /// How far a flight is, for a panic's phase.
@@ -81,6 +83,7 @@ impl<'a> Flight<'a> {
             bytes: None,
             ending: None,
             usable: false,
+            input_cut: false,
         }
     }
 
@@ -105,14 +108,19 @@ impl<'a> Flight<'a> {
         } = *self;
         let orderly =
             usable || matches!(end, End::Exited(_) | End::Signaled { .. } | End::NoStatus);
-        // Before the outcome is out: the caller's next command is to find the session idle. After
-        // a timeout, an error or a panic it is in no state to be used by others.
-        let (last, closing) = if orderly {
-            let closing = engine.leave(seat, session);
-            (closing.is_some(), closing)
-        } else {
-            (engine.retire(seat, session), None)
+        // After a timeout, an error or a panic a session is in no state to be used by others.
+        let vacate = |session, orderly| match orderly {
+            true => {
+                let closing = engine.leave(seat, session);
+                (closing.is_some(), closing)
+            }
+            false => (engine.retire(seat, session), None),
         };
+        // Before the outcome is out: the caller's next command is to find the session idle. Where
+        // a channel is opened ahead, it finds it shared, and takes that channel.
+        let mut session = session;
+        let ahead = orderly && engine.settings.open_ahead && engine.bounds.keep_open;
+        let vacated = (!ahead).then(|| vacate(session.take(), orderly));
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
         let failures = run.failures.as_ref();
@@ -122,6 +130,10 @@ impl<'a> Flight<'a> {
         if let Some(flights) = stop {
             engine.failed(run, flights);
         }
+        let (last, closing) = vacated.unwrap_or_else(|| {
+            let usable = session.as_deref().is_some_and(open_ahead);
+            vacate(session.take(), usable)
+        });
         if !last {
             return;
         }
@@ -276,6 +288,7 @@ impl<'a> Flight<'a> {
         };
         let feeding = Feeding::begin(input, self.index, running, scope)?;
         let result = self.follow(&**running, &feeding.within, buf);
+        self.input_cut = feeding.is_cut();
         result.map_err(|error| feeding.blame(error, scope))
     }
 
@@ -422,6 +435,17 @@ impl<'a> Flight<'a> {
     }
 }
 
+/// Opens the channel of the session's next command; returns whether the session is of use after.
+#[inline(never)]
+fn open_ahead(session: &dyn Connected) -> bool {
+    let Some(session) = session.session() else {
+        return true;
+    };
+    // A host that allows no more is no failure: the next command opens its own, or learns why not.
+    let _ = session.open_ahead(&Scope::root().child(Some(OPEN_AHEAD_MAX)));
+    session.is_open()
+}
+
 /// A session that dies while it is idle shows at the next thing asked of it, and in no other way
 /// than by the connection's end.
 fn is_dead(error: &Error) -> bool {
@@ -450,6 +474,8 @@ fn stopped_in_run(stop: Stop) -> Error {
     }
 }
 
+/// How long the host may take to open a channel ahead.
+const OPEN_AHEAD_MAX: Duration = Duration::from_secs(10);
 /// What is read at once from a host that prints little.
 const CHUNK_MIN: usize = 2 * 1024;
 /// What is read at once from a host that prints much, and passed on as one event.

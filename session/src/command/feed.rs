@@ -1,7 +1,9 @@
 //! Input that is fed to a command while its output is read.
 
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sshoal_reactor::{Scope, blocking_within};
@@ -81,8 +83,6 @@ impl Child {
                     Ok(written) => written,
                     Err(source) => {
                         *fault.lock() = Some(source);
-                        // Its input ends with the channel, and it must not take that for the whole.
-                        let _ = child.signal("KILL", &within);
                         within.cancel();
                         return;
                     }
@@ -135,6 +135,17 @@ fn read_some(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Feeding {
+    /// Ends a command that has had a part of its input only: with the channel its input ends, and
+    /// it must not take that for the whole. Parks.
+    pub(super) fn end_if_cut(&self, child: &Child, around: &Scope) {
+        if self.fault.lock().is_none() {
+            return;
+        }
+        let scope = around.child(Some(END_MAX));
+        let mut forgo = |_, _: &[u8]| ControlFlow::Continue(());
+        child.end(Duration::ZERO, &scope, &mut forgo);
+    }
+
     /// Returns what an error within came from: the reader, or the end of the scope around.
     pub(super) fn blame(&self, error: Error, around: &Scope) -> Error {
         if let Some(source) = self.fault.lock().take() {
@@ -160,5 +171,7 @@ fn local(source: io::Error) -> Error {
     }
 }
 
+/// How long the end of a command may take.
+const END_MAX: Duration = Duration::from_secs(5);
 /// What is read of an input at once.
 const CHUNK_BYTES: usize = 64 * 1024;

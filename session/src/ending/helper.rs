@@ -5,17 +5,18 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sshoal_reactor::Scope;
 
 use super::started::Ages;
 use super::tree::{self, Process};
 use crate::channels::COMMAND_WINDOW_BYTES;
-use crate::command::Child;
+use crate::child::Child;
 use crate::engine::Engine;
 use crate::error::{Error, Phase};
 use crate::ffi::OutputStream;
+use crate::launch::{Launch, Shell, Sudo};
 
 /// The helper's program, for a POSIX shell and the login shells that have to hand it on: it is one
 /// line between single quotes, so it has no single quote, and no `!` and no backslash, which some
@@ -74,10 +75,18 @@ pub(super) enum NoHelper {
 }
 
 impl Helper {
-    /// Starts the helper on a channel of its own. Parks.
-    pub(super) fn start(engine: &Arc<Engine>, scope: &Scope) -> Result<Self, NoHelper> {
+    /// Starts the helper on a channel of its own, by `sudo` if asked for. Parks.
+    fn start(engine: &Arc<Engine>, sudo: Option<&Sudo>, scope: &Scope) -> Result<Self, NoHelper> {
+        let command = match sudo {
+            None => command().into_bytes(),
+            Some(sudo) => by(sudo)?,
+        };
+        let child = start(engine, &command, scope)?;
+        if let Some(sudo) = sudo {
+            child.pass_sudo(sudo, scope)?;
+        }
         let mut helper = Self {
-            child: start(engine, command().as_bytes(), scope)?,
+            child,
             pid: 0,
             by_ps: false,
             unread: Vec::new(),
@@ -94,7 +103,7 @@ impl Helper {
     }
 
     /// Lists the host's processes, and finds the one that a command began as. Parks.
-    pub(super) fn find(
+    fn find(
         &mut self,
         command: &Child,
         scope: &Scope,
@@ -111,11 +120,7 @@ impl Helper {
 
     /// Lists the host's processes, or those of `only` that are left, where that is less work.
     /// Parks.
-    pub(super) fn list(
-        &mut self,
-        only: &[Process],
-        scope: &Scope,
-    ) -> Result<Vec<Process>, NoHelper> {
+    fn list(&mut self, only: &[Process], scope: &Scope) -> Result<Vec<Process>, NoHelper> {
         if self.by_ps {
             let lines = self.ask("ps", scope)?;
             return Ok(lines.iter().filter_map(|line| tree::of_ps(line)).collect());
@@ -130,7 +135,7 @@ impl Helper {
     }
 
     /// Signals processes in this order; returns those that it may not signal. Parks.
-    pub(super) fn kill(
+    fn kill(
         &mut self,
         signal: &str,
         processes: &[Process],
@@ -151,7 +156,7 @@ impl Helper {
     }
 
     /// Sees the helper's process off the host, so that it is not in the way of the next. Parks.
-    pub(super) fn close(mut self, scope: &Scope) -> Result<(), NoHelper> {
+    fn close(mut self, scope: &Scope) -> Result<(), NoHelper> {
         self.child.close_stdin(scope)?;
         while self.line(scope).is_ok() {}
         self.child.wait(scope)?;
@@ -199,6 +204,108 @@ impl Helper {
 
 /// Bytes read at once.
 const READ_BYTES: usize = 8 * 1024;
+
+/// The helper of a command's end, and, once it may not signal a process, another one that runs as
+/// the command does.
+#[derive(Debug)]
+pub(super) struct Helpers<'a> {
+    command: &'a Child,
+    own: Helper,
+    raised: Option<Helper>,
+    /// Whether the second one was tried; a password is given once.
+    tried: bool,
+}
+
+impl<'a> Helpers<'a> {
+    /// Starts the first one. Parks.
+    pub(super) fn start(command: &'a Child, scope: &Scope) -> Result<Self, NoHelper> {
+        Ok(Self {
+            command,
+            own: Helper::start(command.engine(), None, scope)?,
+            raised: None,
+            tried: false,
+        })
+    }
+
+    /// As [`Helper::find`], of the command that is to be ended.
+    pub(super) fn find(
+        &mut self,
+        scope: &Scope,
+    ) -> Result<(Vec<Process>, Option<Process>), NoHelper> {
+        self.own.find(self.command, scope)
+    }
+
+    /// As [`Helper::list`].
+    pub(super) fn list(
+        &mut self,
+        only: &[Process],
+        scope: &Scope,
+    ) -> Result<Vec<Process>, NoHelper> {
+        self.own.list(only, scope)
+    }
+
+    /// As [`Helper::kill`], by whichever may.
+    pub(super) fn kill(
+        &mut self,
+        signal: &str,
+        processes: &[Process],
+        scope: &Scope,
+    ) -> Result<HashSet<u32>, NoHelper> {
+        let refused = self.own.kill(signal, processes, scope)?;
+        if refused.is_empty() {
+            return Ok(refused);
+        }
+        let Some(raised) = self.raise(scope) else {
+            return Ok(refused);
+        };
+        let rest = processes.iter().filter(|p| refused.contains(&p.pid));
+        let rest: Vec<Process> = rest.copied().collect();
+        match raised.kill(signal, &rest, scope) {
+            Ok(refused) => Ok(refused),
+            Err(why) => {
+                tracing::debug!(%why, "a command's processes cannot be signalled by sudo");
+                self.raised = None;
+                Ok(refused)
+            }
+        }
+    }
+
+    /// Returns whether there is one that may signal what the first one may not.
+    pub(super) fn is_raised(&self) -> bool {
+        self.raised.is_some()
+    }
+
+    fn raise(&mut self, scope: &Scope) -> Option<&mut Helper> {
+        if let (Some(sudo), false) = (self.command.sudo(), self.tried) {
+            self.tried = true;
+            let within = scope.child(Some(RAISE_MAX));
+            match Helper::start(self.command.engine(), Some(sudo), &within) {
+                Ok(helper) => self.raised = Some(helper),
+                Err(why) => tracing::debug!(%why, "no second helper by sudo"),
+            }
+        }
+        self.raised.as_mut()
+    }
+
+    /// As [`Helper::close`], of all there are.
+    pub(super) fn close(self, scope: &Scope) {
+        for helper in [Some(self.own), self.raised].into_iter().flatten() {
+            let _ = helper.close(scope);
+        }
+    }
+}
+
+/// How long `sudo` may take to begin the second helper.
+const RAISE_MAX: Duration = Duration::from_secs(2);
+
+/// Returns what the host is asked to run for the helper of a command by `sudo`.
+fn by(sudo: &Sudo) -> Result<Vec<u8>, Error> {
+    let program = PROGRAM.trim().replace('\n', " ");
+    let launch = Launch::new().sudo(sudo.clone());
+    launch
+        .shell(Shell::parse("/bin/sh -c"))
+        .wrap(program.as_bytes())
+}
 
 /// Returns what the host is asked to run.
 fn command() -> String {

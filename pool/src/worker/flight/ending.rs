@@ -100,6 +100,10 @@ impl Flight<'_> {
     /// left to its host, or has ended with its session.
     fn end_limits(&self, error: &Error) -> Option<(Duration, Duration)> {
         let settings = &self.engine.settings;
+        if self.input_cut {
+            // It must not take what it has got for the whole.
+            return Some((Duration::ZERO, END_MAX));
+        }
         let by_limit = match error {
             Error::TimedOut { .. } | Error::Silent { .. } => true,
             Error::Cancelled { .. } => self.run.scope.status() == Status::TimedOut,

@@ -1,4 +1,4 @@
-//! What is done around a command's begin: our agent is offered, `sudo` is answered.
+//! What is done around a command's begin: a terminal is requested, `sudo` is answered.
 //!
 //! And what only a command on a terminal has: a size, and an end of input that is typed.
 
@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 use sshoal_reactor::Scope;
 
-use super::{Child, Command};
+use super::Child;
 use crate::error::{Error, Kind, Phase};
-use crate::ffi::{ChannelId, OutputStream};
+use crate::ffi::OutputStream;
 use crate::launch::{Gate, LaunchError, Pty, Seen, Sudo, SudoError, pty_size_is_good};
 
 /// Output that came before the command began; it is read before all other.
@@ -54,25 +54,9 @@ impl Held {
     }
 }
 
-impl Command<'_> {
-    /// Tells the host that it may use our agent; one that does not want to is no failure, as with
-    /// ssh.
-    pub(super) fn offer_agent(&self, channel: ChannelId, scope: &Scope) -> Result<(), Error> {
-        let engine = self.session.engine();
-        let offered = engine.request(Phase::Open, scope, |library| library.request_agent(channel));
-        match offered {
-            Err(Error::Channel { source, .. }) => {
-                tracing::warn!(host = %self.session.host(), %source, "agent forwarding refused");
-                Ok(())
-            }
-            other => other,
-        }
-    }
-}
-
 impl Child {
     /// Requests a terminal for what the channel will run. Parks.
-    pub(super) fn open_terminal(&self, pty: &Pty, scope: &Scope) -> Result<(), Error> {
+    pub(crate) fn open_terminal(&self, pty: &Pty, scope: &Scope) -> Result<(), Error> {
         let channel = self.channel;
         self.engine.request(Phase::Open, scope, |library| {
             library.request_pty(channel, pty)
@@ -81,7 +65,7 @@ impl Child {
         Ok(())
     }
 
-    pub(super) fn has_terminal(&self) -> bool {
+    pub(crate) fn has_terminal(&self) -> bool {
         self.terminal.load(Ordering::Acquire)
     }
 
@@ -89,7 +73,7 @@ impl Child {
     ///
     /// The password is written where the prompt was read, and nowhere else. What came on the way is
     /// held for the reader.
-    pub(super) fn pass_sudo(&self, sudo: &Sudo, scope: &Scope) -> Result<(), Error> {
+    pub(crate) fn pass_sudo(&self, sudo: &Sudo, scope: &Scope) -> Result<(), Error> {
         let terminal = self.has_terminal();
         let marked = match terminal {
             true => OutputStream::Stdout,
@@ -159,6 +143,14 @@ impl Child {
         });
         // libssh2 keeps a request that it could not send, and would send it in place of the next.
         resized.inspect_err(|_| self.poisoned.store(true, Ordering::Release))
+    }
+
+    /// Types the end of input, and leaves the input open, so that it can be typed again. Parks.
+    pub(crate) fn type_end_once(&self, scope: &Scope) -> Result<(), Error> {
+        let _turn = self.stdin_turn(scope)?;
+        self.type_end(scope)?;
+        self.in_line.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Types the end of input: once where a line begins, and else once more, to send the line so
