@@ -104,7 +104,7 @@ pub fn copy<H: AsHost>(
 ///
 /// The path is `localdir/HOST/dst`; without [`Options::localdir`], `HOST/dst`. HOST is the host's
 /// name; where that is listed more than once, it is the host with its user and port, and where that
-/// is, too, `.1` and so on follows. Folders are made where they are missing.
+/// is, too, `.1` and so on follows; a `/` in it is `%2F`. Folders are made where they are missing.
 ///
 /// # Errors
 /// Nothing was copied: the hosts or the options are no good, or `dst` is not a path within the

@@ -307,3 +307,81 @@ fn a_lost_connection_and_a_lack_of_time_are_told() {
     assert_eq!(end(&child, GRACE).0, Ending::Unknown { why });
     clean_up(&mark);
 }
+
+/// On `TERM` the command stops every other process of its connection, the helper among them, which then answers no
+/// more. Nobody limits the call but itself, so it runs on a green thread that is waited for.
+#[test]
+fn a_helper_that_stops_answering_holds_nobody_up() {
+    let Some(sshd) = quiet(&[]) else { return };
+    let session = connect(&sshd);
+    let stopped = sshd.scratch().join("stopped");
+    let command = format!(
+        "trap 'for p in $(cat /proc/$PPID/task/$PPID/children); do [ $p = $$ ] || \
+         {{ kill -STOP $p; echo $p >>{}; }}; done' TERM; echo ready; while :; do sleep 0.01; done",
+        stopped.display()
+    );
+    let child = start(&session, &command, "");
+    let ending = end_unlimited(child);
+    let pids = std::fs::read_to_string(&stopped).expect("the helper was stopped");
+    for pid in pids.lines().map(|pid| pid.parse().expect("a number")) {
+        let pid = rustix::process::Pid::from_raw(pid).expect("above zero");
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
+    }
+    let ending = ending.expect("comes back by itself");
+    assert_ne!(ending.is_ended(), Some(true), "{ending:?}");
+}
+
+/// The host runs the command, and `yes` in the helper's place, whose output never ends.
+#[test]
+fn a_host_that_prints_without_end_in_the_helpers_place_holds_nobody_up() {
+    let yes = "ForceCommand case $SSH_ORIGINAL_COMMAND in *sshoal-helper*) exec yes;; \
+               *) eval \"$SSH_ORIGINAL_COMMAND\";; esac";
+    let Some(sshd) = quiet(&[yes]) else { return };
+    let session = connect(&sshd);
+    let mark = mark();
+    let child = start(&session, "echo ready; sleep MARK; :", &mark);
+    let ending = end_unlimited(child).expect("comes back by itself");
+    assert_ne!(ending.is_ended(), Some(true), "{ending:?}");
+    clean_up(&mark);
+}
+
+/// Without a helper the signal takes its turn among the writers of the channel, one of which waits for ever.
+#[test]
+fn input_that_nobody_takes_holds_no_ending_up() {
+    let Some(sshd) = quiet(&["MaxSessions 1"]) else {
+        return;
+    };
+    let session = connect(&sshd);
+    let mark = mark();
+    let command = format!("echo ready; sleep {mark}; :");
+    let child = session.command(command).spawn().expect("starts");
+    let child = std::sync::Arc::new(child);
+    let (writer, life) = (child.clone(), Scope::root().child(None));
+    let within = life.clone();
+    let write = move || writer.write_stdin(&vec![0; 8 * 1024 * 1024], &within);
+    let writing = sshoal::spawn(write).expect("starts");
+    await_sleeping(&mark, 1);
+    let ender = child.clone();
+    let task = sshoal::spawn(move || {
+        ender.end(SHORT, &Scope::root(), &mut |_, _| ControlFlow::Continue(()))
+    });
+    let task = task.expect("starts");
+    let ended = task.wait(&Scope::root().child(Some(GRACE)));
+    life.cancel();
+    let written = writing.join().expect("returns");
+    assert!(written.is_err(), "nobody takes it");
+    assert_eq!(ended, Ok(()), "comes back by itself");
+    let ending = task.join().expect("returns");
+    assert_ne!(ending.is_ended(), Some(true), "{ending:?}");
+    clean_up(&mark);
+}
+
+/// Ends a command with no limit but the call's own; `None` if that does not hold.
+fn end_unlimited(child: Child) -> Option<Ending> {
+    let task = sshoal::spawn(move || {
+        child.end(SHORT, &Scope::root(), &mut |_, _| ControlFlow::Continue(()))
+    });
+    let task = task.expect("starts");
+    let ended = task.wait(&Scope::root().child(Some(GRACE)));
+    ended.is_ok().then(|| task.join().expect("returns"))
+}

@@ -164,7 +164,7 @@ impl Child {
     /// # Errors
     ///
     /// The connection was lost, the command has closed its input, or the scope ended: then some
-    /// bytes may be written, and no others can follow.
+    /// bytes may be written, and no others can follow, unless [`Child::takes_stdin`] says so.
     pub fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
         let _turn = self.stdin_turn(scope)?;
         if let Some(last) = bytes.last() {
@@ -173,11 +173,21 @@ impl Child {
         self.write_all(bytes, scope)
     }
 
-    fn write_all(&self, mut rest: &[u8], scope: &Scope) -> Result<(), Error> {
+    /// Returns whether more can be written to the command's standard input, as far as this side
+    /// knows: a write that was given up before anything of it was sent leaves no gap.
+    pub fn takes_stdin(&self) -> bool {
+        let over = [&self.stdin_over, &self.poisoned];
+        !over.iter().any(|over| over.load(Ordering::Acquire)) && self.exit.lock().is_none()
+    }
+
+    fn write_all(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
+        let mut rest = bytes;
         while !rest.is_empty() {
-            let written = self.write_some(rest, scope);
-            let written =
-                written.inspect_err(|_| self.stdin_over.store(true, Ordering::Release))?;
+            let written = self.write_some(rest, scope).inspect_err(|error| {
+                let given_up = matches!(error, Error::TimedOut { .. } | Error::Cancelled { .. });
+                let gap = !given_up || rest.len() < bytes.len();
+                self.stdin_over.fetch_or(gap, Ordering::AcqRel);
+            })?;
             rest = &rest[written..];
         }
         Ok(())
@@ -237,12 +247,15 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// The connection was lost, or the scope ended.
+    /// The connection was lost, or the scope ended: if that was once it had its turn to be sent,
+    /// nothing else can be sent to the command.
     pub fn signal(&self, name: &str, scope: &Scope) -> Result<(), Error> {
         let _turn = self.turn(scope)?;
-        self.engine.call(Phase::Run, scope, |library| {
+        let sent = self.engine.call(Phase::Run, scope, |library| {
             library.signal(self.channel, name)
-        })
+        });
+        // libssh2 keeps a signal that it could not send, and would send it in place of the next.
+        sent.inspect_err(|_| self.poisoned.store(true, Ordering::Release))
     }
 
     /// Waits for the command's end and frees its channel; call it once the output was read to its

@@ -180,6 +180,7 @@ impl Child {
             scope,
             output,
             buffer: Vec::new(),
+            told: None,
             reading: true,
             at_end: false,
         };
@@ -205,6 +206,8 @@ struct Course<'a> {
     scope: &'a Scope,
     output: &'a mut dyn FnMut(OutputStream, &[u8]) -> ControlFlow<()>,
     buffer: Vec<u8>,
+    /// When the helper was first asked to signal it.
+    told: Option<Instant>,
     /// Whether output is still wanted.
     reading: bool,
     /// Whether both streams have ended.
@@ -217,6 +220,8 @@ const LOOK_MAX: Duration = Duration::from_secs(3);
 const KILL_WAIT: Duration = Duration::from_secs(1);
 /// How long the host may take to close the channel of a command that has ended.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
+/// How long a signal may wait until its turn comes on the command's channel.
+const TURN_WAIT: Duration = Duration::from_millis(500);
 /// The first pause between two looks; each is twice as long as the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause between two looks.
@@ -237,16 +242,20 @@ impl Course<'_> {
             Ok(ending) => ending,
             Err(why) => {
                 tracing::debug!(%why, "a command's processes cannot be seen");
-                let ended = self.by_channel(grace);
+                let used = self.told.map_or(Duration::ZERO, |told| told.elapsed());
+                let ended = self.by_channel(grace.saturating_sub(used));
                 ended.unwrap_or_else(|why| Ending::Unknown { why })
             }
         }
     }
 
     fn with_helper(&mut self, grace: Duration) -> Result<Ending, NoHelper> {
-        let look = self.scope.child(Some(LOOK_MAX));
+        // It may stop answering at any time.
+        let limit = LOOK_MAX.saturating_add(grace).saturating_add(KILL_WAIT);
+        let work = self.scope.child(Some(limit));
+        let look = work.child(Some(LOOK_MAX));
         let mut helper = Helpers::start(self.child, &look)?;
-        let ending = self.by_helper(&mut helper, grace, &look);
+        let ending = self.by_helper(&mut helper, grace, (&look, &work));
         if ending.is_ok() {
             // A helper that is slow to go is left to it.
             helper.close(&self.scope.child(Some(CLOSE_WAIT)));
@@ -258,31 +267,30 @@ impl Course<'_> {
         &mut self,
         helper: &mut Helpers<'_>,
         grace: Duration,
-        look: &Scope,
+        (look, work): (&Scope, &Scope),
     ) -> Result<Ending, NoHelper> {
         let (table, leader) = helper.find(look)?;
         let leader = leader.ok_or(NoHelper::NotFound)?;
         let mut family = Family::new(&leader);
         let living = family.living(&table);
-        let (living, refused) = match self.terminate(helper, &mut family, living, grace)? {
-            (living, _) if living.is_empty() => {
-                return Ok(Ending::Ended { by: EndedBy::Term });
-            }
-            left => left,
-        };
-        self.kill(helper, &mut family, (living, refused))
+        let left = self.terminate((helper, work), &mut family, living, grace)?;
+        if left.0.is_empty() {
+            return Ok(Ending::Ended { by: EndedBy::Term });
+        }
+        self.kill((helper, work), &mut family, left)
     }
 
     /// Sends `SIGTERM` and waits for the grace at most; returns what is left, and what of it could
     /// not be signalled.
     fn terminate(
         &mut self,
-        helper: &mut Helpers<'_>,
+        (helper, work): (&mut Helpers<'_>, &Scope),
         family: &mut Family,
         mut living: Vec<Process>,
         grace: Duration,
     ) -> Result<(Vec<Process>, HashSet<u32>), NoHelper> {
         let (mut began, mut pause) = (Instant::now(), PAUSE_MIN);
+        self.told = Some(began);
         let (mut told, mut refused) = (HashSet::new(), HashSet::new());
         while began.elapsed() < grace && !living.is_empty() {
             let untold: Vec<Process> = (living.iter())
@@ -290,7 +298,7 @@ impl Course<'_> {
                 .copied()
                 .collect();
             if !untold.is_empty() {
-                refused.extend(helper.kill("TERM", &untold, self.scope)?);
+                refused.extend(helper.kill("TERM", &untold, work)?);
             }
             if untold.len() == told.len() {
                 // The way to another user may have taken a while.
@@ -299,9 +307,9 @@ impl Course<'_> {
             self.pause(pause.min(grace.saturating_sub(began.elapsed())))?;
             pause = PAUSE_MAX.min(pause * 2);
             // Few are cheap to look at; once they are gone, all are, for what they have started.
-            living = family.living(&helper.list(&living, self.scope)?);
+            living = family.living(&helper.list(&living, work)?);
             if living.is_empty() {
-                living = family.living(&helper.list(&[], self.scope)?);
+                living = family.living(&helper.list(&[], work)?);
             }
             let barred = |process: &Process| refused.contains(&process.pid);
             if !helper.is_raised() && living.iter().all(barred) {
@@ -314,17 +322,17 @@ impl Course<'_> {
     /// Sends `SIGKILL` to what is left, until nothing is or the time is over.
     fn kill(
         &mut self,
-        helper: &mut Helpers<'_>,
+        (helper, work): (&mut Helpers<'_>, &Scope),
         family: &mut Family,
         (mut living, mut refused): (Vec<Process>, HashSet<u32>),
     ) -> Result<Ending, NoHelper> {
         let (mut began, mut pause) = (None, PAUSE_MIN);
         loop {
-            refused.extend(helper.kill("KILL", &living, self.scope)?);
+            refused.extend(helper.kill("KILL", &living, work)?);
             let began = *began.get_or_insert_with(Instant::now);
             self.pause(pause)?;
             pause = PAUSE_MAX.min(pause * 2);
-            living = family.living(&helper.list(&[], self.scope)?);
+            living = family.living(&helper.list(&[], work)?);
             if living.is_empty() {
                 return Ok(Ending::Ended { by: EndedBy::Kill });
             }
@@ -351,7 +359,9 @@ impl Course<'_> {
             if signal == "TERM" && grace.is_zero() {
                 continue;
             }
-            match self.child.signal(signal, self.scope) {
+            // Input that nobody takes may be in the way for as long as it lasts.
+            let turn = self.scope.child(Some(TURN_WAIT));
+            match self.child.signal(signal, &turn) {
                 Ok(()) => {}
                 // Half a packet of input is in the way.
                 Err(Error::ApiMisuse(ApiMisuse::StdinClosed)) if !self.is_closed(wait)? => {
@@ -361,7 +371,10 @@ impl Course<'_> {
                     let by = EndedBy::Itself;
                     return Ok(Ending::Closed { by });
                 }
-                Err(error) => return Err(self.unclear(&error)),
+                Err(error) => {
+                    self.timed_out(&error)?;
+                    continue;
+                }
             }
             if self.is_closed(wait)? {
                 return Ok(Ending::Closed { by });

@@ -124,7 +124,8 @@ pub fn exists(session: &Session, remote: &[u8], scope: &Scope) -> Result<bool, E
 ///
 /// The pattern is for one name, as a POSIX shell reads it: `*` is any text, `?` any byte, `[a-z]` and
 /// `[!a-z]` one byte of some, `\` takes the next byte as it is. A name that begins with a dot fits
-/// only a pattern that does. At most 100,000 names of the directory are looked at.
+/// only a pattern that does. At most 100,000 names of the directory are looked at, and 32 MiB of
+/// them.
 ///
 /// # Errors
 ///
@@ -150,13 +151,14 @@ pub fn glob(
 /// Lists the names in a directory that can be names: a host may send anything.
 fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
     let mut open = sftp.directory(directory, scope)?;
-    let (mut entries, mut told) = (Vec::new(), 0);
+    let (mut entries, mut told, mut bytes) = (Vec::new(), 0, 0);
     while let Some(entry) = open.next(scope)? {
         told += 1;
-        if told > NAMES_MAX {
+        bytes += entry.name.len();
+        if told > NAMES_MAX || bytes > NAMES_BYTES_MAX {
             return Err(SftpError::Session(SessionError::Overstepped {
                 phase: Phase::Transfer,
-                what: "more names in a directory than are looked at",
+                what: "more names in a directory, or longer ones, than are looked at",
                 kind: Kind::Limit,
             }));
         }
@@ -170,3 +172,5 @@ fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, Sftp
 
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 100_000;
+/// Bytes of all these names together: most file systems end a name at 255.
+const NAMES_BYTES_MAX: usize = 32 * 1024 * 1024;

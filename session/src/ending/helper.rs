@@ -172,7 +172,7 @@ impl Helper {
             if line == "end" {
                 return Ok(lines);
             }
-            bytes += line.len();
+            bytes += line.len() + 1;
             if bytes > ANSWER_BYTES_MAX {
                 return Err(NoHelper::Answer);
             }
@@ -187,6 +187,8 @@ impl Helper {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
             }
+            // Bytes that are there come whether there is time or not.
+            scope.check().map_err(|_| NoHelper::Stopped)?;
             match self.child.read(&mut buffer, scope)? {
                 // Complaints of shells.
                 Some((OutputStream::Stderr, _)) => {}

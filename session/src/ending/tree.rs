@@ -43,9 +43,9 @@ impl Process {
     /// Returns how long before another it started; `None` if it started after it.
     fn older_than(&self, other: &Self) -> Option<Duration> {
         match (self.started, other.started) {
-            (Since::Ticks(own), Since::Ticks(other)) => {
-                Some(Duration::from_millis(other.checked_sub(own)? * 10))
-            }
+            (Since::Ticks(own), Since::Ticks(other)) => Some(Duration::from_millis(
+                other.checked_sub(own)?.saturating_mul(10),
+            )),
             (Since::Ago(own), Since::Ago(other)) => {
                 Some(Duration::from_secs(own.checked_sub(other)?))
             }

@@ -79,7 +79,8 @@ impl Client {
 
     /// Sends a request that `make` makes with its number. Parks while there is no room to send.
     ///
-    /// A scope that ends in the middle leaves the channel unusable.
+    /// A scope that ends in the middle of it leaves the channel unusable; before, to others as it
+    /// was.
     pub(super) fn send(
         &self,
         make: impl FnOnce(u32) -> Vec<u8>,
@@ -88,7 +89,11 @@ impl Client {
         let id = self.begin()?;
         let pending = Pending { client: self, id };
         if let Err(error) = self.channel.write_stdin(&make(id), scope) {
-            self.break_off(Broken::Ended);
+            match self.channel.takes_stdin() {
+                // It was not asked, so there is no reply to come.
+                true => drop(self.state.lock().pending.remove(&id)),
+                false => self.break_off(Broken::Ended),
+            }
             return Err(in_transfer(error).into());
         }
         Ok(pending)
@@ -114,6 +119,10 @@ impl Client {
         let mut state = self.state.lock();
         if let Some(broken) = state.broken {
             return Err(broken.into());
+        }
+        // Those that were given up count, and it may answer none of them.
+        if state.pending.len() >= PENDING_MAX {
+            return Err(SftpError::Protocol("too much is left unanswered"));
         }
         // Far fewer are under way than there are numbers.
         let mut id = state.last.wrapping_add(1);
@@ -313,5 +322,7 @@ fn stopped(stop: sshoal_reactor::Stop, scope: &Scope) -> Error {
 }
 
 const NO_SFTP: &str = "what came is no SFTP; does a shell on the host print something at login?";
+/// Requests under way at once, with those that nobody waits for any longer.
+const PENDING_MAX: usize = 64 * 1024;
 /// Bytes taken from the channel at once.
 const READ_BYTES: usize = 64 * 1024;

@@ -25,6 +25,8 @@ pub struct Directory {
     handle: Vec<u8>,
     /// Names that were received and not taken yet, the next one last.
     ahead: Vec<Entry>,
+    /// How many of `.` and `..` there were.
+    dots: usize,
     over: bool,
 }
 
@@ -34,6 +36,7 @@ impl Directory {
             sftp,
             handle,
             ahead: Vec::new(),
+            dots: 0,
             over: false,
         }
     }
@@ -49,6 +52,10 @@ impl Directory {
         loop {
             if let Some(entry) = self.ahead.pop() {
                 if matches!(entry.name.as_slice(), b"." | b"..") {
+                    self.dots += 1;
+                    if self.dots > DOTS_MAX {
+                        return Err(SftpError::Protocol("a directory of itself without end"));
+                    }
                     continue;
                 }
                 return Ok(Some(entry));
@@ -63,6 +70,8 @@ impl Directory {
                 packet
             })?;
             match reply {
+                // No more to come, as OpenSSH's client takes it: it could go on like this for ever.
+                Reply::Names(names) if names.is_empty() => self.over = true,
                 Reply::Names(names) => {
                     let entries = names.into_iter().rev().map(|name| Entry {
                         name: name.name,
@@ -82,3 +91,6 @@ impl Drop for Directory {
         super::file::close_unasked(&self.sftp, std::mem::take(&mut self.handle));
     }
 }
+
+/// How many times `.` and `..` may come; once each is usual.
+const DOTS_MAX: usize = 1000;

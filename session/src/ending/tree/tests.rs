@@ -33,6 +33,16 @@ fn ages(own: Age, before: &[Age], after: &[Age]) -> Ages {
     }
 }
 
+/// Numbers as a host may make them up: none of them is too large to be compared.
+#[test]
+fn times_of_any_size_are_compared() {
+    let helper = process(12, 1, 12, u64::MAX);
+    let command = process(11, 1, 11, 0);
+    let own = age(0, u64::MAX);
+    let found = leader(&[helper, command], helper.pid, &ages(own, &[], &[]));
+    assert_eq!(found, Some(command));
+}
+
 #[test]
 fn lines_of_proc_and_ps_are_read() {
     let read = of_proc("12 1 12 500 S").unwrap();
