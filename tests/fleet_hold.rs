@@ -29,8 +29,8 @@ const CLIENT: &str = "SSHOAL_TEST_HOLD_CLIENT";
 /// Sessions in CI.
 const SESSIONS_DEFAULT: usize = 500;
 /// The most resident memory of one session; libssh2 alone takes 82 to 92 KiB of it. Without
-/// optimisation the same calls reach two or three pages deeper into each stack.
-const KIB_PER_SESSION_MAX: f64 = if cfg!(debug_assertions) { 125.0 } else { 110.0 };
+/// optimisation the same calls reach three or four pages deeper into each stack.
+const KIB_PER_SESSION_MAX: f64 = if cfg!(debug_assertions) { 130.0 } else { 110.0 };
 /// The most processor time while all sleep, as a part of one core.
 const CORE_MAX: f64 = 0.01;
 /// The most wake-ups of all threads together while all sleep, in a second: the number of sessions is no cause for any.
