@@ -128,7 +128,7 @@ fn rounds_of_a_fleet_take_half_the_time_where_channels_are_opened_ahead() {
         return;
     };
     let proxy = Proxy::to(sshd.socket())
-        .round_trip(Duration::from_millis(100))
+        .round_trip(Duration::from_millis(300))
         .start();
     let address = proxy.address();
     let known = known_hosts_line(address.ip(), address.port(), &sshd.host_keys()[0]);

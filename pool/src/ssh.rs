@@ -35,14 +35,14 @@ impl Connected for Session {
                 asked: false,
             });
         }
-        // From here on the request may have left before an error shows.
         let command = self.command(request.bytes).launched(request.launch);
         let command = match request.stdin {
             StdinEnd::AtOnce => command.no_stdin(),
             StdinEnd::Later => command,
         };
-        let child = command.scope(scope).spawn();
-        let child = child.map_err(|error| NotStarted { error, asked: true })?;
+        let mut asked = false;
+        let child = command.scope(scope).spawn_noting(&mut asked);
+        let child = child.map_err(|error| NotStarted { error, asked })?;
         Ok(Arc::new(child))
     }
 

@@ -130,10 +130,21 @@ impl<'a> Command<'a> {
     /// still come. With [`Launch::sudo`], `Sudo` where the command was not begun.
     pub fn spawn(self) -> Result<Child, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
-        self.spawn_in(&scope)
+        self.spawn_in(&scope, &mut false)
     }
 
-    fn spawn_in(&self, scope: &Scope) -> Result<Child, Error> {
+    /// As [`Command::spawn`], and sets `asked` from when the host may have been asked to run the
+    /// command: an error that leaves it as it was has run nothing. Parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::spawn`].
+    pub fn spawn_noting(self, asked: &mut bool) -> Result<Child, Error> {
+        let scope = self.scope.clone().unwrap_or_else(Scope::root);
+        self.spawn_in(&scope, asked)
+    }
+
+    fn spawn_in(&self, scope: &Scope, asked: &mut bool) -> Result<Child, Error> {
         let (engine, phase) = (self.session.engine(), Phase::Open);
         if self.command.contains(&0) {
             return Err(ApiMisuse::NulByte.into());
@@ -158,6 +169,7 @@ impl<'a> Command<'a> {
         let empty = matches!(self.stdin, Stdin::Empty);
         let rides = empty && self.launch.sudo_of().is_none() && !child.has_terminal();
         let mut input_ended = !rides;
+        *asked = true;
         engine.started().ask(child.number(), Instant::now());
         engine.request(phase, scope, |library| {
             let before = engine.wire().sent_bytes();
@@ -214,7 +226,7 @@ impl<'a> Command<'a> {
             }
             Stdin::Open | Stdin::Empty => None,
         };
-        let child = Arc::new(self.spawn_in(&scope)?);
+        let child = Arc::new(self.spawn_in(&scope, &mut false)?);
         let Some(stdin) = stdin else {
             return self.collect(&child, &scope);
         };

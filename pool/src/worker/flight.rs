@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sshoal_reactor::{Scope, Status, Stop};
-use sshoal_session::{Ending, Error, Exit, OutputStream, Phase, Timings};
+use sshoal_session::{ApiMisuse, Ending, Error, Exit, OutputStream, Phase, Timings};
 
 use super::close;
 use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
@@ -451,7 +451,9 @@ fn open_ahead(session: &dyn Connected) -> bool {
 fn is_dead(error: &Error) -> bool {
     matches!(
         error,
-        Error::Disconnected { .. } | Error::Stalled { .. } | Error::ApiMisuse(_)
+        Error::Disconnected { .. }
+            | Error::Stalled { .. }
+            | Error::ApiMisuse(ApiMisuse::SessionClosed)
     )
 }
 
