@@ -39,18 +39,20 @@ fn check(ahead: bool, expected: &[&str]) {
     if ahead {
         session.open_ahead(&limit()).expect("opens");
     }
-    let mark = sshd.log_mark();
     let output = session.command("echo hi").output().expect("runs");
     assert_eq!(output.stdout, b"hi\n");
     session.close().expect("closes");
     sshd.wait_for_ends(1, LIMIT);
     let log = sshd.log();
-    let packets = log[mark..].lines().filter_map(|line| {
+    // From the first command on: what comes before opens the session.
+    let packets = log.lines().filter_map(|line| {
         let (_, kind) = line.split_once("receive packet: type ")?;
         Some(kind.trim())
     });
-    let packets: Vec<_> = packets.collect();
-    assert_eq!(packets, [expected, &[FAREWELL]].concat());
+    let packets: Vec<_> = packets.skip_while(|kind| *kind != OPEN).collect();
+    let first: &[&str] = &[OPEN, REQUEST, EOF];
+    let opened: &[&str] = if ahead { &[CLOSE, OPEN] } else { &[] };
+    assert_eq!(packets, [first, opened, expected, &[FAREWELL]].concat());
 }
 
 /// Nothing is sent that the command does not need. The first close is that of the command before, which waited for
