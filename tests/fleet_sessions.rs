@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sshoal::{End, Fleet, FleetBuilder, Host, Kind, Phase};
+use sshoal::{End, Fleet, FleetBuilder, Host, Kind, Phase, RunSpec};
 use support::sessions::{LIMIT, config_for, host};
 use support::sshd::Sshd;
 
@@ -106,8 +106,10 @@ fn dead_sessions_are_replaced_for_commands_that_have_not_started() {
     let Some(sshd) = server() else { return };
     let fleet = fleet(&sshd).build().expect("a sound fleet");
     assert!(fleet.run("true").expect("runs").report().is_success());
-    // The command's parent is the server's process for the session.
-    let report = fleet.run("kill -9 $PPID").expect("runs").report();
+    // The command's parent is the server's process for the session. Its line comes once the server
+    // has answered that it started the command; without, the command is at times first.
+    let command = RunSpec::new("read line; kill -9 $PPID").stdin("go\n");
+    let report = fleet.run(command).expect("runs").report();
     for outcome in report.outcomes() {
         let End::Failed(error) = outcome.end() else {
             panic!("{}", outcome.end());

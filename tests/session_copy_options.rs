@@ -5,38 +5,16 @@ mod support;
 use std::{
     fs,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use sshoal::transfer::{self, CopyOptions, Error, Existing, Preserve, Source, Verify};
 use support::{
+    files::{bytes_of, names, sides},
     sessions::{connect, limit},
     sshd::Sshd,
 };
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-/// The names in a directory, sorted.
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// A directory for the host's side and one for ours.
-fn sides(sshd: &Sshd) -> [PathBuf; 2] {
-    ["there", "here"].map(|name| {
-        let dir = sshd.scratch().join(name);
-        fs::create_dir(&dir).expect("makes a directory");
-        dir
-    })
-}
 
 /// Directories are made for a copy, two copies at once among them, and a path that ends in `/` gets the source's name.
 #[test]

@@ -16,23 +16,10 @@ use sshoal::{
     transfer::{Error, Keep, Scp},
 };
 use support::{
+    files::{bytes_of, names},
     sessions::{connect, limit, random_bytes, within_ms},
     sshd::Sshd,
 };
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-/// The names in a directory, sorted.
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
 
 fn subdirectory(sshd: &Sshd, name: &str) -> PathBuf {
     let dir = sshd.scratch().join(name);

@@ -18,6 +18,7 @@ use sshoal::{
     },
 };
 use support::{
+    files::{bytes_of, names, sides},
     proxy::{Direction, Ending, Proxy},
     sessions::{config_knowing, connect, host, limit, random_bytes, within_ms},
     sshd::{Sshd, known_hosts_line},
@@ -44,29 +45,6 @@ fn get(
 
 /// Beyond any file here.
 const NO_BOUND: u64 = u64::MAX;
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-/// The names in a directory, sorted.
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// A directory for the host's side and one for ours.
-fn sides(sshd: &Sshd) -> [PathBuf; 2] {
-    ["there", "here"].map(|name| {
-        let dir = sshd.scratch().join(name);
-        fs::create_dir(&dir).expect("makes a directory");
-        dir
-    })
-}
 
 #[test]
 fn files_of_any_size_arrive_whole_both_ways() {

@@ -2,12 +2,7 @@
 
 mod support;
 
-use std::{
-    fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
-    path::Path,
-    sync::Arc,
-};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sshoal::{
@@ -18,6 +13,7 @@ use sshoal::{
     },
 };
 use support::{
+    files::bytes_of,
     sessions::{connect, limit, random_bytes, within_ms},
     sshd::Sshd,
 };
@@ -124,8 +120,4 @@ fn a_question_given_up_before_its_turn_harms_nobody() {
     writing.join().expect("returns").expect("is written");
     sftp.stat(b"/", &limit()).expect("is of use");
     assert!(fs::read(&path).expect("reads") == expected);
-}
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
 }

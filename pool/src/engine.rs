@@ -197,9 +197,12 @@ impl Engine {
 
     /// Puts a host back that met a limit of this machine.
     pub(crate) fn local_limit(&self, place: (RunId, usize), seat: Seat) {
-        let (mut state, now) = (self.state.lock(), Instant::now());
-        state.schedule.local_limit(place, seat, now);
-        state.forget_session(seat);
+        let gone = {
+            let (mut state, now) = (self.state.lock(), Instant::now());
+            state.schedule.local_limit(place, seat, now);
+            state.forget_session(seat)
+        };
+        drop(gone);
     }
 
     /// Puts a host back that could not be connected to, to be tried again after a pause.
@@ -210,9 +213,12 @@ impl Engine {
 
     /// Puts a host back whose kept session was dead.
     pub(crate) fn kept_died(&self, run: RunId, host: usize, seat: Seat) {
-        let mut state = self.state.lock();
-        state.schedule.kept_died(run, host, seat);
-        state.forget_session(seat);
+        let gone = {
+            let mut state = self.state.lock();
+            state.schedule.kept_died(run, host, seat);
+            state.forget_session(seat)
+        };
+        drop(gone);
     }
 
     /// Ends the hosts of a run that wait, and with [`Flights::End`] those in flight too.

@@ -13,6 +13,7 @@ pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod faults;
+pub(crate) mod files;
 pub(crate) mod fleet;
 pub(crate) mod hostile;
 pub(crate) mod keys;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use sha2::{Digest as _, Sha256};
-use sshoal_reactor::{Scope, offload};
+use sshoal_reactor::Scope;
 use sshoal_session::{Exit, Session, quote};
 
 use crate::error::Error;
@@ -14,12 +14,8 @@ use crate::source::Source;
 pub(crate) type Digest = [u8; 32];
 
 /// Computes the digest of what is sent, once for all hosts. Parks.
-pub(crate) fn of_source(source: &Source) -> Result<Digest, Error> {
-    let path = source.path().unwrap_or_else(|| "".as_ref());
-    let own = source.clone();
-    let computed = offload(move || own.digest(hash));
-    let computed = computed.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    computed.map_err(Error::local(path))
+pub(crate) fn of_source(source: &Source, scope: &Scope) -> Result<Digest, Error> {
+    source.digest(hash, scope)
 }
 
 fn hash(source: &Source) -> io::Result<Digest> {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use sshoal_reactor::{Scope, Stop};
+use sshoal_session::Phase;
+
 use crate::sftp::{SftpError, SftpStatus};
 
 /// What was asked of the host's SFTP server.
@@ -178,5 +181,17 @@ impl Error {
     pub(crate) fn local(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Local { path, source }
+    }
+}
+
+/// A scope's end, as the session's error in a transfer.
+pub(crate) fn stopped(stop: Stop, scope: &Scope) -> sshoal_session::Error {
+    let phase = Phase::Transfer;
+    match stop {
+        Stop::TimedOut => sshoal_session::Error::TimedOut {
+            phase,
+            limit: scope.timeout().unwrap_or_default(),
+        },
+        Stop::Cancelled => sshoal_session::Error::Cancelled { phase },
     }
 }

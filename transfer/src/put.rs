@@ -137,7 +137,7 @@ impl Put<'_> {
         match self.options.verify {
             Verify::Size => Ok(()),
             Verify::Sha256 => {
-                let ours = checksum::of_source(self.source)?;
+                let ours = checksum::of_source(self.source, self.scope)?;
                 checksum::compare(self.session, (part, self.remote), ours, self.scope)
             }
         }

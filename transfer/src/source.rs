@@ -6,13 +6,15 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::{fmt, io};
 
 use parking_lot::Mutex;
+use sshoal_reactor::sync::Semaphore;
+use sshoal_reactor::{Scope, offload};
 
 use crate::checksum::Digest;
-use crate::error::Error;
+use crate::error::{Error, stopped};
 
 /// What is sent to one host or to many. Cheap to clone; clones share what was read.
 #[derive(Debug, Clone)]
@@ -24,8 +26,9 @@ struct Inner {
     /// Permissions and times, where it is a file.
     about: Option<About>,
     cache: Mutex<Cache>,
-    /// Computed at most once; the lock is held by who does, on the CPU pool.
-    digest: Mutex<Option<Digest>>,
+    digest: OnceLock<Digest>,
+    /// Held by who computes the digest.
+    hashing: Semaphore,
 }
 
 enum From {
@@ -93,7 +96,8 @@ impl Source {
             size,
             about,
             cache,
-            digest: Mutex::new(None),
+            digest: OnceLock::new(),
+            hashing: Semaphore::new(1),
         }))
     }
 
@@ -114,17 +118,24 @@ impl Source {
         }
     }
 
-    /// Returns the digest, computed by whoever comes first. Blocks others meanwhile: for threads that
-    /// may.
+    /// Returns the digest, computed on the CPU pool by whoever comes first. Parks: the others wait
+    /// as green threads, since a pool whose threads wait for one of them does nothing else.
     pub(crate) fn digest(
         &self,
-        compute: impl FnOnce(&Self) -> io::Result<Digest>,
-    ) -> io::Result<Digest> {
-        let mut place = self.0.digest.lock();
-        if let Some(digest) = *place {
-            return Ok(digest);
+        compute: fn(&Self) -> io::Result<Digest>,
+        scope: &Scope,
+    ) -> Result<Digest, Error> {
+        let turn = self.0.hashing.acquire(scope);
+        let _turn = turn.map_err(|stop| Error::Session(stopped(stop, scope)))?;
+        if let Some(digest) = self.0.digest.get() {
+            return Ok(*digest);
         }
-        Ok(*place.insert(compute(self)?))
+        let own = self.clone();
+        let computed = offload(move || compute(&own));
+        let computed = computed.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let path = self.path().unwrap_or_else(|| "".as_ref());
+        let digest = computed.map_err(Error::local(path))?;
+        Ok(*self.0.digest.get_or_init(|| digest))
     }
 
     /// Fills the buffer from an offset on; all of it must lie within the size.

@@ -32,11 +32,12 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Lets go of a session whose seat is gone; while it has other users, the last of them gives it
-    /// back, and the place with it.
-    pub(super) fn forget_session(&mut self, seat: Seat) {
-        if !self.schedule.has_seat(seat) {
-            self.sessions.remove(&seat);
+    /// Takes out a session whose seat is gone, to be dropped without the lock; while it has other
+    /// users, the last of them gives it back, and the place with it.
+    pub(super) fn forget_session(&mut self, seat: Seat) -> Option<Arc<dyn Connected>> {
+        match self.schedule.has_seat(seat) {
+            true => None,
+            false => self.sessions.remove(&seat),
         }
     }
 

@@ -23,7 +23,8 @@ use crate::launch::{Launch, Shell, Sudo};
 /// shells take even there.
 ///
 /// - `list [FILE…]` prints `pid parent session start state,` of `/proc`'s files, or of all of them,
-///   without those of the kernel;
+///   without those of the kernel (`PF_KTHREAD` of the flags: a session of 0 is also that of whatever
+///   was begun outside of a container);
 /// - `ps` prints what `ps` has, for hosts without `/proc`;
 /// - `kill SIGNAL {PID START}…` signals processes that started then (`-`: whenever), and prints
 ///   `refused PID` for each it may not signal.
@@ -34,7 +35,7 @@ start() { s=; t=; read -r s 2>/dev/null < /proc/$1/stat; set -f; set -- ${s##*")
 t=${20}; };
 list() { o=; for f in $1; do s=; read -r s 2>/dev/null < $f || continue;
 set -f; set -- ${s##*") "}; set +f;
-[ "$4" = 0 ] || o="$o${s%% *} $2 $4 ${20} $1,";
+[ $(($7 & 2097152)) = 0 ] && o="$o${s%% *} $2 $4 ${20} $1,";
 [ ${#o} -lt 4000 ] || { echo "$o"; o=; }; done; echo "$o"; };
 echo sshoal-helper $$ $PPID;
 while read -r verb rest; do case $verb in

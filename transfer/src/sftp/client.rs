@@ -12,6 +12,7 @@ use sshoal_session::{Child, Error, OutputStream, Phase};
 
 use super::packet::{Malformed, PACKET_BYTES_MAX, Reply};
 use super::status::SftpError;
+use crate::error::stopped;
 
 /// The two ends of an SFTP channel, shared by all who ask something over it.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ struct State {
     last: u32,
     /// What was received, from the first packet that is not whole.
     received: Vec<u8>,
+    /// Whether the last read filled the small buffer.
+    comes_much: bool,
     /// Set for good by what leaves the channel unusable.
     broken: Option<Broken>,
 }
@@ -179,10 +182,13 @@ impl Client {
 
     /// Receives what comes next and hands whole packets to who waits for them. Parks.
     fn receive(&self, scope: &Scope) -> Result<(), SftpError> {
-        let mut buffer = vec![0; READ_BYTES];
+        // Most answers are short, and a buffer costs its size each time.
+        let much = self.state.lock().comes_much;
+        let mut buffer = vec![0; if much { READ_BYTES_MAX } else { READ_BYTES_MIN }];
         match self.channel.read(&mut buffer, scope) {
             Ok(Some((OutputStream::Stdout, count))) => {
                 let mut state = self.state.lock();
+                state.comes_much = count >= READ_BYTES_MIN;
                 state.received.extend_from_slice(&buffer[..count]);
                 let handed_out = state.hand_out();
                 drop(state);
@@ -310,19 +316,10 @@ pub(super) fn in_transfer(error: Error) -> Error {
     }
 }
 
-fn stopped(stop: sshoal_reactor::Stop, scope: &Scope) -> Error {
-    let phase = Phase::Transfer;
-    match stop {
-        sshoal_reactor::Stop::TimedOut => Error::TimedOut {
-            phase,
-            limit: scope.timeout().unwrap_or_default(),
-        },
-        sshoal_reactor::Stop::Cancelled => Error::Cancelled { phase },
-    }
-}
-
 const NO_SFTP: &str = "what came is no SFTP; does a shell on the host print something at login?";
 /// Requests under way at once, with those that nobody waits for any longer.
 const PENDING_MAX: usize = 64 * 1024;
-/// Bytes taken from the channel at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes taken from the channel at once, at first.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// Bytes taken from the channel at once, while there is much to take.
+const READ_BYTES_MAX: usize = 64 * 1024;
