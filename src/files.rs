@@ -1,5 +1,6 @@
 //! A host's files as a program per host sees them, and as a session alone does.
 
+use std::io::{Read, Write};
 use std::num::NonZeroU64;
 use std::path::Path;
 
@@ -129,6 +130,39 @@ pub trait HostFiles {
         let bytes_max = NonZeroU64::new(bytes_max).unwrap_or(NonZeroU64::MIN);
         let options = CopyOptions::new().bytes_max(bytes_max);
         transfer::get(session, remote.as_ref(), local.as_ref(), &options, &scope)
+    }
+
+    /// Copies what a reader gives to the host, over a file that is there; see
+    /// [`transfer::put_reader`].
+    ///
+    /// # Errors
+    /// By whose file and at what; the remote target is then as it was.
+    fn put_reader(
+        &self,
+        reader: impl Read + Send + 'static,
+        remote: impl AsRef<[u8]>,
+    ) -> Result<Copied, Error> {
+        let (session, scope) = self.session_and_scope();
+        let options = CopyOptions::new();
+        transfer::put_reader(session, reader, remote.as_ref(), &options, &scope)
+    }
+
+    /// Copies a host's file, at most `bytes_max` bytes of it, into a writer, which is returned; see
+    /// [`transfer::get_writer`].
+    ///
+    /// # Errors
+    /// By whose file and at what; the writer may have got a part.
+    fn get_writer<W: Write + Send + 'static>(
+        &self,
+        remote: impl AsRef<[u8]>,
+        writer: W,
+        bytes_max: u64,
+    ) -> Result<W, Error> {
+        let (session, scope) = self.session_and_scope();
+        let bytes_max = NonZeroU64::new(bytes_max).unwrap_or(NonZeroU64::MIN);
+        let options = CopyOptions::new().bytes_max(bytes_max);
+        let got = transfer::get_writer(session, remote.as_ref(), writer, &options, &scope);
+        got.map(|(writer, _)| writer)
     }
 
     /// Copies a local file to a path on the host where nothing stands, by the host's `scp`, with its

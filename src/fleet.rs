@@ -78,6 +78,7 @@ impl Fleet {
     ) -> Each<Result<Copied, Error>> {
         let (source, remote, options) = (source.clone(), remote.into(), options.clone());
         self.pool.each(move |host| {
+            let options = options.for_host(host.index());
             sshoal_transfer::put(host.session(), &source, &remote, &options, host.scope())
         })
     }
@@ -93,6 +94,7 @@ impl Fleet {
         let (remote, options) = (remote.into(), options.clone());
         self.pool.each(move |host| {
             let local = local(host.index(), host.host());
+            let options = options.for_host(host.index());
             sshoal_transfer::get(host.session(), &remote, &local, &options, host.scope())
         })
     }
