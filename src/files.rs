@@ -6,9 +6,11 @@ use std::path::Path;
 
 use sshoal_pool::Reached;
 use sshoal_reactor::Scope;
-use sshoal_session::Session;
+use sshoal_session::{Session, Sudo};
 use sshoal_transfer::sftp::Attributes;
-use sshoal_transfer::{self as transfer, Copied, CopyOptions, Error, Scp, Source};
+use sshoal_transfer::{
+    self as transfer, Copied, CopyOptions, Error, RemoteFs, Scp, Source, SudoFs,
+};
 
 /// File calls on a host, for [`Reached`] in a program per host, and for a [`Session`] alone.
 ///
@@ -32,6 +34,21 @@ use sshoal_transfer::{self as transfer, Copied, CopyOptions, Error, Scp, Source}
 pub trait HostFiles {
     #[doc(hidden)]
     fn session_and_scope(&self) -> (&Session, Scope);
+
+    /// Opens the host's files, for much work over one channel; see [`RemoteFs`].
+    ///
+    /// # Errors
+    /// The host has no SFTP, or the session's failure.
+    fn fs(&self) -> Result<RemoteFs<'_>, Error> {
+        let (session, scope) = self.session_and_scope();
+        RemoteFs::open(session, &scope)
+    }
+
+    /// Opens the host's files as another user, by commands under `sudo`; see [`SudoFs`].
+    fn sudo_fs(&self, sudo: Sudo) -> SudoFs<'_> {
+        let (session, scope) = self.session_and_scope();
+        SudoFs::new(session, sudo, &scope)
+    }
 
     /// Reads a file, at most 64 MiB of it; [`transfer::read`] takes another
     /// bound.

@@ -9,6 +9,7 @@
 mod bytes;
 mod checksum;
 mod error;
+mod fs;
 mod get;
 mod glob;
 mod limits;
@@ -24,6 +25,7 @@ mod stream;
 
 pub use bytes::{exists, glob, read, stat, write};
 pub use error::{Error, Operation};
+pub use fs::{Found, LineChange, LineEdit, Owner, RemoteFs, SudoFs, WriteOptions};
 pub use get::{get, get_writer};
 pub use limits::Bandwidth;
 pub use options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
