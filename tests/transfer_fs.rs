@@ -11,15 +11,14 @@ use std::{
 };
 
 use sshoal::{
-    Config, Fleet, HostFiles, HostKeyPolicy, Session, Sudo,
+    Fleet, HostFiles, Session,
     transfer::{
-        Error, Existing, LineEdit, Operation, Owner, RemoteFs, SudoFs, WriteOptions,
+        Error, Existing, LineEdit, Operation, Owner, RemoteFs, WriteOptions,
         sftp::{FileType, SftpStatus},
     },
 };
 use support::{
-    account::ACCOUNT,
-    sessions::{connect, connect_with, host_keys, limit},
+    sessions::{connect, limit},
     sshd::{Sshd, current_user},
 };
 
@@ -199,33 +198,11 @@ fn what_stands_at_a_path_is_told_and_changed() {
     assert!(error.to_string().contains("no such file"), "{error}");
 }
 
-#[test]
-fn trees_are_made_walked_and_removed_without_following_links() {
-    let Some((sshd, session, dir)) = start() else {
-        return;
-    };
-    let files = session.fs().expect("opens");
-    let at = |name: &str| bytes_of(&dir.join(name)).to_vec();
-    let outside = sshd.scratch().join("outside");
-    fs::create_dir(&outside).expect("makes");
+/// Makes a tree with a link out of it and one to what is above it.
+fn make_tree(dir: &Path, outside: &Path) {
+    fs::create_dir_all(dir.join("a/b/c")).expect("makes");
+    fs::create_dir(outside).expect("makes");
     fs::write(outside.join("kept"), "x").expect("writes");
-    assert!(
-        files
-            .make_directories(at("a/b/c"), Some(0o700))
-            .expect("makes")
-    );
-    assert!(
-        !files
-            .make_directories(at("a/b/c"), Some(0o700))
-            .expect("is so")
-    );
-    assert_eq!(mode(&dir.join("a/b/c")), 0o700);
-    assert!(
-        files
-            .make_directory(at("a"))
-            .expect_err("is there")
-            .is_already_there()
-    );
     for name in [
         "a/x.log",
         "a/b/y.log",
@@ -236,32 +213,55 @@ fn trees_are_made_walked_and_removed_without_following_links() {
     ] {
         fs::write(dir.join(name), name).expect("writes");
     }
-    let error = files
-        .make_directories(at("w.log/d"), None)
-        .expect_err("is a file");
-    assert!(
-        matches!(error, Error::Exists { .. } | Error::Remote { .. }),
-        "{error}"
-    );
-    symlink(&outside, dir.join("a/b/link")).expect("links");
+    symlink(outside, dir.join("a/b/link")).expect("links");
     symlink("..", dir.join("a/b/loop")).expect("links");
-    let below = |found: Vec<Vec<u8>>| -> Vec<String> {
-        let prefix = at("");
-        let found = found.into_iter();
-        found
-            .map(|path| String::from_utf8(path[prefix.len()..].to_vec()).expect("is text"))
-            .collect()
+}
+
+/// What is below a directory, of paths in it.
+fn below(dir: &Path, found: impl IntoIterator<Item = Vec<u8>>) -> Vec<String> {
+    let skip = bytes_of(dir).len() + 1;
+    let text = |path: Vec<u8>| String::from_utf8(path[skip..].to_vec()).expect("is text");
+    found.into_iter().map(text).collect()
+}
+
+#[test]
+fn directories_are_made_with_those_above_them() {
+    let Some((_sshd, session, dir)) = start() else {
+        return;
     };
+    let files = session.fs().expect("opens");
+    let deep = dir.join("a/b/c");
+    let path = bytes_of(&deep);
+    assert!(files.make_directories(path, Some(0o700)).expect("makes"));
+    assert!(!files.make_directories(path, Some(0o700)).expect("is so"));
+    assert!(!files.make_directories(path, None).expect("is so"));
+    assert_eq!(mode(&deep), 0o700);
+    let error = files.make_directory(path).expect_err("is there");
+    assert!(error.is_already_there(), "{error}");
+    fs::write(dir.join("file"), "x").expect("writes");
+    let error = files.make_directories(bytes_of(&dir.join("file")), None);
+    assert!(error.expect_err("is a file").is_already_there());
+    let error = files.make_directories(bytes_of(&dir.join("file/d")), None);
+    assert!(error.is_err(), "a file is above it");
+    assert!(
+        files.remove_directory(bytes_of(&dir.join("a"))).is_err(),
+        "is not empty"
+    );
+    assert!(files.remove_directory(path).expect("is empty"));
+}
+
+#[test]
+fn trees_are_walked_and_removed_without_following_links() {
+    let Some((sshd, session, dir)) = start() else {
+        return;
+    };
+    let files = session.fs().expect("opens");
+    let outside = sshd.scratch().join("outside");
+    make_tree(&dir, &outside);
     let most = NonZeroUsize::new(100).expect("not 0");
     let walked = files.walk(bytes_of(&dir), most).expect("walks");
-    let walked = below(
-        walked
-            .into_iter()
-            .map(|found| [b"".to_vec(), found.path].concat())
-            .collect(),
-    );
     assert_eq!(
-        walked,
+        below(&dir, walked.into_iter().map(|found| found.path)),
         [
             "a",
             "a/.h.log",
@@ -278,7 +278,25 @@ fn trees_are_made_walked_and_removed_without_following_links() {
     );
     let few = NonZeroUsize::new(5).expect("not 0");
     assert!(files.walk(bytes_of(&dir), few).is_err());
-    let glob = |pattern: &str| below(files.glob(at(pattern)).expect("finds"));
+    let all = bytes_of(&dir.join("a")).to_vec();
+    assert!(files.remove_all(&all).expect("removes"));
+    assert!(!files.remove_all(&all).expect("is gone"));
+    assert!(files.remove_all(bytes_of(&dir.join(".."))).is_err());
+    assert_eq!(names(&dir), ["w.log"]);
+    assert_eq!(names(&outside), ["kept"]);
+}
+
+#[test]
+fn patterns_find_paths_in_trees_in_their_order() {
+    let Some((sshd, session, dir)) = start() else {
+        return;
+    };
+    let files = session.fs().expect("opens");
+    make_tree(&dir, &sshd.scratch().join("outside"));
+    let glob = |pattern: &str| {
+        let found = files.glob(bytes_of(&dir.join(pattern)));
+        below(&dir, found.expect("finds"))
+    };
     assert_eq!(glob("*.log"), ["w.log"]);
     assert_eq!(glob("a/*/*.log"), ["a/b/new\nline.log", "a/b/y.log"]);
     let all = [
@@ -293,12 +311,6 @@ fn trees_are_made_walked_and_removed_without_following_links() {
     assert_eq!(glob("a/.*"), ["a/.h.log"]);
     assert_eq!(glob("a/b/c/**"), ["a/b/c/z.log"]);
     assert_eq!(glob("missing/*"), [""; 0]);
-    assert!(files.remove_directory(at("a")).is_err(), "is not empty");
-    assert!(files.remove_all(at("a")).expect("removes"));
-    assert!(!files.remove_all(at("a")).expect("is gone"));
-    assert!(files.remove_all(bytes_of(&dir.join(".."))).is_err());
-    assert_eq!(names(&dir), ["w.log"]);
-    assert_eq!(names(&outside), ["kept"]);
 }
 
 /// By a pattern, by the whole line and behind a link; each time the file's mode stays and nothing is left beside it.
@@ -436,117 +448,4 @@ fn a_host_without_sftp_is_told_from_one_that_refuses_a_file() {
     let without = connect(&sshd);
     let error = without.fs().expect_err("has no SFTP");
     assert!(error.is_subsystem_refused(), "{error}");
-}
-
-/// A session of a user who may do everything by sudo; `None` where no account can be made.
-fn sudoer() -> Option<(Sshd, Session)> {
-    let rules = [
-        "Defaults timestamp_timeout=0, lecture=never, !use_pty, !syslog",
-        "ALL ALL=(ALL:ALL) NOPASSWD: ALL",
-    ];
-    let sshd = Sshd::builder()
-        .sudoer("secret", &rules)
-        .log_level("INFO")
-        .config("UsePAM yes")
-        .config("PasswordAuthentication yes")
-        .start()?;
-    let keys = host_keys(HostKeyPolicy::Strict, &sshd.known_hosts());
-    let config = Config::builder(keys)
-        .user(ACCOUNT)
-        .password("secret".to_owned().into());
-    let session = connect_with(&sshd, config.keepalive(None));
-    Some((sshd, session))
-}
-
-#[test]
-fn what_sftp_may_not_is_done_by_sudo() {
-    let Some((sshd, session)) = sudoer() else {
-        return;
-    };
-    let dir = sshd.scratch().join("it's $root's");
-    fs::create_dir(&dir).expect("makes");
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("sets");
-    let at = |name: &str| bytes_of(&dir.join(name)).to_vec();
-    let file = dir.join("-a b");
-    let error = session
-        .fs()
-        .expect("opens")
-        .write(at("-a b"), "x", &WriteOptions::new());
-    let refused = matches!(
-        error,
-        Err(Error::Remote {
-            status: SftpStatus::PERMISSION_DENIED,
-            ..
-        })
-    );
-    assert!(refused, "{error:?}");
-    let files: SudoFs<'_> = session.sudo_fs(Sudo::new());
-    let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-    let private = WriteOptions::new().permissions(0o640).user(ACCOUNT);
-    assert!(
-        files
-            .write(at("-a b"), bytes.clone(), &private)
-            .expect("writes")
-    );
-    assert_eq!(fs::read(&file).expect("reads"), bytes);
-    assert_eq!(mode(&file), 0o640);
-    let owner = fs::metadata(&file).expect("is there").uid();
-    assert_ne!(owner, 0);
-    assert_eq!(files.read(at("-a b"), 100_000).expect("reads"), bytes);
-    assert!(matches!(
-        files.read(at("-a b"), 99_999),
-        Err(Error::TooLarge { .. })
-    ));
-    // A file that is written over keeps its mode and owner.
-    assert!(
-        files
-            .write(at("-a b"), "a=1\n", &WriteOptions::new())
-            .expect("writes")
-    );
-    assert_eq!(
-        (mode(&file), fs::metadata(&file).expect("is there").uid()),
-        (0o640, owner)
-    );
-    files.append(at("-a b"), "b=2\n").expect("appends");
-    let edit = LineEdit::present("a=3").replacing("^a=").expect("is one");
-    let change = files.line_in_file(at("-a b"), &edit).expect("edits");
-    assert!(change.diff.contains("-a=1\n+a=3\n"), "{}", change.diff);
-    assert_eq!(fs::read_to_string(&file).expect("reads"), "a=3\nb=2\n");
-    let fail = WriteOptions::new().existing(Existing::Fail);
-    assert!(
-        files
-            .write(at("-a b"), "x", &fail)
-            .expect_err("is there")
-            .is_already_there()
-    );
-    files.make_directories(at("d/e")).expect("makes");
-    files.write(at("d/e/x\ny"), "", &fail).expect("writes");
-    assert_eq!(files.list(at("d/e")).expect("lists"), [b"x\ny"]);
-    files.rename(at("d/e/x\ny"), at("moved")).expect("renames");
-    files.chmod(at("moved"), 0o4711).expect("sets");
-    assert_eq!(mode(&dir.join("moved")), 0o4711);
-    files
-        .chown(at("moved"), Some(&Owner::Id(4321)), None)
-        .expect("sets");
-    assert_eq!(
-        fs::metadata(dir.join("moved")).expect("is there").uid(),
-        4321
-    );
-    files.remove_all(at("d")).expect("removes");
-    assert!(!files.exists(at("d")).expect("is gone"));
-    let error = files.read(at("missing"), 10).expect_err("is not there");
-    let Error::Command {
-        operation: Operation::Read,
-        remote,
-        message,
-    } = &error
-    else {
-        panic!("{error}")
-    };
-    assert!(*remote == at("missing") && !message.is_empty(), "{error}");
-    let error = files
-        .write(at(""), "x", &WriteOptions::new())
-        .expect_err("is a directory");
-    assert!(error.to_string().contains("directory"), "{error}");
-    assert_eq!(names(&dir), ["-a b", "moved"]);
 }
