@@ -158,8 +158,11 @@ impl LineEdit {
         let edits = other.map(|&at| Edit {
             at,
             removed: 1,
-            // It ends as the old one did.
-            added: vec![[line, &lines[at][text(lines[at]).len()..]].concat()],
+            // It ends as the old one did, but that an empty one without an end would be none.
+            added: vec![match &lines[at][text(lines[at]).len()..] {
+                b"" if line.is_empty() => b"\n".to_vec(),
+                end => [line, end].concat(),
+            }],
         });
         edits.collect()
     }
