@@ -1,13 +1,16 @@
 //! A host's files as a program per host sees them, and as a session alone does.
 
+use std::io::{Read, Write};
 use std::num::NonZeroU64;
 use std::path::Path;
 
 use sshoal_pool::Reached;
 use sshoal_reactor::Scope;
-use sshoal_session::Session;
+use sshoal_session::{Session, Sudo};
 use sshoal_transfer::sftp::Attributes;
-use sshoal_transfer::{self as transfer, Copied, CopyOptions, Error, Scp, Source};
+use sshoal_transfer::{
+    self as transfer, Copied, CopyOptions, Error, RemoteFs, Scp, Source, SudoFs,
+};
 
 /// File calls on a host, for [`Reached`] in a program per host, and for a [`Session`] alone.
 ///
@@ -31,6 +34,21 @@ use sshoal_transfer::{self as transfer, Copied, CopyOptions, Error, Scp, Source}
 pub trait HostFiles {
     #[doc(hidden)]
     fn session_and_scope(&self) -> (&Session, Scope);
+
+    /// Opens the host's files, for much work over one channel; see [`RemoteFs`].
+    ///
+    /// # Errors
+    /// The host has no SFTP, or the session's failure.
+    fn fs(&self) -> Result<RemoteFs<'_>, Error> {
+        let (session, scope) = self.session_and_scope();
+        RemoteFs::open(session, &scope)
+    }
+
+    /// Opens the host's files as another user, by commands under `sudo`; see [`SudoFs`].
+    fn sudo_fs(&self, sudo: Sudo) -> SudoFs<'_> {
+        let (session, scope) = self.session_and_scope();
+        SudoFs::new(session, sudo, &scope)
+    }
 
     /// Reads a file, at most 64 MiB of it; [`transfer::read`] takes another
     /// bound.
@@ -129,6 +147,39 @@ pub trait HostFiles {
         let bytes_max = NonZeroU64::new(bytes_max).unwrap_or(NonZeroU64::MIN);
         let options = CopyOptions::new().bytes_max(bytes_max);
         transfer::get(session, remote.as_ref(), local.as_ref(), &options, &scope)
+    }
+
+    /// Copies what a reader gives to the host, over a file that is there; see
+    /// [`transfer::put_reader`].
+    ///
+    /// # Errors
+    /// By whose file and at what; the remote target is then as it was.
+    fn put_reader(
+        &self,
+        reader: impl Read + Send + 'static,
+        remote: impl AsRef<[u8]>,
+    ) -> Result<Copied, Error> {
+        let (session, scope) = self.session_and_scope();
+        let options = CopyOptions::new();
+        transfer::put_reader(session, reader, remote.as_ref(), &options, &scope)
+    }
+
+    /// Copies a host's file, at most `bytes_max` bytes of it, into a writer, which is returned; see
+    /// [`transfer::get_writer`].
+    ///
+    /// # Errors
+    /// By whose file and at what; the writer may have got a part.
+    fn get_writer<W: Write + Send + 'static>(
+        &self,
+        remote: impl AsRef<[u8]>,
+        writer: W,
+        bytes_max: u64,
+    ) -> Result<W, Error> {
+        let (session, scope) = self.session_and_scope();
+        let bytes_max = NonZeroU64::new(bytes_max).unwrap_or(NonZeroU64::MIN);
+        let options = CopyOptions::new().bytes_max(bytes_max);
+        let got = transfer::get_writer(session, remote.as_ref(), writer, &options, &scope);
+        got.map(|(writer, _)| writer)
     }
 
     /// Copies a local file to a path on the host where nothing stands, by the host's `scp`, with its

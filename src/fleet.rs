@@ -14,7 +14,7 @@ use sshoal_pool::{
 use sshoal_pool::{Shells, ShellsError};
 use sshoal_reactor::Scope;
 use sshoal_session::{Config, Host, ShellSpec};
-use sshoal_transfer::{Copied, CopyOptions, Error, Source};
+use sshoal_transfer::{Copied, CopyOptions, Error, RemoteFs, Source};
 
 /// The hosts of one program, with how to reach them.
 ///
@@ -78,6 +78,7 @@ impl Fleet {
     ) -> Each<Result<Copied, Error>> {
         let (source, remote, options) = (source.clone(), remote.into(), options.clone());
         self.pool.each(move |host| {
+            let options = options.for_host(host.index());
             sshoal_transfer::put(host.session(), &source, &remote, &options, host.scope())
         })
     }
@@ -93,7 +94,21 @@ impl Fleet {
         let (remote, options) = (remote.into(), options.clone());
         self.pool.each(move |host| {
             let local = local(host.index(), host.host());
+            let options = options.for_host(host.index());
             sshoal_transfer::get(host.session(), &remote, &local, &options, host.scope())
+        })
+    }
+
+    /// Starts work on the files of all hosts: a closure that is called once per host with its files
+    /// open; see [`RemoteFs`].
+    pub fn fs<T, F>(&self, work: F) -> Each<Result<T, Error>>
+    where
+        T: Send + 'static,
+        F: Fn(&RemoteFs<'_>) -> Result<T, Error> + Send + Sync + 'static,
+    {
+        self.pool.each(move |host| {
+            let files = RemoteFs::open(host.session(), host.scope())?;
+            work(&files)
         })
     }
 

@@ -44,7 +44,7 @@ impl From<SftpError> for Refused {
     }
 }
 
-fn to_end(
+pub(crate) fn to_end(
     file: &RemoteFile,
     remote: &[u8],
     bytes_max: u64,
@@ -149,7 +149,7 @@ pub fn glob(
 }
 
 /// Lists the names in a directory that can be names: a host may send anything.
-fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
+pub(crate) fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
     let mut open = sftp.directory(directory, scope)?;
     let (mut entries, mut told, mut bytes) = (Vec::new(), 0, 0);
     while let Some(entry) = open.next(scope)? {

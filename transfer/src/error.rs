@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use sshoal_reactor::{Scope, Stop};
-use sshoal_session::Phase;
+use sshoal_session::{Kind, Phase};
 
 use crate::sftp::{SftpError, SftpStatus};
 
@@ -33,6 +33,16 @@ pub enum Operation {
     Sync,
     /// To make a directory.
     MakeDirectory,
+    /// To remove it.
+    Remove,
+    /// To make a hard or a symbolic link.
+    Link,
+    /// To tell what a link says.
+    ReadLink,
+    /// To tell its path from the root.
+    Resolve,
+    /// To tell how much room its file system has.
+    StatFileSystem,
 }
 
 impl fmt::Display for Operation {
@@ -48,6 +58,11 @@ impl fmt::Display for Operation {
             Self::SetStat => "set permissions or times of",
             Self::Sync => "sync",
             Self::MakeDirectory => "make directory",
+            Self::Remove => "remove",
+            Self::Link => "make link",
+            Self::ReadLink => "read link",
+            Self::Resolve => "resolve",
+            Self::StatFileSystem => "tell the room of the file system of",
         })
     }
 }
@@ -150,6 +165,34 @@ pub enum Error {
         /// The digest that the host computed.
         theirs: String,
     },
+    /// A user or group of this name is not known to the host.
+    #[error("the host knows no account {name:?}")]
+    NoAccount {
+        /// The name.
+        name: String,
+    },
+    /// A command on the host, in place of SFTP, did not do it.
+    #[error("could not {operation} remote file {}: {message}", remote.escape_ascii())]
+    Command {
+        /// What it was to do.
+        operation: Operation,
+        /// The file's path on the host.
+        remote: Vec<u8>,
+        /// What it said, cleaned for a terminal and cut.
+        message: String,
+    },
+    /// A file was changed by another while it was edited, again and again.
+    #[error("remote file {} was changed by another meanwhile", remote.escape_ascii())]
+    Changed {
+        /// The file's path on the host.
+        remote: Vec<u8>,
+    },
+    /// A pattern for lines is none.
+    #[error("bad pattern: {message}")]
+    Pattern {
+        /// What is wrong with it.
+        message: String,
+    },
     /// The file is larger than the caller allows.
     #[error("remote file is larger than the {bytes_max} bytes allowed")]
     TooLarge {
@@ -159,6 +202,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns whether the host refused SFTP as a whole, and not something of it.
+    pub fn is_subsystem_refused(&self) -> bool {
+        let Self::Session(error) = self else {
+            return false;
+        };
+        (error.phase(), error.kind()) == (Phase::Open, Kind::Denied)
+    }
+
+    /// Returns whether it failed because something has the target's name, here or on the host.
+    pub fn is_already_there(&self) -> bool {
+        match self {
+            Self::Exists { .. } => true,
+            Self::Local { source, .. } => source.kind() == io::ErrorKind::AlreadyExists,
+            _ => false,
+        }
+    }
+
     pub(crate) fn remote(operation: Operation, remote: &[u8], error: SftpError) -> Self {
         match error {
             SftpError::Status(status) => Self::Remote {

@@ -12,10 +12,14 @@ use sshoal_session::Session;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Operation};
-use crate::options::{CopyOptions, Existing, Parents, Preserve, Verify};
+use crate::limits::Governor;
+use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
 use crate::put::Copied;
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError};
+use crate::stream::Drain;
 use crate::{checksum, remote_path};
+
+mod resume;
 
 /// Copies a host's file to this machine. Parks.
 ///
@@ -39,49 +43,165 @@ pub fn get(
     if let Some(kept) = look(&local, options)? {
         return Ok(kept);
     }
-    let failed = |operation| move |error| Error::remote(operation, remote, error);
-    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
-    // What is no file is not opened: a pipe on the host would never answer.
-    let about = sftp.stat(remote, scope).map_err(failed(Operation::Stat))?;
-    match about.file_type() {
-        FileType::Directory => {
-            return Err(Error::IsDirectory {
-                remote: remote.to_vec(),
-            });
-        }
-        FileType::Other if about.mode.is_some() => {
-            return Err(Error::NoFile {
-                remote: remote.to_vec(),
-            });
-        }
-        _ => {}
+    let coming = Coming::open(session, remote, options, scope)?;
+    if options.resume == Resume::Yes {
+        return coming.resume(&local);
     }
-    let file = sftp.file(remote, OpenMode::Read, scope);
-    let file = file.map_err(failed(Operation::Open))?;
-    let about = file.stat(scope).map_err(failed(Operation::Stat))?;
     let mut part = make_part(&local, options)?;
-    let mut receiving = Receiving {
-        part: part.as_file_mut(),
-        hasher: (options.verify == Verify::Sha256).then(Sha256::new),
-        bytes: 0,
-        bytes_max: bytes_max(options, about.size),
-    };
-    let received = receiving.receive(&file, about.size, scope);
-    let bytes = received.map_err(|failed| failed.blame(remote, &local))?;
-    let hasher = receiving.hasher.take();
-    if let Some(expected) = about.size.filter(|expected| *expected != bytes) {
-        return Err(Error::Short {
-            expected,
-            arrived: bytes,
+    let bytes = coming.receive(part.as_file_mut(), &local)?;
+    coming.store(part, local)?;
+    Ok(coming.ended(bytes))
+}
+
+/// Copies a host's file into a writer, and returns that, flushed. Parks.
+///
+/// The writer is written to on a thread where it may block, about 1 MiB at once. Of the options
+/// those apply that are not about the copy's name, permissions or times.
+///
+/// # Errors
+///
+/// By whose file and at what; the writer, which may have got a part, is dropped. A failure of the
+/// writer is a `Local` one without a path.
+pub fn get_writer<W: Write + Send + 'static>(
+    session: &Session,
+    remote: &[u8],
+    writer: W,
+    options: &CopyOptions,
+    scope: &Scope,
+) -> Result<(W, Copied), Error> {
+    let coming = Coming::open(session, remote, options, scope)?;
+    let mut drain = Drain::new(writer, WRITE_BYTES);
+    let bytes = coming.take(|piece| drain.write(piece))?;
+    Ok((drain.finish()?, coming.ended(bytes)))
+}
+
+/// A remote file on its way here.
+struct Coming<'a> {
+    session: &'a Session,
+    remote: &'a [u8],
+    options: &'a CopyOptions,
+    scope: &'a Scope,
+    governor: Governor,
+    file: RemoteFile,
+    about: Attributes,
+}
+
+impl<'a> Coming<'a> {
+    /// Opens what is a plain file, and asks about it.
+    fn open(
+        session: &'a Session,
+        remote: &'a [u8],
+        options: &'a CopyOptions,
+        scope: &'a Scope,
+    ) -> Result<Self, Error> {
+        let governor = Governor::enter(options, scope)?;
+        let failed = |operation| move |error| Error::remote(operation, remote, error);
+        let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
+        // What is no file is not opened: a pipe on the host would never answer.
+        let about = sftp.stat(remote, scope).map_err(failed(Operation::Stat))?;
+        match about.file_type() {
+            FileType::Directory => {
+                return Err(Error::IsDirectory {
+                    remote: remote.to_vec(),
+                });
+            }
+            FileType::Other if about.mode.is_some() => {
+                return Err(Error::NoFile {
+                    remote: remote.to_vec(),
+                });
+            }
+            _ => {}
+        }
+        let file = sftp.file(remote, OpenMode::Read, scope);
+        let file = file.map_err(failed(Operation::Open))?;
+        let about = file.stat(scope).map_err(failed(Operation::Stat))?;
+        Ok(Self {
+            session,
+            remote,
+            options,
+            scope,
+            governor,
+            file,
+            about,
+        })
+    }
+
+    /// Receives all of it into a file, and checks it.
+    fn receive(&self, part: &mut File, local: &Path) -> Result<u64, Error> {
+        self.take(|piece| part.write_all(piece).map_err(Error::local(local)))
+    }
+
+    /// Receives all of it, and checks it.
+    fn take(&self, mut into: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<u64, Error> {
+        let mut hasher = (self.options.verify == Verify::Sha256).then(Sha256::new);
+        let bytes = self.take_from(0, |piece| {
+            if let Some(hasher) = &mut hasher {
+                hasher.update(piece);
+            }
+            into(piece)
+        })?;
+        if let Some(hasher) = hasher {
+            let ours = hasher.finalize().into();
+            checksum::compare(self.session, (self.remote, self.remote), ours, self.scope)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Receives what follows an offset, as much as there may be of it; returns the size of all.
+    fn take_from(
+        &self,
+        from: u64,
+        mut into: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        self.governor.begin(self.about.size.unwrap_or(0));
+        self.governor.resume(from);
+        let bytes_max = bytes_max(self.options, self.about.size);
+        let mut bytes = from;
+        let size = self.about.size;
+        let read = self.file.read_to_end(from, size, self.scope, |piece| {
+            bytes += piece.len() as u64;
+            // A host may send more than it said; nothing beyond the bound is kept.
+            if bytes > bytes_max {
+                return Err(Failed::Here(Error::TooLarge { bytes_max }));
+            }
+            self.governor
+                .pass(piece.len(), self.scope)
+                .map_err(Failed::Here)?;
+            into(piece).map_err(Failed::Here)
         });
+        read.map_err(|failed| match failed {
+            Failed::Here(error) => error,
+            Failed::There(error) => Error::remote(Operation::Read, self.remote, error),
+        })?;
+        match self.about.size.filter(|expected| *expected != bytes) {
+            Some(expected) => Err(Error::Short {
+                expected,
+                arrived: bytes,
+            }),
+            None => Ok(bytes),
+        }
     }
-    drop(file);
-    if let Some(hasher) = hasher {
-        let ours = hasher.finalize().into();
-        checksum::compare(session, (remote, remote), ours, scope)?;
+
+    fn store(&self, part: NamedTempFile, local: PathBuf) -> Result<(), Error> {
+        store(part, self.about, local, self.options)
     }
-    store(part, about, local, options)?;
-    Ok(Copied { bytes, kept: false })
+
+    fn ended(&self, bytes: u64) -> Copied {
+        self.governor.end();
+        Copied { bytes, kept: false }
+    }
+}
+
+/// Why a file was not received.
+enum Failed {
+    Here(Error),
+    There(SftpError),
+}
+
+impl From<SftpError> for Failed {
+    fn from(error: SftpError) -> Self {
+        Self::There(error)
+    }
 }
 
 /// Returns the path of the copy.
@@ -130,70 +250,24 @@ fn bytes_max(options: &CopyOptions, told: Option<u64>) -> u64 {
     allowed.or(told).unwrap_or(u64::MAX)
 }
 
-/// Makes the part file, and the directories for it where they are missing.
-fn make_part(local: &Path, options: &CopyOptions) -> Result<NamedTempFile, Error> {
+/// Returns the directory of the copy, made where it is missing.
+fn make_directory<'a>(local: &'a Path, options: &CopyOptions) -> Result<&'a Path, Error> {
     let parent = local.parent().filter(|path| !path.as_os_str().is_empty());
     let directory = parent.unwrap_or_else(|| Path::new("."));
     if options.parents == Parents::Make {
         fs::create_dir_all(directory).map_err(Error::local(directory))?;
     }
+    Ok(directory)
+}
+
+/// Makes the part file, and the directories for it where they are missing.
+fn make_part(local: &Path, options: &CopyOptions) -> Result<NamedTempFile, Error> {
+    let directory = make_directory(local, options)?;
     // Mode 0600 until it is whole, under a name that begins with a dot.
     let part = tempfile::Builder::new()
         .prefix(".sshoal-")
         .tempfile_in(directory);
     part.map_err(Error::local(local))
-}
-
-/// A file on its way here.
-struct Receiving<'a> {
-    part: &'a mut File,
-    hasher: Option<Sha256>,
-    bytes: u64,
-    bytes_max: u64,
-}
-
-/// Why a file was not received.
-enum Failed {
-    TooLarge(u64),
-    Here(io::Error),
-    There(SftpError),
-}
-
-impl From<SftpError> for Failed {
-    fn from(error: SftpError) -> Self {
-        Self::There(error)
-    }
-}
-
-impl Failed {
-    fn blame(self, remote: &[u8], local: &Path) -> Error {
-        match self {
-            Self::TooLarge(bytes_max) => Error::TooLarge { bytes_max },
-            Self::Here(error) => Error::local(local)(error),
-            Self::There(error) => Error::remote(Operation::Read, remote, error),
-        }
-    }
-}
-
-impl Receiving<'_> {
-    fn receive(
-        &mut self,
-        file: &RemoteFile,
-        size: Option<u64>,
-        scope: &Scope,
-    ) -> Result<u64, Failed> {
-        file.read_to_end(0, size, scope, |piece| {
-            self.bytes += piece.len() as u64;
-            // A host may send more than it said; nothing beyond the bound is kept.
-            if self.bytes > self.bytes_max {
-                return Err(Failed::TooLarge(self.bytes_max));
-            }
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(piece);
-            }
-            self.part.write_all(piece).map_err(Failed::Here)
-        })
-    }
 }
 
 /// Gives the part file its permissions and times, has it written to the disk and named.
@@ -244,3 +318,5 @@ fn umask() -> u32 {
 const FILE_PERMISSIONS: u32 = 0o644;
 /// The umask where the system does not tell it: nobody else may write.
 const UMASK: u32 = 0o022;
+/// Bytes that a writer is given at once.
+const WRITE_BYTES: usize = 1024 * 1024;

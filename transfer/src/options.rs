@@ -1,6 +1,10 @@
 //! How a file is copied.
 
-use std::num::NonZeroU64;
+use sshoal_reactor::sync::Semaphore;
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use crate::limits::{self, Bandwidth, HostBandwidth};
+use crate::progress::Progress;
 
 /// How a file is copied; the default is what is said at each setter.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +16,11 @@ pub struct CopyOptions {
     pub(crate) parents: Parents,
     pub(crate) verify: Verify,
     pub(crate) bytes_max: Option<NonZeroU64>,
+    pub(crate) resume: Resume,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) bandwidth: Option<Bandwidth>,
+    pub(crate) host_bandwidth: Option<HostBandwidth>,
+    pub(crate) at_once: Option<Semaphore>,
 }
 
 /// What becomes of a file that has the target's name already.
@@ -61,6 +70,20 @@ pub enum Verify {
     Sha256,
 }
 
+/// Whether a copy that was cut short is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Resume {
+    /// It is not: each copy begins anew, and one that fails leaves nothing.
+    #[default]
+    No,
+    /// It is, where the source has the size and the time of change that it had, to the second of a
+    /// host's file. What was copied stays beside the target under a name that the next copy finds;
+    /// its end is compared with the source before the rest is sent, and the whole by SHA-256
+    /// afterwards where the host has a command for that. If they differ, all is copied again, once.
+    Yes,
+}
+
 impl CopyOptions {
     /// Returns the defaults.
     pub fn new() -> Self {
@@ -102,6 +125,38 @@ impl CopyOptions {
     /// that the file has, when it was opened.
     pub fn bytes_max(mut self, bytes: NonZeroU64) -> Self {
         self.bytes_max = Some(bytes);
+        self
+    }
+
+    /// Sets whether a copy that was cut short is gone on with. Default: [`Resume::No`].
+    pub fn resume(mut self, resume: Resume) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Sets the counters that copies add to. Default: none.
+    pub fn progress(mut self, progress: &Progress) -> Self {
+        self.progress = Some(progress.clone());
+        self
+    }
+
+    /// Sets the bound of bytes a second for all copies that are given it. Default: none.
+    pub fn bandwidth(mut self, bound: &Bandwidth) -> Self {
+        self.bandwidth = Some(bound.clone());
+        self
+    }
+
+    /// Sets how many bytes a second each host's copies move in all; see [`CopyOptions::for_host`].
+    /// Default: no bound.
+    pub fn host_bandwidth(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.host_bandwidth = Some(HostBandwidth::Each(bytes_per_second));
+        self
+    }
+
+    /// Sets how many files move at once with these options and their clones, whatever the number of
+    /// sessions; the others wait in order. Default: as many as there are sessions.
+    pub fn copies_max(mut self, count: NonZeroUsize) -> Self {
+        self.at_once = Some(limits::places(count));
         self
     }
 }

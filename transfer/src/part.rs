@@ -5,20 +5,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::remote_path;
 
+pub(crate) mod claim;
+
 /// Returns a name beside the target that no other copy uses, of this process or another.
 pub(crate) fn name_beside(target: &[u8]) -> Vec<u8> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let time = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (time, next) = (now().as_nanos(), next());
     let own = format!("{MARK}{:x}-{time:x}-{next:x}", std::process::id());
+    beside(target, own.as_bytes(), own.len())
+}
+
+/// Returns a name beside the target that ends in `own`, with room for `longest` bytes of the sort.
+fn beside(target: &[u8], own: &[u8], longest: usize) -> Vec<u8> {
     // A file system takes names of 255 bytes: of a longer one the begin has to do.
     let name = remote_path::name(target);
-    let kept = &name[..name.len().min(NAME_BYTES_MAX - 1 - own.len())];
+    let kept = &name[..name.len().min(NAME_BYTES_MAX - 1 - longest)];
     let directory = &target[..target.len() - name.len()];
-    [directory, b".", kept, own.as_bytes()].concat()
+    [directory, b".", kept, own].concat()
+}
+
+fn next() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn now() -> std::time::Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
 }
 
 /// What stands between a target's name and what tells its copies apart.

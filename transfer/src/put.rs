@@ -1,15 +1,22 @@
 //! One file to a host, over SFTP: whole under its name, or not at all.
 
+use std::io::Read;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use sshoal_reactor::Scope;
 use sshoal_session::Session;
 
+use crate::checksum::Digest;
 use crate::error::{Error, Operation};
-use crate::options::{CopyOptions, Existing, Parents, Preserve, Verify};
+use crate::limits::Governor;
+use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
-use crate::source::Source;
+use crate::source::{About, Source};
+use crate::stream::Feed;
 use crate::{checksum, part, remote_path};
+
+mod resume;
 
 /// What became of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +44,61 @@ pub fn put(
     options: &CopyOptions,
     scope: &Scope,
 ) -> Result<Copied, Error> {
+    let governor = Governor::enter(options, scope)?;
     let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
     let remote = target(source, remote)?;
     let put = Put {
         session,
         sftp,
-        source,
+        about: source.about(),
         remote: &remote,
         options,
         scope,
+        governor,
     };
-    put.run()
+    match (put.stays()?, options.resume) {
+        (Some(kept), _) => Ok(kept),
+        (None, Resume::Yes) => put.resume(source),
+        (None, Resume::No) => put.run(|file, part| put.write(source, 0, file, part)),
+    }
+}
+
+/// Copies what a reader gives, to its end, to a host's file. Parks.
+///
+/// As [`put`](fn@crate::put) does, but that nothing is known of the size before the end, so that
+/// [`Resume`](crate::Resume) does not apply. The reader is read on a thread where it may block, at
+/// most 1 MiB at once, as far as the host takes it.
+///
+/// # Errors
+///
+/// As those of [`put`](fn@crate::put); a failure of the reader is a `Local` one without a path.
+pub fn put_reader(
+    session: &Session,
+    reader: impl Read + Send + 'static,
+    remote: &[u8],
+    options: &CopyOptions,
+    scope: &Scope,
+) -> Result<Copied, Error> {
+    let governor = Governor::enter(options, scope)?;
+    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
+    if remote_path::name(remote).is_empty() {
+        return Err(Error::NoName {
+            remote: remote.to_vec(),
+        });
+    }
+    let put = Put {
+        session,
+        sftp,
+        about: None,
+        remote,
+        options,
+        scope,
+        governor,
+    };
+    match put.stays()? {
+        Some(kept) => Ok(kept),
+        None => put.run(|file, part| put.write_from(reader, file, part)),
+    }
 }
 
 /// Returns the path of the copy: one that ends in `/` gets the source's name.
@@ -66,36 +117,60 @@ fn target(source: &Source, remote: &[u8]) -> Result<Vec<u8>, Error> {
 struct Put<'a> {
     session: &'a Session,
     sftp: Sftp,
-    source: &'a Source,
+    /// Of a source that is a file.
+    about: Option<About>,
     remote: &'a [u8],
     options: &'a CopyOptions,
     scope: &'a Scope,
+    governor: Governor,
+}
+
+/// What was written to a part file.
+struct Sent {
+    bytes: u64,
+    /// Where the host's is to be compared with it.
+    digest: Option<Digest>,
 }
 
 impl Put<'_> {
-    fn run(&self) -> Result<Copied, Error> {
-        let there = self.look()?;
-        match (there, self.options.existing) {
-            (Some(attributes), Existing::Keep) => {
-                return Ok(Copied {
-                    bytes: attributes.size.unwrap_or_default(),
-                    kept: true,
-                });
-            }
-            (Some(_), Existing::Fail) => return Err(self.exists()),
-            _ => {}
+    /// Returns what is there already, if that stays.
+    fn stays(&self) -> Result<Option<Copied>, Error> {
+        match (self.look()?, self.options.existing) {
+            (Some(attributes), Existing::Keep) => Ok(Some(Copied {
+                bytes: attributes.size.unwrap_or_default(),
+                kept: true,
+            })),
+            (Some(_), Existing::Fail) => Err(self.exists()),
+            _ => Ok(None),
         }
+    }
+
+    fn run(
+        &self,
+        fill: impl FnOnce(&RemoteFile, &[u8]) -> Result<Sent, Error>,
+    ) -> Result<Copied, Error> {
         let part = part::name_beside(self.remote);
-        let result = self.send(&part).and_then(|()| self.give_name(&part));
-        if result.is_err() && self.session.is_open() {
+        let sent = self
+            .create(&part)
+            .and_then(|file| self.complete(file, &part, fill));
+        let result = sent.and_then(|bytes| self.give_name(&part).map(|()| bytes));
+        if result.is_err() {
+            self.clean_up(&part);
+        }
+        result.map(|bytes| self.ended(bytes))
+    }
+
+    fn ended(&self, bytes: u64) -> Copied {
+        self.governor.end();
+        Copied { bytes, kept: false }
+    }
+
+    fn clean_up(&self, part: &[u8]) {
+        if self.session.is_open() {
             // The scope may have ended; what was begun must go all the same.
             let scope = Scope::root().child(Some(CLEAN_UP_TIMEOUT));
-            let _ = self.sftp.remove(&part, &scope);
+            let _ = self.sftp.remove(part, &scope);
         }
-        result.map(|()| Copied {
-            bytes: self.source.size(),
-            kept: false,
-        })
     }
 
     /// Looks at what has the target's name; what is no file is in the way.
@@ -115,32 +190,34 @@ impl Put<'_> {
     }
 
     /// Writes the part file, checks it and leaves it with the permissions and times it is to have.
-    fn send(&self, part: &[u8]) -> Result<(), Error> {
+    fn complete(
+        &self,
+        file: RemoteFile,
+        part: &[u8],
+        fill: impl FnOnce(&RemoteFile, &[u8]) -> Result<Sent, Error>,
+    ) -> Result<u64, Error> {
         let failed = |operation| move |error| Error::remote(operation, part, error);
-        let file = self.create(part)?;
-        let written = self.write(&file, part).and_then(|()| {
+        let written = fill(&file, part).and_then(|sent| {
             let told = file.stat(self.scope).map_err(failed(Operation::Stat))?;
             let arrived = told.size.unwrap_or_default();
-            if arrived != self.source.size() {
+            if arrived != sent.bytes {
                 return Err(Error::Short {
-                    expected: self.source.size(),
+                    expected: sent.bytes,
                     arrived,
                 });
             }
             self.dress(&file).map_err(failed(Operation::SetStat))?;
             file.sync(self.scope).map_err(failed(Operation::Sync))?;
-            Ok(())
+            Ok(sent)
         });
         let closed = file.close(self.scope).map_err(failed(Operation::Close));
         // The first failure is the one that counts.
-        written.and(closed)?;
-        match self.options.verify {
-            Verify::Size => Ok(()),
-            Verify::Sha256 => {
-                let ours = checksum::of_source(self.source, self.scope)?;
-                checksum::compare(self.session, (part, self.remote), ours, self.scope)
-            }
+        let sent = written?;
+        closed?;
+        if let Some(ours) = sent.digest {
+            checksum::compare(self.session, (part, self.remote), ours, self.scope)?;
         }
+        Ok(sent.bytes)
     }
 
     /// Makes the part file, and the directories for it where they are missing.
@@ -195,28 +272,70 @@ impl Put<'_> {
         Ok(())
     }
 
-    fn write(&self, file: &RemoteFile, part: &[u8]) -> Result<(), Error> {
+    /// Writes what follows an offset of a source.
+    fn write(
+        &self,
+        source: &Source,
+        from: u64,
+        file: &RemoteFile,
+        part: &[u8],
+    ) -> Result<Sent, Error> {
         let failed = |error| Error::remote(Operation::Write, part, error);
         let mut writing = file.writing();
         let mut buffer = vec![0; file.write_max()];
-        let (mut offset, size) = (0, self.source.size());
+        let (mut offset, size) = (from, source.size());
+        self.governor.begin(size);
+        self.governor.resume(from);
         while offset < size {
             let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
             let piece = &mut buffer[..left.min(file.write_max())];
-            let read = self.source.read_at(offset, piece);
-            read.map_err(|error| {
-                Error::local(self.source.path().unwrap_or_else(|| "".as_ref()))(error)
-            })?;
+            read_source(source, offset, piece)?;
+            self.governor.pass(piece.len(), self.scope)?;
             writing.write(offset, piece, self.scope).map_err(failed)?;
             offset += piece.len() as u64;
         }
-        writing.finish(self.scope).map_err(failed)
+        writing.finish(self.scope).map_err(failed)?;
+        let digest = match self.options.verify {
+            Verify::Size => None,
+            Verify::Sha256 => Some(checksum::of_source(source, self.scope)?),
+        };
+        let bytes = size;
+        Ok(Sent { bytes, digest })
+    }
+
+    /// Writes what a reader gives.
+    fn write_from(
+        &self,
+        reader: impl Read + Send + 'static,
+        file: &RemoteFile,
+        part: &[u8],
+    ) -> Result<Sent, Error> {
+        let failed = |error| Error::remote(Operation::Write, part, error);
+        let mut writing = file.writing();
+        let mut hasher = (self.options.verify == Verify::Sha256).then(Sha256::new);
+        let mut feed = Feed::new(reader, READ_BYTES);
+        let mut bytes = 0;
+        self.governor.begin(0);
+        while let Some(read) = feed.next(self.scope)? {
+            self.governor.expect(read.len() as u64);
+            for piece in read.chunks(file.write_max()) {
+                self.governor.pass(piece.len(), self.scope)?;
+                writing.write(bytes, piece, self.scope).map_err(failed)?;
+                bytes += piece.len() as u64;
+            }
+            if let Some(hasher) = &mut hasher {
+                hasher.update(read);
+            }
+        }
+        writing.finish(self.scope).map_err(failed)?;
+        let digest = hasher.map(|hasher| hasher.finalize().into());
+        Ok(Sent { bytes, digest })
     }
 
     /// Gives the part file the permissions and times that were asked for.
     fn dress(&self, file: &RemoteFile) -> Result<(), SftpError> {
         let preserve = self.options.preserve == Preserve::Yes;
-        let about = self.source.about().filter(|_| preserve);
+        let about = self.about.filter(|_| preserve);
         let attributes = Attributes {
             mode: (self.options.permissions).or(about.map(|about| about.permissions)),
             times: about.map(|about| (seconds(about.times.0), seconds(about.times.1))),
@@ -230,7 +349,7 @@ impl Put<'_> {
 
     /// The permissions with which the part file is made; the host's umask takes from them.
     fn permissions(&self) -> u32 {
-        let own = self.source.about().map(|about| about.permissions & 0o777);
+        let own = self.about.map(|about| about.permissions & 0o777);
         match self.options.permissions {
             Some(permissions) => permissions & 0o777,
             None => own.unwrap_or(FILE_PERMISSIONS),
@@ -257,11 +376,19 @@ impl Put<'_> {
     }
 }
 
+/// Reads a piece of what is sent.
+fn read_source(source: &Source, offset: u64, piece: &mut [u8]) -> Result<(), Error> {
+    let read = source.read_at(offset, piece);
+    read.map_err(|error| Error::local(source.path().unwrap_or_else(|| "".as_ref()))(error))
+}
+
 /// SFTP's times are 32 bits.
 fn seconds(time: i64) -> u32 {
     u32::try_from(time).unwrap_or(if time < 0 { 0 } else { u32::MAX })
 }
 
+/// Bytes that are asked of a reader at once.
+const READ_BYTES: usize = 1024 * 1024;
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Permissions of a directory that is made; the host's umask takes from them.

@@ -17,6 +17,7 @@ use crate::part;
 use crate::put::Copied;
 
 mod record;
+pub(crate) use record::cleaned;
 mod talk;
 
 use record::{Record, parse};

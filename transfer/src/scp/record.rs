@@ -59,7 +59,7 @@ fn decimal(word: &[u8]) -> Option<u64> {
 }
 
 /// Returns bytes of a host's as text for a message: without what a terminal would obey, and cut.
-pub(super) fn cleaned(bytes: &[u8]) -> String {
+pub(crate) fn cleaned(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MESSAGE_BYTES_MAX)]);
     let seen: String = text.chars().filter(|c| !c.is_control()).collect();
     seen.trim().to_owned()
