@@ -39,11 +39,22 @@ pub fn put(
 ) -> Result<Copied, Error> {
     let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
     let remote = target(source, remote)?;
+    put_over((session, &sftp), source, &remote, options, scope)
+}
+
+/// As [`put`], over an SFTP channel of the session, to a path that names the file.
+pub(crate) fn put_over(
+    (session, sftp): (&Session, &Sftp),
+    source: &Source,
+    remote: &[u8],
+    options: &CopyOptions,
+    scope: &Scope,
+) -> Result<Copied, Error> {
     let put = Put {
         session,
         sftp,
         source,
-        remote: &remote,
+        remote,
         options,
         scope,
     };
@@ -65,7 +76,7 @@ fn target(source: &Source, remote: &[u8]) -> Result<Vec<u8>, Error> {
 /// One copy under way.
 struct Put<'a> {
     session: &'a Session,
-    sftp: Sftp,
+    sftp: &'a Sftp,
     source: &'a Source,
     remote: &'a [u8],
     options: &'a CopyOptions,
@@ -150,7 +161,7 @@ impl Put<'_> {
             Err(SftpError::Status(SftpStatus::NO_SUCH_FILE))
                 if self.options.parents == Parents::Make =>
             {
-                self.make_parents()?;
+                make_directories(self.sftp, remote_path::parent(self.remote), self.scope)?;
                 self.sftp.file(part, mode, self.scope)
             }
             other => other,
@@ -158,48 +169,12 @@ impl Put<'_> {
         made.map_err(|error| Error::remote(Operation::Open, self.remote, error))
     }
 
-    fn make_parents(&self) -> Result<(), Error> {
-        let mut missing = Vec::new();
-        let mut directory = remote_path::parent(self.remote);
-        while let Some(path) = directory {
-            match self
-                .sftp
-                .make_directory(path, DIRECTORY_PERMISSIONS, self.scope)
-            {
-                Ok(()) => break,
-                Err(SftpError::Status(SftpStatus::NO_SUCH_FILE)) => missing.push(path),
-                Err(error) => {
-                    // Another host's copy, or another program, may have made it meanwhile.
-                    let there = self.sftp.stat(path, self.scope);
-                    if there.is_ok_and(|there| there.file_type() == FileType::Directory) {
-                        break;
-                    }
-                    return Err(Error::remote(Operation::MakeDirectory, path, error));
-                }
-            }
-            directory = remote_path::parent(path);
-        }
-        for path in missing.into_iter().rev() {
-            let made = self
-                .sftp
-                .make_directory(path, DIRECTORY_PERMISSIONS, self.scope);
-            if let Err(error) = made
-                && !self
-                    .sftp
-                    .stat(path, self.scope)
-                    .is_ok_and(|there| there.file_type() == FileType::Directory)
-            {
-                return Err(Error::remote(Operation::MakeDirectory, path, error));
-            }
-        }
-        Ok(())
-    }
-
     fn write(&self, file: &RemoteFile, part: &[u8]) -> Result<(), Error> {
         let failed = |error| Error::remote(Operation::Write, part, error);
         let mut writing = file.writing();
-        let mut buffer = vec![0; file.write_max()];
         let (mut offset, size) = (0, self.source.size());
+        let whole = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; file.write_max().min(whole)];
         while offset < size {
             let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
             let piece = &mut buffer[..left.min(file.write_max())];
@@ -257,14 +232,47 @@ impl Put<'_> {
     }
 }
 
+/// Makes a directory, and those that it is in, where they are missing. Parks.
+pub(crate) fn make_directories(
+    sftp: &Sftp,
+    directory: Option<&[u8]>,
+    scope: &Scope,
+) -> Result<(), Error> {
+    let make = |path| sftp.make_directory(path, DIRECTORY_PERMISSIONS, scope);
+    // Another host's copy, or another program, may have made it meanwhile.
+    let is_there = |path| {
+        let there = sftp.stat(path, scope);
+        there.is_ok_and(|there| there.file_type() == FileType::Directory)
+    };
+    let failed = |path, error| Err(Error::remote(Operation::MakeDirectory, path, error));
+    let mut missing = Vec::new();
+    let mut directory = directory;
+    while let Some(path) = directory {
+        match make(path) {
+            Ok(()) => break,
+            Err(SftpError::Status(SftpStatus::NO_SUCH_FILE)) => missing.push(path),
+            Err(_) if is_there(path) => break,
+            Err(error) => return failed(path, error),
+        }
+        directory = remote_path::parent(path);
+    }
+    for path in missing.into_iter().rev() {
+        match make(path) {
+            Err(error) if !is_there(path) => return failed(path, error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// SFTP's times are 32 bits.
-fn seconds(time: i64) -> u32 {
+pub(crate) fn seconds(time: i64) -> u32 {
     u32::try_from(time).unwrap_or(if time < 0 { 0 } else { u32::MAX })
 }
 
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Permissions of a directory that is made; the host's umask takes from them.
-const DIRECTORY_PERMISSIONS: u32 = 0o777;
+pub(crate) const DIRECTORY_PERMISSIONS: u32 = 0o777;
 /// Permissions of a copy whose source has none.
 const FILE_PERMISSIONS: u32 = 0o666;

@@ -18,6 +18,10 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct Source(Arc<Inner>);
 
+/// What is sent, held by somebody else.
+#[derive(Debug)]
+pub(crate) struct WeakSource(Weak<Inner>);
+
 struct Inner {
     from: From,
     size: u64,
@@ -114,6 +118,16 @@ impl Source {
         }
     }
 
+    /// Returns it without holding it.
+    pub(crate) fn downgrade(&self) -> WeakSource {
+        WeakSource(Arc::downgrade(&self.0))
+    }
+
+    /// Returns how many bytes it holds at most while nobody uses them.
+    pub(crate) fn held_bytes_max(&self) -> u64 {
+        self.0.size.min(PIECES_MAX as u64 * PIECE_BYTES)
+    }
+
     /// Returns the digest, computed by whoever comes first. Blocks others meanwhile: for threads that
     /// may.
     pub(crate) fn digest(
@@ -152,6 +166,13 @@ impl Source {
             filled += count;
         }
         Ok(())
+    }
+}
+
+impl WeakSource {
+    /// Returns it, if somebody holds it still.
+    pub(crate) fn upgrade(&self) -> Option<Source> {
+        self.0.upgrade().map(Source)
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Directory {
     /// Names that were received and not taken yet, the next one last.
     ahead: Vec<Entry>,
     over: bool,
+    /// `.` and `..` that were skipped: a host that lists nothing else never ends.
+    dots: usize,
 }
 
 impl Directory {
@@ -35,6 +37,7 @@ impl Directory {
             handle,
             ahead: Vec::new(),
             over: false,
+            dots: 0,
         }
     }
 
@@ -49,6 +52,10 @@ impl Directory {
         loop {
             if let Some(entry) = self.ahead.pop() {
                 if matches!(entry.name.as_slice(), b"." | b"..") {
+                    self.dots += 1;
+                    if self.dots > DOTS_MAX {
+                        return Err(SftpError::Protocol("a directory of nothing but dots"));
+                    }
                     continue;
                 }
                 return Ok(Some(entry));
@@ -63,6 +70,9 @@ impl Directory {
                 packet
             })?;
             match reply {
+                Reply::Names(names) if names.is_empty() => {
+                    return Err(SftpError::Protocol("a list of no names"));
+                }
                 Reply::Names(names) => {
                     let entries = names.into_iter().rev().map(|name| Entry {
                         name: name.name,
@@ -82,3 +92,6 @@ impl Drop for Directory {
         super::file::close_unasked(&self.sftp, std::mem::take(&mut self.handle));
     }
 }
+
+/// How often a directory may list `.` and `..`.
+const DOTS_MAX: usize = 1000;
