@@ -23,4 +23,5 @@ pub(crate) mod sleepers;
 pub(crate) mod sockets;
 pub(crate) mod ssh_config;
 pub(crate) mod sshd;
+pub(crate) mod trees;
 pub(crate) mod usage;
