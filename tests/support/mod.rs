@@ -15,6 +15,7 @@ pub(crate) mod client;
 pub(crate) mod faults;
 pub(crate) mod fleet;
 pub(crate) mod hostile;
+pub(crate) mod hostile_sftp;
 pub(crate) mod keys;
 pub(crate) mod process;
 pub(crate) mod proxy;

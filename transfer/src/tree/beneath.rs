@@ -138,6 +138,16 @@ impl Dir {
     }
 }
 
+impl Drop for Dir {
+    /// Goes up in a loop: as a drop within a drop, a deep directory would take all of a small stack.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(mut dir) = parent.and_then(Arc::into_inner) {
+            parent = dir.parent.take();
+        }
+    }
+}
+
 impl Dress {
     fn put_on(self, file: &File) -> io::Result<()> {
         if let Some(permissions) = self.permissions {

@@ -148,7 +148,7 @@ impl TreeOptions {
     }
 
     /// Sets how deep directories are gone into; what is deeper is an error of its own, and the rest
-    /// is copied. Default: 64.
+    /// is copied. Each level that is gone into holds a descriptor. Default: 64.
     pub fn depth_max(mut self, depth: NonZeroUsize) -> Self {
         self.depth_max = depth.get();
         self
