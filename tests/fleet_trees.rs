@@ -15,7 +15,7 @@ use sshoal::{
     Fleet, Session,
     transfer::{
         self, Action, CopyOptions, Delete, DryRun, Error, Existing, HostNames, Itemise, Links,
-        LocalTree, Preserve, TreeOptions, TreeReport, WhySkipped,
+        LocalTree, Preserve, TreeOptions, TreeReport, Unchanged, WhySkipped,
     },
 };
 use support::{
@@ -329,96 +329,127 @@ fn existing_files_of_a_tree_are_kept_or_fail_as_asked() {
     );
 }
 
+/// A tree of ours and a host that is to be in step with it.
+struct Pair {
+    fleet: Fleet,
+    from: PathBuf,
+    to: PathBuf,
+    _sshd: Sshd,
+}
+
+impl Pair {
+    /// A planted tree with a file that is excluded, and nothing on the host.
+    fn start() -> Option<Self> {
+        let sshd = Sshd::builder().log_level("INFO").start()?;
+        let [there, here] = sides(&sshd);
+        let (from, to) = (here.join("from"), there.join("to"));
+        plant(&from, 40, 10_000);
+        fs::create_dir(from.join("cache")).expect("makes a directory");
+        fs::write(from.join("cache/x.o"), "not this").expect("writes");
+        let config = Arc::new(sshd.config().build().expect("a whole configuration"));
+        let fleet = Fleet::builder(sshd.targets(), config).build();
+        Some(Self {
+            fleet: fleet.expect("is sound"),
+            from,
+            to,
+            _sshd: sshd,
+        })
+    }
+
+    /// With links, without objects, and without what only the host has.
+    fn options() -> TreeOptions {
+        let options = TreeOptions::new().links(Links::Copy).exclude("*.o");
+        options.delete(Delete::Yes).itemise(Itemise::Yes)
+    }
+
+    #[track_caller]
+    fn sync(&self, options: &TreeOptions) -> TreeReport {
+        let tree = walk(&self.from, options);
+        let each = self.fleet.sync(&tree, bytes_of(&self.to), options);
+        let report = each
+            .in_order()
+            .remove(0)
+            .into_result()
+            .expect("was reached");
+        whole(&report);
+        report
+    }
+}
+
+/// What a report says of each change, sorted by path.
+fn changes(report: &TreeReport) -> Vec<(String, Action)> {
+    let mut all: Vec<_> = (report.changes.iter())
+        .map(|change| {
+            (
+                String::from_utf8_lossy(&change.path).into_owned(),
+                change.action,
+            )
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
 /// What is equal stays, what differs is copied, what is extraneous goes, what is excluded is left; a dry run says the
 /// same and changes nothing.
 #[test]
 fn a_tree_is_brought_in_step() {
-    let Some(sshd) = Sshd::builder().log_level("INFO").start() else {
-        return;
-    };
-    let [there, here] = sides(&sshd);
-    plant(&here.join("from"), 40, 10_000);
-    fs::create_dir(here.join("from/cache")).expect("makes a directory");
-    fs::write(here.join("from/cache/x.o"), "not this").expect("writes");
-    let to = there.join("to");
-    let config = Arc::new(sshd.config().build().expect("a whole configuration"));
-    let fleet = Fleet::builder(sshd.targets(), config)
-        .build()
-        .expect("is sound");
-    let sync = |options: &TreeOptions| {
-        let tree = walk(&here.join("from"), options);
-        let visited = fleet
-            .sync(&tree, bytes_of(&to), options)
-            .in_order()
-            .remove(0);
-        let report = visited.into_result().expect("was reached");
-        whole(&report);
-        report
-    };
-    let options = TreeOptions::new()
-        .links(Links::Copy)
-        .exclude("*.o")
-        .delete(Delete::Yes);
-    let options = options.itemise(Itemise::Yes);
-    let first = sync(&options);
+    let Some(pair) = Pair::start() else { return };
+    let (from, to, options) = (&pair.from, &pair.to, Pair::options());
+    let first = pair.sync(&options);
     assert!(first.files > 50 && first.kept == 0, "{first:?}");
     assert!(!to.join("cache/x.o").exists());
-    let second = sync(&options);
+    let second = pair.sync(&options);
     assert_eq!((second.files, second.links, second.deleted), (0, 0, 0));
     assert_eq!(second.kept, first.files + first.links);
 
-    fs::write(here.join("from/large"), "changed").expect("writes");
-    fs::write(here.join("from/empty/emptier/new"), "new").expect("writes");
+    fs::write(from.join("large"), "changed").expect("writes");
+    fs::write(from.join("empty/emptier/new"), "new").expect("writes");
     fs::create_dir_all(to.join("extra/deep")).expect("makes directories");
     fs::write(to.join("extra/deep/file"), "theirs").expect("writes");
     fs::write(to.join("keep.o"), "theirs").expect("writes");
-    let before = snapshot(&to);
-    let changes = |report: &TreeReport| {
-        let mut all: Vec<_> = (report.changes.iter())
-            .map(|change| {
-                (
-                    String::from_utf8_lossy(&change.path).into_owned(),
-                    change.action,
-                )
-            })
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    };
+    let before = snapshot(to);
     let expected = [
         ("empty/emptier/new".to_owned(), Action::Copy),
         ("extra".to_owned(), Action::Delete),
         ("large".to_owned(), Action::Copy),
     ];
-    let dry = sync(&options.clone().dry_run(DryRun::Yes));
+    let dry = pair.sync(&options.clone().dry_run(DryRun::Yes));
     assert_eq!(changes(&dry), expected);
-    assert!(before == snapshot(&to), "a dry run changes nothing");
-    let third = sync(&options);
+    assert!(before == snapshot(to), "a dry run changes nothing");
+    let third = pair.sync(&options);
     assert_eq!(changes(&third), expected);
     assert_eq!(third.deleted, 3);
     assert_eq!(
         fs::read_to_string(to.join("keep.o")).expect("stays"),
         "theirs"
     );
-    let mut ours = snapshot(&here.join("from"));
+    let (mut ours, mut theirs) = (snapshot(from), snapshot(to));
     ours.remove(Path::new("cache/x.o"));
-    let mut theirs = snapshot(&to);
     theirs.remove(Path::new("keep.o"));
     assert!(ours == theirs, "in step");
+}
 
-    // Of one size and time, and not equal: only a digest tells.
-    let time = fs::metadata(here.join("from/large")).and_then(|about| about.modified());
+/// Files of one size and time that are not equal: only a digest tells.
+#[test]
+fn unlike_files_of_one_size_and_time_differ_by_digest() {
+    let Some(pair) = Pair::start() else { return };
+    let options = Pair::options();
+    assert!(pair.sync(&options).files > 50);
+    let large = pair.to.join("large");
+    let time = fs::metadata(&large).and_then(|about| about.modified());
+    let mut bytes = fs::read(&large).expect("reads");
+    bytes[5_000] ^= 1;
+    fs::write(&large, bytes).expect("writes");
     let times = fs::FileTimes::new().set_modified(time.expect("has a time"));
-    fs::write(to.join("large"), "CHANGED").expect("writes");
-    let file = fs::OpenOptions::new().write(true).open(to.join("large"));
+    let file = fs::OpenOptions::new().write(true).open(&large);
     file.and_then(|file| file.set_times(times)).expect("sets");
-    assert_eq!(sync(&options).files, 0);
-    let digests = options.unchanged(transfer::Unchanged::Sha256);
-    assert_eq!(sync(&digests).files, 1);
-    assert_eq!(
-        fs::read_to_string(to.join("large")).expect("reads"),
-        "changed"
-    );
+    assert_eq!(pair.sync(&options).files, 0);
+    let digests = options.unchanged(Unchanged::Sha256);
+    let report = pair.sync(&digests);
+    assert_eq!(changes(&report), [("large".to_owned(), Action::Copy)]);
+    let ours = fs::read(pair.from.join("large")).expect("reads");
+    assert!(fs::read(&large).expect("reads") == ours);
 }
 
 #[test]
