@@ -9,6 +9,8 @@
 mod bytes;
 mod checksum;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod get;
 mod glob;
 mod host_names;

@@ -15,6 +15,9 @@ mod remote;
 mod report;
 mod work;
 
+#[cfg(fuzzing)]
+pub(crate) use name::{is_one_name, stays_beneath};
+
 pub use get::get_tree;
 pub use local::LocalTree;
 pub use options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
