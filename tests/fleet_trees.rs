@@ -150,7 +150,7 @@ fn small_files_over_a_round_trip_of_50_ms_go_many_at_once() {
     let session = Session::connect(&host(address), &config).expect("connects");
     let [there, here] = sides(&sshd);
     let many = if load().0 > 1000 { 5_000 } else { 150 };
-    let few = many / 15;
+    let few = 10;
     for (name, count) in [("many", many), ("few", few)] {
         fs::create_dir(here.join(name)).expect("makes a directory");
         for number in 0..count {

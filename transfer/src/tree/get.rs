@@ -119,7 +119,7 @@ impl Getting<'_> {
                     self.jobs.done();
                 }
                 Ok(None) => return,
-                Err(stop) => return self.course.stop(stop),
+                Err(_) => return self.course.end(self.course.stopped()),
             }
         }
     }
@@ -285,7 +285,7 @@ impl Getting<'_> {
         }
         let size = about.size.unwrap_or(u64::MAX);
         let under_way = self.budget.take(size, scope);
-        let _under_way = under_way.map_err(|stop| self.course.stopped(stop))?;
+        let _under_way = under_way.map_err(|_| self.course.stopped())?;
         let mut part = Part::new(&job.dir, &job.name).map_err(self.here(path))?;
         let bytes = self.receive(&file, (&remote, path), &about, &mut part)?;
         drop(file);

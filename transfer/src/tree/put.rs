@@ -122,8 +122,8 @@ impl Putting<'_> {
         let next = AtomicUsize::new(0);
         let worker = || {
             while let Some(&index) = indices.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(stop) = self.course.scope().check() {
-                    return self.course.stop(stop);
+                if self.course.scope().check().is_err() {
+                    return self.course.end(self.course.stopped());
                 }
                 let entry = &self.tree.all()[index];
                 if let Err(error) = work(index, entry) {
@@ -258,7 +258,7 @@ impl Putting<'_> {
         }
         if self.options.dry_run == DryRun::No {
             let under_way = self.budget.take(size, scope);
-            let _under_way = under_way.map_err(|stop| self.course.stopped(stop))?;
+            let _under_way = under_way.map_err(|_| self.course.stopped())?;
             let source = self.tree.source(index)?;
             let (session, sftp) = (self.session, &self.sftp);
             let copied = put_over((session, sftp), &source, &path, &self.options.copy, scope)?;

@@ -117,6 +117,8 @@ impl Budget {
 pub(crate) struct Course {
     report: Mutex<TreeReport>,
     scope: Scope,
+    /// The caller's, whose timeout is told as one.
+    outer: Scope,
 }
 
 impl Course {
@@ -125,6 +127,7 @@ impl Course {
         Self {
             report: Mutex::default(),
             scope: scope.child(None),
+            outer: scope.clone(),
         }
     }
 
@@ -150,26 +153,26 @@ impl Course {
 
     /// Ends the whole; the first cause counts.
     pub(crate) fn end(&self, cause: Error) {
+        let cause = match cause {
+            // What is within a scope whose time is over is cancelled.
+            Error::Session(SessionError::Cancelled { .. }) => self.stopped(),
+            cause => cause,
+        };
         self.note(|report| {
             report.ended_early.get_or_insert(cause);
         });
         self.scope.cancel();
     }
 
-    /// Ends the whole as the scope did.
-    pub(crate) fn stop(&self, stop: Stop) {
-        self.end(self.stopped(stop));
-    }
-
     /// The end of the scope, as a failure that all share.
-    pub(crate) fn stopped(&self, stop: Stop) -> Error {
+    pub(crate) fn stopped(&self) -> Error {
         let phase = Phase::Transfer;
-        Error::Session(match stop {
-            Stop::TimedOut => SessionError::TimedOut {
+        Error::Session(match self.outer.check() {
+            Err(Stop::TimedOut) => SessionError::TimedOut {
                 phase,
-                limit: self.scope.timeout().unwrap_or_default(),
+                limit: self.outer.timeout().unwrap_or_default(),
             },
-            Stop::Cancelled => SessionError::Cancelled { phase },
+            _ => SessionError::Cancelled { phase },
         })
     }
 
@@ -205,6 +208,23 @@ mod tests {
             }
         });
         assert_eq!(seen.load(Ordering::Relaxed), 63);
+    }
+
+    #[test]
+    fn a_timeout_of_the_caller_is_told_as_one() {
+        let scope = Scope::root().child(Some(std::time::Duration::from_millis(1)));
+        let course = Course::new(&scope);
+        course.scope().ended();
+        course.end(course.stopped());
+        let told = course.into_report().ended_early;
+        let expected = SessionError::TimedOut {
+            phase: Phase::Transfer,
+            limit: std::time::Duration::from_millis(1),
+        };
+        assert_eq!(
+            format!("{told:?}"),
+            format!("{:?}", Some(Error::Session(expected)))
+        );
     }
 
     #[test]
