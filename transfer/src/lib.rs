@@ -1,6 +1,6 @@
 //! Files to and from one host, over a session.
 //!
-//! [`put`] and [`get`] copy one file over SFTP, [`put_tree`] and [`get_tree`] directories. All write beside the target and rename, so that a
+//! [`put`](fn@put) and [`get`](fn@get) copy one file over SFTP, [`put_tree`] and [`get_tree`] directories. All write beside the target and rename, so that a
 //! copy that is cut short never stands under the final name. [`sftp`] is the protocol itself. Other
 //! hosts and printing are not this crate's.
 
