@@ -14,7 +14,9 @@ use sshoal_pool::{
 use sshoal_pool::{Shells, ShellsError};
 use sshoal_reactor::Scope;
 use sshoal_session::{Config, Host, ShellSpec};
-use sshoal_transfer::{Copied, CopyOptions, Error, RemoteFs, Source};
+use sshoal_transfer::{
+    Copied, CopyOptions, Error, LocalTree, RemoteFs, Source, TreeOptions, TreeReport,
+};
 
 /// The hosts of one program, with how to reach them.
 ///
@@ -109,6 +111,49 @@ impl Fleet {
         self.pool.each(move |host| {
             let files = RemoteFs::open(host.session(), host.scope())?;
             work(&files)
+        })
+    }
+
+    /// Starts copying a directory to all hosts; see [`transfer::put_tree`](sshoal_transfer::put_tree).
+    /// It was walked once, and what is sent is read once for hosts that are near each other.
+    pub fn put_tree(
+        &self,
+        tree: &LocalTree,
+        remote: impl Into<Vec<u8>>,
+        options: &TreeOptions,
+    ) -> Each<TreeReport> {
+        let (tree, remote, options) = (tree.clone(), remote.into(), options.clone());
+        self.pool.each(move |host| {
+            let options = options.for_host(host.index());
+            sshoal_transfer::put_tree(host.session(), &tree, &remote, &options, host.scope())
+        })
+    }
+
+    /// Starts making a directory of all hosts equal to one here: as [`Fleet::put_tree`] with
+    /// [`TreeOptions::sync`], so that equal files are not copied again.
+    pub fn sync(
+        &self,
+        tree: &LocalTree,
+        remote: impl Into<Vec<u8>>,
+        options: &TreeOptions,
+    ) -> Each<TreeReport> {
+        self.put_tree(tree, remote, &options.clone().sync())
+    }
+
+    /// Starts copying a directory of each host to where `local` says for it; see
+    /// [`transfer::get_tree`](sshoal_transfer::get_tree). Two hosts must not be given one path:
+    /// [`HostNames`](sshoal_transfer::HostNames) gives each its own.
+    pub fn get_tree(
+        &self,
+        remote: impl Into<Vec<u8>>,
+        local: impl Fn(usize, &Host) -> PathBuf + Send + Sync + 'static,
+        options: &TreeOptions,
+    ) -> Each<TreeReport> {
+        let (remote, options) = (remote.into(), options.clone());
+        self.pool.each(move |host| {
+            let local = local(host.index(), host.host());
+            let options = options.for_host(host.index());
+            sshoal_transfer::get_tree(host.session(), &remote, &local, &options, host.scope())
         })
     }
 

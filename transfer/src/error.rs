@@ -193,6 +193,37 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// The host gives a file a name that none can have: empty, `.`, `..`, with `/` or NUL in it, or
+    /// longer than 255 bytes. Nothing was made of it.
+    #[error("the host names a file {}, which is no name", name.escape_ascii())]
+    BadName {
+        /// What it said.
+        name: Vec<u8>,
+    },
+    /// The host lists a name twice in one directory; the first is taken.
+    #[error("the host lists {} twice", name.escape_ascii())]
+    NamedTwice {
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// A directory is deeper than the caller allows.
+    #[error("more than {depth_max} directories deep")]
+    TooDeep {
+        /// The bound.
+        depth_max: usize,
+    },
+    /// There are more names than the caller allows.
+    #[error("more than {entries_max} names")]
+    TooManyEntries {
+        /// The bound.
+        entries_max: usize,
+    },
+    /// All files together have more bytes than the caller allows.
+    #[error("all files together are larger than the {bytes_max} bytes allowed")]
+    TreeTooLarge {
+        /// The bound.
+        bytes_max: u64,
+    },
     /// The file is larger than the caller allows.
     #[error("remote file is larger than the {bytes_max} bytes allowed")]
     TooLarge {

@@ -245,7 +245,7 @@ fn exists(local: &Path) -> Error {
 }
 
 /// How many bytes are taken: what the host says that there are, or what the caller allows.
-fn bytes_max(options: &CopyOptions, told: Option<u64>) -> u64 {
+pub(crate) fn bytes_max(options: &CopyOptions, told: Option<u64>) -> u64 {
     let allowed = options.bytes_max.map(std::num::NonZeroU64::get);
     allowed.or(told).unwrap_or(u64::MAX)
 }
@@ -307,7 +307,7 @@ fn store(
 }
 
 /// Returns the process's umask without changing it, where the system tells it.
-fn umask() -> u32 {
+pub(crate) fn umask() -> u32 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let told = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     let told = told.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok());

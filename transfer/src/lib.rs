@@ -1,6 +1,7 @@
 //! Files to and from one host, over a session.
 //!
-//! [`put()`] and [`get()`] copy one file over SFTP. Both write beside the target and rename, so that a
+//! [`put()`] and [`get()`] copy one file over SFTP, [`put_tree`] and [`get_tree`] directories. All
+//! write beside the target and rename, so that a
 //! copy that is cut short never stands under the final name. [`sftp`] is the protocol itself. Other
 //! hosts and printing are not this crate's.
 
@@ -10,8 +11,11 @@ mod bytes;
 mod checksum;
 mod error;
 mod fs;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod get;
 mod glob;
+mod host_names;
 mod limits;
 mod options;
 mod part;
@@ -22,14 +26,20 @@ mod scp;
 pub mod sftp;
 mod source;
 mod stream;
+mod tree;
 
 pub use bytes::{exists, glob, read, stat, write};
 pub use error::{Error, Operation};
 pub use fs::{Found, LineChange, LineEdit, Owner, RemoteFs, SudoFs, WriteOptions};
 pub use get::{get, get_writer};
+pub use host_names::{HostNames, HostNamesError};
 pub use limits::Bandwidth;
 pub use options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
 pub use progress::Progress;
 pub use put::{Copied, put, put_reader};
 pub use scp::{Keep, Scp};
 pub use source::Source;
+pub use tree::{
+    Action, Change, Delete, DryRun, FailedEntry, Itemise, Links, LocalTree, SkippedEntry,
+    TreeOptions, TreeReport, Unchanged, WhySkipped, get_tree, put_tree,
+};

@@ -45,22 +45,37 @@ pub fn put(
     scope: &Scope,
 ) -> Result<Copied, Error> {
     let governor = Governor::enter(options, scope)?;
-    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
-    let remote = target(source, remote)?;
+    let sftp = &Sftp::open(session, scope).map_err(Error::from_sftp)?;
     let put = Put {
         session,
         sftp,
         about: source.about(),
-        remote: &remote,
+        remote: &target(source, remote)?,
         options,
         scope,
         governor,
     };
-    match (put.stays()?, options.resume) {
-        (Some(kept), _) => Ok(kept),
-        (None, Resume::Yes) => put.resume(source),
-        (None, Resume::No) => put.run(|file, part| put.write(source, 0, file, part)),
-    }
+    put.source(source)
+}
+
+/// As [`put`], over an SFTP channel of the session, to a path that names the file.
+pub(crate) fn put_over(
+    (session, sftp): (&Session, &Sftp),
+    source: &Source,
+    remote: &[u8],
+    options: &CopyOptions,
+    scope: &Scope,
+) -> Result<Copied, Error> {
+    let put = Put {
+        session,
+        sftp,
+        about: source.about(),
+        remote,
+        options,
+        scope,
+        governor: Governor::enter(options, scope)?,
+    };
+    put.source(source)
 }
 
 /// Copies what a reader gives, to its end, to a host's file. Parks.
@@ -80,7 +95,7 @@ pub fn put_reader(
     scope: &Scope,
 ) -> Result<Copied, Error> {
     let governor = Governor::enter(options, scope)?;
-    let sftp = Sftp::open(session, scope).map_err(Error::from_sftp)?;
+    let sftp = &Sftp::open(session, scope).map_err(Error::from_sftp)?;
     if remote_path::name(remote).is_empty() {
         return Err(Error::NoName {
             remote: remote.to_vec(),
@@ -116,7 +131,7 @@ fn target(source: &Source, remote: &[u8]) -> Result<Vec<u8>, Error> {
 /// One copy under way.
 struct Put<'a> {
     session: &'a Session,
-    sftp: Sftp,
+    sftp: &'a Sftp,
     /// Of a source that is a file.
     about: Option<About>,
     remote: &'a [u8],
@@ -133,6 +148,15 @@ struct Sent {
 }
 
 impl Put<'_> {
+    /// Copies a source.
+    fn source(&self, source: &Source) -> Result<Copied, Error> {
+        match (self.stays()?, self.options.resume) {
+            (Some(kept), _) => Ok(kept),
+            (None, Resume::Yes) => self.resume(source),
+            (None, Resume::No) => self.run(|file, part| self.write(source, 0, file, part)),
+        }
+    }
+
     /// Returns what is there already, if that stays.
     fn stays(&self) -> Result<Option<Copied>, Error> {
         match (self.look()?, self.options.existing) {
@@ -227,49 +251,12 @@ impl Put<'_> {
             Err(SftpError::Status(SftpStatus::NO_SUCH_FILE))
                 if self.options.parents == Parents::Make =>
             {
-                self.make_parents()?;
+                make_directories(self.sftp, remote_path::parent(self.remote), self.scope)?;
                 self.sftp.file(part, mode, self.scope)
             }
             other => other,
         };
         made.map_err(|error| Error::remote(Operation::Open, self.remote, error))
-    }
-
-    fn make_parents(&self) -> Result<(), Error> {
-        let mut missing = Vec::new();
-        let mut directory = remote_path::parent(self.remote);
-        while let Some(path) = directory {
-            match self
-                .sftp
-                .make_directory(path, DIRECTORY_PERMISSIONS, self.scope)
-            {
-                Ok(()) => break,
-                Err(SftpError::Status(SftpStatus::NO_SUCH_FILE)) => missing.push(path),
-                Err(error) => {
-                    // Another host's copy, or another program, may have made it meanwhile.
-                    let there = self.sftp.stat(path, self.scope);
-                    if there.is_ok_and(|there| there.file_type() == FileType::Directory) {
-                        break;
-                    }
-                    return Err(Error::remote(Operation::MakeDirectory, path, error));
-                }
-            }
-            directory = remote_path::parent(path);
-        }
-        for path in missing.into_iter().rev() {
-            let made = self
-                .sftp
-                .make_directory(path, DIRECTORY_PERMISSIONS, self.scope);
-            if let Err(error) = made
-                && !self
-                    .sftp
-                    .stat(path, self.scope)
-                    .is_ok_and(|there| there.file_type() == FileType::Directory)
-            {
-                return Err(Error::remote(Operation::MakeDirectory, path, error));
-            }
-        }
-        Ok(())
     }
 
     /// Writes what follows an offset of a source.
@@ -282,8 +269,9 @@ impl Put<'_> {
     ) -> Result<Sent, Error> {
         let failed = |error| Error::remote(Operation::Write, part, error);
         let mut writing = file.writing();
-        let mut buffer = vec![0; file.write_max()];
         let (mut offset, size) = (from, source.size());
+        let whole = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; file.write_max().min(whole)];
         self.governor.begin(size);
         self.governor.resume(from);
         while offset < size {
@@ -382,8 +370,41 @@ fn read_source(source: &Source, offset: u64, piece: &mut [u8]) -> Result<(), Err
     read.map_err(|error| Error::local(source.path().unwrap_or_else(|| "".as_ref()))(error))
 }
 
+/// Makes a directory, and those that it is in, where they are missing. Parks.
+pub(crate) fn make_directories(
+    sftp: &Sftp,
+    directory: Option<&[u8]>,
+    scope: &Scope,
+) -> Result<(), Error> {
+    let make = |path| sftp.make_directory(path, DIRECTORY_PERMISSIONS, scope);
+    // Another host's copy, or another program, may have made it meanwhile.
+    let is_there = |path| {
+        let there = sftp.stat(path, scope);
+        there.is_ok_and(|there| there.file_type() == FileType::Directory)
+    };
+    let failed = |path, error| Err(Error::remote(Operation::MakeDirectory, path, error));
+    let mut missing = Vec::new();
+    let mut directory = directory;
+    while let Some(path) = directory {
+        match make(path) {
+            Ok(()) => break,
+            Err(SftpError::Status(SftpStatus::NO_SUCH_FILE)) => missing.push(path),
+            Err(_) if is_there(path) => break,
+            Err(error) => return failed(path, error),
+        }
+        directory = remote_path::parent(path);
+    }
+    for path in missing.into_iter().rev() {
+        match make(path) {
+            Err(error) if !is_there(path) => return failed(path, error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// SFTP's times are 32 bits.
-fn seconds(time: i64) -> u32 {
+pub(crate) fn seconds(time: i64) -> u32 {
     u32::try_from(time).unwrap_or(if time < 0 { 0 } else { u32::MAX })
 }
 
@@ -392,6 +413,6 @@ const READ_BYTES: usize = 1024 * 1024;
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Permissions of a directory that is made; the host's umask takes from them.
-const DIRECTORY_PERMISSIONS: u32 = 0o777;
+pub(crate) const DIRECTORY_PERMISSIONS: u32 = 0o777;
 /// Permissions of a copy whose source has none.
 const FILE_PERMISSIONS: u32 = 0o666;

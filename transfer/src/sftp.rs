@@ -372,6 +372,15 @@ impl Shared {
     }
 }
 
+/// Returns the names in an answer, if it is one of names.
+#[cfg(fuzzing)]
+pub(crate) fn names_of(packet: &[u8]) -> Vec<Vec<u8>> {
+    match Reply::parse(packet) {
+        Ok((_, Reply::Names(names))) => names.into_iter().map(|name| name.name).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Reads the answer to a request that only succeeds or fails.
 fn done(reply: Reply) -> Result<(), SftpError> {
     match reply {

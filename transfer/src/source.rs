@@ -20,6 +20,10 @@ use crate::error::{Error, stopped};
 #[derive(Debug, Clone)]
 pub struct Source(Arc<Inner>);
 
+/// What is sent, held by somebody else.
+#[derive(Debug)]
+pub(crate) struct WeakSource(Weak<Inner>);
+
 struct Inner {
     from: From,
     size: u64,
@@ -118,6 +122,16 @@ impl Source {
         }
     }
 
+    /// Returns it without holding it.
+    pub(crate) fn downgrade(&self) -> WeakSource {
+        WeakSource(Arc::downgrade(&self.0))
+    }
+
+    /// Returns how many bytes it holds at most while nobody uses them.
+    pub(crate) fn held_bytes_max(&self) -> u64 {
+        self.0.size.min(PIECES_MAX as u64 * PIECE_BYTES)
+    }
+
     /// Returns the digest, computed on the CPU pool by whoever comes first. Parks: the others wait
     /// as green threads, since a pool whose threads wait for one of them does nothing else.
     pub(crate) fn digest(
@@ -163,6 +177,13 @@ impl Source {
             filled += count;
         }
         Ok(())
+    }
+}
+
+impl WeakSource {
+    /// Returns it, if somebody holds it still.
+    pub(crate) fn upgrade(&self) -> Option<Source> {
+        self.0.upgrade().map(Source)
     }
 }
 

@@ -62,7 +62,7 @@ impl Put<'_> {
     /// of it is good; 0 if there is none.
     fn take_over(&self, key: Key, part: &[u8], source: &Source) -> Result<u64, Error> {
         let directory = remote_path::parent(self.remote).unwrap_or(b".");
-        let listed = match list(&self.sftp, directory, self.scope) {
+        let listed = match list(self.sftp, directory, self.scope) {
             Ok(listed) => listed,
             // Where names cannot be looked for, there is nothing to go on with.
             Err(SftpError::Status(_)) => return Ok(0),

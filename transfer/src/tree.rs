@@ -1,0 +1,25 @@
+//! Whole directories to and from a host, over SFTP: many files at once on one channel.
+//!
+//! The principal types are [`LocalTree`], which is walked once for all hosts, [`TreeOptions`] and
+//! [`TreeReport`]. What a host names is held against rules in `name`, and what it sends is written
+//! in `beneath`, which never leaves the chosen directory. One file's own rules are `put`'s and
+//! `get`'s.
+
+mod beneath;
+mod get;
+mod local;
+mod name;
+mod options;
+mod put;
+mod remote;
+mod report;
+mod work;
+
+#[cfg(fuzzing)]
+pub(crate) use name::{is_one_name, stays_beneath};
+
+pub use get::get_tree;
+pub use local::LocalTree;
+pub use options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
+pub use put::put_tree;
+pub use report::{Action, Change, FailedEntry, SkippedEntry, TreeReport, WhySkipped};

@@ -1,0 +1,125 @@
+//! What became of a directory that was copied.
+
+use crate::error::Error;
+
+/// What became of a directory that was copied. Paths are from the copied directory on, in bytes.
+///
+/// Of each list at most 10,000 entries are kept; [`TreeReport::unlisted`] counts the others.
+#[derive(Debug, Default)]
+#[must_use]
+#[non_exhaustive]
+pub struct TreeReport {
+    /// Files that were copied.
+    pub files: u64,
+    /// Files that were there, or equal, and stay as they are.
+    pub kept: u64,
+    /// Directories that were made.
+    pub directories: u64,
+    /// Symbolic links that were made.
+    pub links: u64,
+    /// Files, links and directories that were deleted.
+    pub deleted: u64,
+    /// Bytes of the files that were copied.
+    pub bytes: u64,
+    /// What is no file and no directory, and was not copied.
+    pub skipped: Vec<SkippedEntry>,
+    /// What could not be copied; of a directory, nothing in it was.
+    pub failed: Vec<FailedEntry>,
+    /// Each change, where that was asked for, in no order.
+    pub changes: Vec<Change>,
+    /// How many entries the lists leave out.
+    pub unlisted: u64,
+    /// What ended the copy before all was looked at: the session's failure, or a bound.
+    pub ended_early: Option<Error>,
+}
+
+/// Something that was not copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedEntry {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// Why.
+    pub why: WhySkipped,
+}
+
+/// Why something was not copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhySkipped {
+    /// It is a symbolic link, and they are skipped.
+    Link,
+    /// It is a symbolic link that leads out of the copied directory.
+    LinkOutside,
+    /// It is a device, a pipe or a socket, which is never opened.
+    Special,
+}
+
+/// Something that could not be copied.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FailedEntry {
+    /// Its path, as it was given: a name that a host made up is not cleaned.
+    pub path: Vec<u8>,
+    /// Why.
+    pub error: Error,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// What was changed.
+    pub path: Vec<u8>,
+    /// How.
+    pub action: Action,
+}
+
+/// What was done to one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// A directory was made.
+    MakeDirectory,
+    /// A file was copied.
+    Copy,
+    /// A symbolic link was made.
+    Link,
+    /// It was deleted.
+    Delete,
+}
+
+impl TreeReport {
+    /// Returns whether all was copied but what was skipped.
+    pub fn is_success(&self) -> bool {
+        self.failed.is_empty() && self.ended_early.is_none()
+    }
+
+    pub(crate) fn skip(&mut self, path: Vec<u8>, why: WhySkipped) {
+        if self.skipped.len() < LIST_MAX {
+            self.skipped.push(SkippedEntry { path, why });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    pub(crate) fn fail(&mut self, path: Vec<u8>, error: Error) {
+        if self.failed.len() < LIST_MAX {
+            self.failed.push(FailedEntry { path, error });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    pub(crate) fn change(&mut self, path: &[u8], action: Action) {
+        if self.changes.len() < LIST_MAX {
+            let path = path.to_vec();
+            self.changes.push(Change { path, action });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+}
+
+/// Entries that a list keeps.
+const LIST_MAX: usize = 10_000;
