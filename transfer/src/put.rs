@@ -81,7 +81,7 @@ pub(crate) fn put_over(
 /// Copies what a reader gives, to its end, to a host's file. Parks.
 ///
 /// As [`put`](fn@crate::put) does, but that nothing is known of the size before the end, so that
-/// [`Resume`](crate::Resume) does not apply. The reader is read on a thread where it may block, at
+/// [`Resume`] does not apply. The reader is read on a thread where it may block, at
 /// most 1 MiB at once, as far as the host takes it.
 ///
 /// # Errors
