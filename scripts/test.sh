@@ -9,6 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # One target directory for every step, the crates outside the workspace too: what is built once is built once.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# Each crate is built once; what a next build could reuse would be as large as the programs themselves.
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 # The libssh2 that is bundled is the one that is tested; the system's would be another.
 unset LIBSSH2_SYS_USE_PKG_CONFIG
 fuzz_seconds=${SSHOAL_FUZZ_SECONDS:-10}
