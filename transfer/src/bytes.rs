@@ -3,6 +3,7 @@
 use sshoal_reactor::Scope;
 use sshoal_session::{Error as SessionError, Kind, Phase, Session};
 
+use crate::directories;
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
 use crate::options::CopyOptions;
@@ -150,27 +151,13 @@ pub fn glob(
 
 /// Lists the names in a directory that can be names: a host may send anything.
 pub(crate) fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
-    let mut open = sftp.directory(directory, scope)?;
-    let (mut entries, mut told, mut bytes) = (Vec::new(), 0, 0);
-    while let Some(entry) = open.next(scope)? {
-        told += 1;
-        bytes += entry.name.len();
-        if told > NAMES_MAX || bytes > NAMES_BYTES_MAX {
-            return Err(SftpError::Session(SessionError::Overstepped {
-                phase: Phase::Transfer,
-                what: "more names in a directory, or longer ones, than are looked at",
-                kind: Kind::Limit,
-            }));
-        }
-        let name = &entry.name;
-        if !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'/' | 0)) {
-            entries.push(entry);
-        }
-    }
-    Ok(entries)
+    let listed = directories::list(sftp, directory, NAMES_MAX, scope)?;
+    listed.ok_or(SftpError::Session(SessionError::Overstepped {
+        phase: Phase::Transfer,
+        what: "more names in a directory, or longer ones, than are looked at",
+        kind: Kind::Limit,
+    }))
 }
 
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 100_000;
-/// Bytes of all these names together: most file systems end a name at 255.
-const NAMES_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -9,6 +9,7 @@
 
 mod bytes;
 mod checksum;
+mod directories;
 mod error;
 mod fs;
 #[cfg(fuzzing)]

@@ -2,9 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use sshoal_session::{Error as SessionError, Kind, Phase};
-
 use super::{RemoteFs, failed, there};
+use crate::directories::{self, DIRECTORY_PERMISSIONS, Deleting, too_many};
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
 use crate::remote_path;
@@ -26,18 +25,22 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// The host's refusal of any directory, more than `found_max`, or the session's failure.
+    /// The host's refusal of any directory, more than `found_max` or 256 MiB of paths, or the
+    /// session's failure.
     pub fn walk(
         &self,
         root: impl AsRef<[u8]>,
         found_max: NonZeroUsize,
     ) -> Result<Vec<Found>, Error> {
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         // What is still to be told, the next one last.
         let mut ahead = self.below(root.as_ref())?;
         while let Some(next) = ahead.pop() {
-            if found.len() + ahead.len() >= found_max.get() {
-                return Err(too_many("more names in a tree than were allowed"));
+            bytes += next.path.len();
+            if found.len() + ahead.len() >= found_max.get() || bytes > PATHS_BYTES_MAX {
+                return Err(too_many(
+                    "more names in a tree, or longer paths, than were allowed",
+                ));
             }
             if next.attributes.file_type() == FileType::Directory {
                 ahead.extend(self.below(&next.path)?);
@@ -58,7 +61,7 @@ impl RemoteFs<'_> {
     }
 
     /// Returns the paths that fit a pattern, sorted by their bytes; at most 1,000,000 names are
-    /// looked at.
+    /// looked at, in directories whose paths have 256 MiB together, each counted once for each name.
     ///
     /// Each part of it between slashes is for one name, as a POSIX shell reads it (see
     /// [`glob`](fn@crate::glob)); the part `**` is for any number of directories below each other,
@@ -75,7 +78,7 @@ impl RemoteFs<'_> {
             .split(|byte| *byte == b'/')
             .filter(|part| !part.is_empty())
             .collect();
-        let (mut found, mut looked) = (Vec::new(), 0);
+        let (mut found, mut looked) = (Vec::new(), Looked::default());
         // Directories with how many parts of the pattern led there.
         let mut ahead = vec![(root.to_vec(), 0)];
         while let Some((directory, at)) = ahead.pop() {
@@ -137,7 +140,7 @@ impl RemoteFs<'_> {
     fn within(
         &self,
         directory: &[u8],
-        looked: &mut usize,
+        looked: &mut Looked,
     ) -> Result<Vec<crate::sftp::Entry>, Error> {
         let path: &[u8] = if directory.is_empty() {
             b"."
@@ -146,9 +149,12 @@ impl RemoteFs<'_> {
         };
         match crate::bytes::list(&self.sftp, path, &self.scope) {
             Ok(listed) => {
-                *looked += listed.len() + 1;
-                match *looked > LOOKED_MAX {
-                    true => Err(too_many("more names than a pattern is tried on")),
+                looked.names += listed.len() + 1;
+                looked.bytes += (listed.len() + 1) * path.len();
+                match looked.names > LOOKED_MAX || looked.bytes > PATHS_BYTES_MAX {
+                    true => Err(too_many(
+                        "more names, or longer paths, than a pattern is tried on",
+                    )),
                     false => Ok(listed),
                 }
             }
@@ -170,30 +176,15 @@ impl RemoteFs<'_> {
         permissions: Option<u32>,
     ) -> Result<bool, Error> {
         let path = path.as_ref();
-        let (mut missing, mut next) = (Vec::new(), Some(path));
-        while let Some(directory) = next {
-            match there(self.stat(directory))? {
-                Some(about) if about.file_type() == FileType::Directory => break,
-                Some(_) => {
-                    return Err(Error::Exists {
-                        path: directory.to_vec(),
-                    });
-                }
-                None => missing.push(directory),
-            }
-            next = remote_path::parent(directory);
-        }
-        let made = !missing.is_empty();
-        for directory in missing.into_iter().rev() {
-            let result = self.make(directory);
-            // Another may have made it meanwhile.
-            if let Err(error) = result
-                && !there(self.stat(directory))?
-                    .is_some_and(|about| about.file_type() == FileType::Directory)
+        let made = match directories::make_all(&self.sftp, path, &self.scope) {
+            Err(Error::Remote { remote, .. })
+                if there(self.stat(&remote))?
+                    .is_some_and(|about| about.file_type() != FileType::Directory) =>
             {
-                return Err(error);
+                return Err(Error::Exists { path: remote });
             }
-        }
+            other => other?,
+        };
         if let Some(permissions) = permissions
             && (made || self.stat(path)?.permissions() != Some(permissions & 0o7777))
         {
@@ -245,7 +236,8 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// The host's refusal, which leaves the rest, or the session's failure.
+    /// The host's refusal, which leaves the rest; a directory that is deeper than any path; or the
+    /// session's failure.
     pub fn remove_all(&self, path: impl AsRef<[u8]>) -> Result<bool, Error> {
         let path = path.as_ref();
         if matches!(remote_path::name(path), b"." | b"..") || path == b"/" || path.is_empty() {
@@ -255,32 +247,24 @@ impl RemoteFs<'_> {
                 status: SftpStatus::FAILURE,
             });
         }
-        // The last one next; a directory comes a second time when it has been emptied.
-        let mut ahead = vec![(path.to_vec(), false)];
-        let mut any = false;
-        while let Some((path, emptied)) = ahead.pop() {
-            if emptied {
-                any |= self.remove_directory(&path)?;
-                continue;
-            }
-            match there(self.lstat(&path))?.map(|about| about.file_type()) {
-                None => {}
-                Some(FileType::Directory) => {
-                    let Some(listed) = there(self.list(&path))? else {
-                        continue;
-                    };
-                    let within = listed
-                        .into_iter()
-                        .map(|entry| (remote_path::join(&path, &entry.name), false));
-                    let within: Vec<_> = within.collect();
-                    ahead.push((path, true));
-                    ahead.extend(within);
-                }
-                Some(_) => any |= self.remove(&path)?,
-            }
-        }
-        Ok(any)
+        let deleting = Deleting {
+            sftp: &self.sftp,
+            entries_max: usize::MAX,
+            stays: &|_| false,
+            counted_only: false,
+            scope: &self.scope,
+        };
+        let deleted = deleting.delete(path, &Attributes::default())?;
+        Ok(deleted > 0)
     }
+}
+
+/// What was looked at for a pattern.
+#[derive(Default)]
+struct Looked {
+    names: usize,
+    /// Of the paths of their directories.
+    bytes: usize,
 }
 
 /// Returns whether a part of a pattern is a name as it stands.
@@ -290,15 +274,7 @@ fn is_plain(part: &[u8]) -> bool {
         .any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
 }
 
-fn too_many(what: &'static str) -> Error {
-    Error::Session(SessionError::Overstepped {
-        phase: Phase::Transfer,
-        what,
-        kind: Kind::Limit,
-    })
-}
-
 /// Names that are looked at for a pattern.
 const LOOKED_MAX: usize = 1_000_000;
-/// Permissions of a directory that is made; the host's umask takes from them.
-const DIRECTORY_PERMISSIONS: u32 = 0o777;
+/// Bytes of all paths that are found: in an endless directory of directories they become long.
+const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;
