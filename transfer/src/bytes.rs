@@ -3,12 +3,12 @@
 use sshoal_reactor::Scope;
 use sshoal_session::{Error as SessionError, Kind, Phase, Session};
 
-use crate::directories;
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
 use crate::options::CopyOptions;
 use crate::put::{Copied, put};
 use crate::remote_path;
+use crate::remote_tree;
 use crate::sftp::{Attributes, Entry, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
 use crate::source::Source;
 
@@ -151,7 +151,7 @@ pub fn glob(
 
 /// Lists the names in a directory that can be names: a host may send anything.
 pub(crate) fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
-    let listed = directories::list(sftp, directory, NAMES_MAX, scope)?;
+    let listed = remote_tree::list(sftp, directory, NAMES_MAX, scope)?;
     listed.ok_or(SftpError::Session(SessionError::Overstepped {
         phase: Phase::Transfer,
         what: "more names in a directory, or longer ones, than are looked at",

@@ -9,7 +9,6 @@
 
 mod bytes;
 mod checksum;
-mod directories;
 mod error;
 mod fs;
 #[cfg(fuzzing)]
@@ -23,6 +22,7 @@ mod part;
 mod progress;
 mod put;
 mod remote_path;
+mod remote_tree;
 mod scp;
 pub mod sftp;
 mod source;

@@ -14,7 +14,7 @@ use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
 use crate::source::{About, Source};
 use crate::stream::Feed;
-use crate::{checksum, directories, part, remote_path};
+use crate::{checksum, part, remote_path, remote_tree};
 
 mod resume;
 
@@ -377,7 +377,7 @@ pub(crate) fn make_directories(
     scope: &Scope,
 ) -> Result<(), Error> {
     directory.map_or(Ok(()), |path| {
-        directories::make_all(sftp, path, scope).map(drop)
+        remote_tree::make_all(sftp, path, scope).map(drop)
     })
 }
 
@@ -390,5 +390,7 @@ pub(crate) fn seconds(time: i64) -> u32 {
 const READ_BYTES: usize = 1024 * 1024;
 /// How long the removal of an unfinished file may take after a failure.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Permissions of a directory that is made; the host's umask takes from them.
+pub(crate) const DIRECTORY_PERMISSIONS: u32 = 0o777;
 /// Permissions of a copy whose source has none.
 const FILE_PERMISSIONS: u32 = 0o666;

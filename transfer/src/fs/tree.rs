@@ -3,10 +3,11 @@
 use std::num::NonZeroUsize;
 
 use super::{RemoteFs, failed, there};
-use crate::directories::{self, DIRECTORY_PERMISSIONS, Deleting, too_many};
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
+use crate::put::DIRECTORY_PERMISSIONS;
 use crate::remote_path;
+use crate::remote_tree::{self, Deleting, too_many};
 use crate::sftp::{Attributes, FileType, SftpError, SftpStatus};
 
 /// What was found in a tree.
@@ -61,7 +62,7 @@ impl RemoteFs<'_> {
     }
 
     /// Returns the paths that fit a pattern, sorted by their bytes; at most 1,000,000 names are
-    /// looked at, in directories whose paths have 256 MiB together, each counted once for each name.
+    /// looked at.
     ///
     /// Each part of it between slashes is for one name, as a POSIX shell reads it (see
     /// [`glob`](fn@crate::glob)); the part `**` is for any number of directories below each other,
@@ -78,7 +79,7 @@ impl RemoteFs<'_> {
             .split(|byte| *byte == b'/')
             .filter(|part| !part.is_empty())
             .collect();
-        let (mut found, mut looked) = (Vec::new(), Looked::default());
+        let (mut found, mut looked) = (Vec::new(), 0);
         // Directories with how many parts of the pattern led there.
         let mut ahead = vec![(root.to_vec(), 0)];
         while let Some((directory, at)) = ahead.pop() {
@@ -140,7 +141,7 @@ impl RemoteFs<'_> {
     fn within(
         &self,
         directory: &[u8],
-        looked: &mut Looked,
+        looked: &mut usize,
     ) -> Result<Vec<crate::sftp::Entry>, Error> {
         let path: &[u8] = if directory.is_empty() {
             b"."
@@ -149,12 +150,9 @@ impl RemoteFs<'_> {
         };
         match crate::bytes::list(&self.sftp, path, &self.scope) {
             Ok(listed) => {
-                looked.names += listed.len() + 1;
-                looked.bytes += (listed.len() + 1) * path.len();
-                match looked.names > LOOKED_MAX || looked.bytes > PATHS_BYTES_MAX {
-                    true => Err(too_many(
-                        "more names, or longer paths, than a pattern is tried on",
-                    )),
+                *looked += listed.len() + 1;
+                match *looked > LOOKED_MAX {
+                    true => Err(too_many("more names than a pattern is tried on")),
                     false => Ok(listed),
                 }
             }
@@ -176,7 +174,7 @@ impl RemoteFs<'_> {
         permissions: Option<u32>,
     ) -> Result<bool, Error> {
         let path = path.as_ref();
-        let made = match directories::make_all(&self.sftp, path, &self.scope) {
+        let made = match remote_tree::make_all(&self.sftp, path, &self.scope) {
             Err(Error::Remote { remote, .. })
                 if there(self.stat(&remote))?
                     .is_some_and(|about| about.file_type() != FileType::Directory) =>
@@ -257,14 +255,6 @@ impl RemoteFs<'_> {
         let deleted = deleting.delete(path, &Attributes::default())?;
         Ok(deleted > 0)
     }
-}
-
-/// What was looked at for a pattern.
-#[derive(Default)]
-struct Looked {
-    names: usize,
-    /// Of the paths of their directories.
-    bytes: usize,
 }
 
 /// Returns whether a part of a pattern is a name as it stands.

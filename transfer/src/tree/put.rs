@@ -13,10 +13,10 @@ use super::name::stays_beneath;
 use super::options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, PERMITS, side_by_side};
-use crate::directories::{self, DIRECTORY_PERMISSIONS, Deleting};
 use crate::error::{Error, Operation};
 use crate::options::{Existing, Parents, Preserve};
-use crate::put::{make_directories, put_over, seconds};
+use crate::put::{DIRECTORY_PERMISSIONS, make_directories, put_over, seconds};
+use crate::remote_tree::{self, Deleting};
 use crate::sftp::{Attributes, FileType, Sftp, SftpError, SftpStatus};
 use crate::{checksum, part, remote_path};
 
@@ -232,7 +232,7 @@ impl Putting<'_> {
     /// Lists a directory that was there.
     fn list(&self, path: &[u8]) -> Result<Listing, Error> {
         let (entries_max, scope) = (self.options.entries_max, self.course.scope());
-        let listed = directories::list(&self.sftp, path, entries_max, scope);
+        let listed = remote_tree::list(&self.sftp, path, entries_max, scope);
         let listed = listed.map_err(|error| Error::remote(Operation::List, path, error))?;
         let listed = listed.ok_or(Error::TooManyEntries { entries_max })?;
         Ok(listed

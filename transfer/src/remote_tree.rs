@@ -7,6 +7,7 @@ use sshoal_reactor::Scope;
 use sshoal_session::{Error as SessionError, Kind, Phase};
 
 use crate::error::{Error, Operation};
+use crate::put::DIRECTORY_PERMISSIONS;
 use crate::remote_path;
 use crate::sftp::{Attributes, Entry, FileType, Sftp, SftpError, SftpStatus};
 use crate::tree::is_one_name;
@@ -196,8 +197,6 @@ pub(crate) fn too_many(what: &'static str) -> Error {
     })
 }
 
-/// Permissions of a directory that is made; the host's umask takes from them.
-pub(crate) const DIRECTORY_PERMISSIONS: u32 = 0o777;
 /// Bytes of all names of a directory together: most file systems end a name at 255.
 const NAMES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Directories in each other: a path of 4,096 bytes, where Linux ends them, has no more.
