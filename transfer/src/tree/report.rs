@@ -89,7 +89,7 @@ pub enum Action {
     Adjust,
     /// A symbolic link was made.
     Link,
-    /// It was deleted.
+    /// It was deleted, with all in it that is not excluded.
     Delete,
 }
 
