@@ -11,6 +11,10 @@ use std::{
 
 use super::sshd::{Sshd, SshdBuilder};
 
+mod names;
+
+pub(crate) use names::{PERMISSIONS, TARGETS_OUTSIDE, bad_names, odd_names};
+
 /// Declares the test that the lying server runs in; without its variable it passes at once.
 macro_rules! hostile_sftp {
     () => {
@@ -73,101 +77,6 @@ const LIES: [Lie; 15] = [
     Lie::Permissions,
     Lie::Twice,
     Lie::Boast,
-];
-
-/// Permissions that [`Lie::Permissions`] tells.
-pub(crate) const PERMISSIONS: [u32; 8] = [0, 0o111, 0o666, 0o777, 0o1777, 0o2755, 0o4755, 0o7777];
-
-/// Names that are no name of one file in its directory.
-pub(crate) fn bad_names() -> Vec<Vec<u8>> {
-    let mut names: Vec<Vec<u8>> = [
-        "",
-        "/",
-        "//",
-        "/etc/passwd",
-        "/out/file",
-        "../out/file",
-        "../out",
-        "../../out/file",
-        "../evil",
-        "../",
-        "a/../../evil",
-        "a/b",
-        "a/",
-        "./a",
-        "./../evil",
-        "../../../../../../../../tmp/sshoal-evil",
-        "a//b",
-        "/.",
-        "/..",
-        "./",
-        ".//",
-        "..//",
-        "../.",
-        "../..",
-        "./.",
-        "./..",
-        "good/../../evil",
-        "good/.",
-        "good/..",
-        "dir/evil",
-        "\0",
-        "a\0",
-        "\0a",
-        "a\0/../../evil",
-        "../\0",
-        "..\0",
-        ".\0",
-        "/proc/self/cwd/../evil",
-        "~/../evil/",
-        "C:/evil",
-        "\\\\evil/x",
-        "%2e%2e/evil",
-        "\n/../evil",
-        "\u{1b}[2J/../evil",
-    ]
-    .iter()
-    .map(|name| name.as_bytes().to_vec())
-    .collect();
-    names.push(vec![b'x'; 256]);
-    names.push(vec![b'x'; 5_000]);
-    names.push(b"\xff/\xfe".to_vec());
-    names
-}
-
-/// Names that look bad and are one name all the same: they stay in the directory.
-pub(crate) fn odd_names() -> Vec<Vec<u8>> {
-    let names = [
-        "...",
-        "..a",
-        "-rf",
-        "C:\\x",
-        "a\nb",
-        "\u{1b}[2J",
-        "~",
-        "%2e%2e",
-        "CON",
-        "good",
-        "Good",
-    ];
-    let mut names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-    names.push(b"\xff\xfe".to_vec());
-    names.push(vec![b'x'; 255]);
-    names
-}
-
-/// Targets of links that lead out of the directory.
-pub(crate) const TARGETS_OUTSIDE: [&str; 10] = [
-    "../out",
-    "/out",
-    "/",
-    "..",
-    "a/../../out",
-    "./../out",
-    "../in/../out",
-    "a/..",
-    "../../../../../../tmp",
-    "//",
 ];
 
 impl SshdBuilder {
@@ -389,29 +298,36 @@ impl Server {
                 kinds.iter().enumerate().map(told).collect()
             }
             Lie::Pipe => vec![file(b"pipe")],
-            Lie::Permissions => {
-                let kinds = [("file", FILE), ("dir", DIRECTORY)];
-                let all = kinds.into_iter().flat_map(|(name, kind)| {
-                    PERMISSIONS
-                        .map(|mode| (format!("{name} {mode:o}").into_bytes(), kind | mode, 9))
-                });
-                all.collect()
-            }
-            Lie::Twice => [
-                (&b"file"[..], FILE),
-                (b"file", FILE),
-                (b"dir", DIRECTORY),
-                (b"dir", FILE),
-                (b"link", LINK),
-                (b"link", FILE),
-                (b"FILE", FILE),
-            ]
-            .map(|(name, kind)| (name.to_vec(), kind | 0o644, 9))
-            .into(),
+            Lie::Permissions => permissions(),
+            Lie::Twice => twice(),
             Lie::Boast => vec![file(b"boast")],
         };
         (NAME, names(&told))
     }
+}
+
+/// A file and a directory of each of the permissions.
+fn permissions() -> Vec<Told> {
+    let kinds = [("file", FILE), ("dir", DIRECTORY)];
+    let all = kinds.into_iter().flat_map(|(name, kind)| {
+        PERMISSIONS.map(|mode| (format!("{name} {mode:o}").into_bytes(), kind | mode, 9))
+    });
+    all.collect()
+}
+
+/// Names that are there twice, of one type and of two.
+fn twice() -> Vec<Told> {
+    let all = [
+        ("file", FILE),
+        ("file", FILE),
+        ("dir", DIRECTORY),
+        ("dir", FILE),
+        ("link", LINK),
+        ("link", FILE),
+        ("FILE", FILE),
+    ];
+    let told = |(name, kind): (&str, u32)| (name.as_bytes().to_vec(), kind | 0o644, 9);
+    all.map(told).into()
 }
 
 fn string(from: &[u8]) -> &[u8] {
