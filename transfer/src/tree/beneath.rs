@@ -27,6 +27,8 @@ use crate::remote_path;
 pub(crate) struct Dir {
     /// `None` where it is not there and nothing is made.
     file: Option<File>,
+    /// Whether anything is made.
+    dry_run: DryRun,
     pub(crate) parent: Option<Arc<Self>>,
     /// From the root on; empty for the root.
     pub(crate) path: Vec<u8>,
@@ -55,35 +57,34 @@ pub(crate) struct There {
 }
 
 impl Dir {
-    /// Opens the root, which is the caller's own path, or makes it; whether it was made, or would be.
-    pub(crate) fn root(
-        local: &Path,
-        parents: Parents,
-        dress: Dress,
-        dry_run: DryRun,
-    ) -> io::Result<(Self, bool)> {
-        let made = match dry_run {
-            DryRun::Yes => !is_there(local, parents)?,
-            DryRun::No => make_root(local, parents)?,
-        };
-        let file = match dry_run {
-            DryRun::Yes if made => None,
-            _ => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                Some(File::from(rustix::fs::open(local, flags, Mode::empty())?))
-            }
-        };
+    /// Opens the root, which is the caller's own path, or makes it; whether it was made.
+    pub(crate) fn root(local: &Path, parents: Parents, dress: Dress) -> io::Result<(Self, bool)> {
+        let made = make_root(local, parents)?;
         let dir = Self {
-            file,
+            file: Some(open_root(local)?),
+            dry_run: DryRun::No,
             parent: None,
             path: Vec::new(),
             depth: 0,
             dress,
         };
-        if dry_run == DryRun::No {
-            dir.make_ours(made)?;
-        }
+        dir.make_ours(made)?;
         Ok((dir, made))
+    }
+
+    /// Opens the root of what is only looked at; whether it would be made. Of this directory and all
+    /// in it nothing is made or changed.
+    pub(crate) fn dry_root(local: &Path, parents: Parents) -> io::Result<(Self, bool)> {
+        let is_there = is_there(local, parents)?;
+        let dir = Self {
+            file: is_there.then(|| open_root(local)).transpose()?,
+            dry_run: DryRun::Yes,
+            parent: None,
+            path: Vec::new(),
+            depth: 0,
+            dress: Dress::default(),
+        };
+        Ok((dir, !is_there))
     }
 
     /// Opens a directory in this one, or makes it; whether it was made, or would be.
@@ -91,8 +92,8 @@ impl Dir {
         self: &Arc<Self>,
         name: &[u8],
         dress: impl FnOnce(bool) -> Dress,
-        dry_run: DryRun,
     ) -> io::Result<(Self, bool)> {
+        let dry_run = self.dry_run;
         let place = one(name)?;
         let (file, made) = match &self.file {
             None => (None, true),
@@ -105,14 +106,16 @@ impl Dir {
         };
         let dir = Self {
             file,
+            dry_run,
             parent: Some(Arc::clone(self)),
             path: remote_path::join(&self.path, name),
             depth: self.depth + 1,
-            dress: dress(made),
+            dress: match dry_run {
+                DryRun::No => dress(made),
+                DryRun::Yes => Dress::default(),
+            },
         };
-        if dry_run == DryRun::No {
-            dir.make_ours(made)?;
-        }
+        dir.make_ours(made)?;
         Ok((dir, made))
     }
 
@@ -323,6 +326,11 @@ fn make_root(local: &Path, parents: Parents) -> io::Result<bool> {
     }
 }
 
+fn open_root(local: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(local, flags, Mode::empty())?))
+}
+
 /// Whether the root is there; an error if it could not be made either.
 fn is_there(local: &Path, parents: Parents) -> io::Result<bool> {
     match fs::metadata(local) {
@@ -343,7 +351,7 @@ mod tests {
     use super::*;
 
     fn root(path: &Path) -> Arc<Dir> {
-        let root = Dir::root(path, Parents::Make, Dress::default(), DryRun::No);
+        let root = Dir::root(path, Parents::Make, Dress::default());
         Arc::new(root.expect("opens the root").0)
     }
 
@@ -356,13 +364,10 @@ mod tests {
         let root = root(&inside);
         std::os::unix::fs::symlink(&outside, inside.join("dir")).expect("links");
         std::os::unix::fs::symlink(outside.join("file"), inside.join("file")).expect("links");
-        assert!(
-            root.child(b"dir", |_| Dress::default(), DryRun::No)
-                .is_err()
-        );
+        assert!(root.child(b"dir", |_| Dress::default()).is_err());
         for name in [&b"../out/file"[..], b"..", b"dir/file", b"/tmp/x", b""] {
             assert!(Part::new(&root, name).is_err());
-            assert!(root.child(name, |_| Dress::default(), DryRun::No).is_err());
+            assert!(root.child(name, |_| Dress::default()).is_err());
             assert!(root.link(b"x", name, Existing::Overwrite).is_err());
         }
         // The link is replaced, and what it leads to stays.

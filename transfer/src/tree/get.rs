@@ -119,7 +119,10 @@ impl Getting<'_> {
         let parents = self.options.copy.parents;
         // A root that is there keeps its permissions, unless they are to be kept in step.
         let dress = self.dress_of_directory(&about, false);
-        let root = Dir::root(self.local, parents, dress, self.options.dry_run);
+        let root = match self.options.dry_run {
+            DryRun::No => Dir::root(self.local, parents, dress),
+            DryRun::Yes => Dir::dry_root(self.local, parents),
+        };
         let (root, made) = root.map_err(Error::local(self.local))?;
         if made {
             self.course.note(|report| report.directories += 1);
@@ -296,7 +299,7 @@ impl Getting<'_> {
         }
         let dress = |made| self.dress_of_directory(about, made);
         let path = remote_path::join(&job.dir.path, &job.name);
-        let child = job.dir.child(&job.name, dress, self.options.dry_run);
+        let child = job.dir.child(&job.name, dress);
         let (dir, made) = child.map_err(self.here(&path))?;
         if made {
             self.done(&path, Action::MakeDirectory, |report| {
@@ -313,9 +316,6 @@ impl Getting<'_> {
     /// directory that is made here has.
     fn dress_of_directory(&self, about: &Attributes, made: bool) -> Dress {
         let permissions = |mode| mode & 0o777 & !self.umask;
-        if self.options.dry_run == DryRun::Yes {
-            return Dress::default();
-        }
         if self.options.copy.preserve == Preserve::Yes {
             return Dress {
                 permissions: about.mode.map(permissions),
