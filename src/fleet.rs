@@ -157,6 +157,17 @@ impl Fleet {
         })
     }
 
+    /// Starts making a directory here equal to one of each host: as [`Fleet::get_tree`] with
+    /// [`TreeOptions::sync`], so that equal files are not copied again.
+    pub fn sync_from(
+        &self,
+        remote: impl Into<Vec<u8>>,
+        local: impl Fn(usize, &Host) -> PathBuf + Send + Sync + 'static,
+        options: &TreeOptions,
+    ) -> Each<TreeReport> {
+        self.get_tree(remote, local, &options.clone().sync())
+    }
+
     /// Opens an interactive shell on every host, and waits until each has one or has failed. Parks.
     /// The shells hold their hosts' sessions until they end; see [`Pool::shells`].
     ///

@@ -149,8 +149,8 @@ fn small_files_over_a_round_trip_of_50_ms_go_many_at_once() {
         .expect("a whole configuration");
     let session = Session::connect(&host(address), &config).expect("connects");
     let [there, here] = sides(&sshd);
-    let many = if load().0 > 1000 { 5_000 } else { 150 };
-    let few = 10;
+    let many = if load().0 > 1000 { 5_000 } else { 100 };
+    let few = 6;
     for (name, count) in [("many", many), ("few", few)] {
         fs::create_dir(here.join(name)).expect("makes a directory");
         for number in 0..count {

@@ -22,7 +22,7 @@ use sshoal::{
 use support::{
     hostile_sftp::{EVIL, Lie, TARGETS_OUTSIDE, bad_names, liar, odd_names},
     sessions::{connect, limit},
-    trees::{Snapshot, snapshot},
+    trees::{Snapshot, age, snapshot},
 };
 
 support::hostile_sftp::hostile_sftp!();
@@ -42,6 +42,8 @@ impl Stage {
         for name in ["out/file", "out/deeper/file", "evil", "file"] {
             fs::write(dir.path().join(name), "ours").expect("writes");
         }
+        // Times that are long over: whatever is touched gets another.
+        age(dir.path());
         Self {
             before: outside(&dir),
             dir,
@@ -253,15 +255,31 @@ fn modes_are_masked_and_devices_are_not_opened() {
     );
 }
 
+/// Names that are taken of an endless directory, and directories of an endless depth: the default of the first and
+/// 10,000 in full, with `SSHOAL_TREES=full`.
+fn ends() -> (usize, usize) {
+    if std::env::var_os("SSHOAL_TREES").is_none() {
+        return (1_000, 300);
+    }
+    // Each level holds a descriptor.
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let limit = rustix::process::Rlimit {
+        current: most,
+        maximum: most,
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("raises it");
+    (1_000_000, 10_000)
+}
+
 /// Directories without an end, in length and in depth, and lists that say nothing for ever.
 #[test]
 fn directories_without_an_end_are_bounded_and_told() {
-    let thousand = NonZeroUsize::new(1_000).expect("not zero");
-    let options = TreeOptions::new().entries_max(thousand);
+    let (entries_max, depth) = ends();
+    let most = NonZeroUsize::new(entries_max).expect("not zero");
+    let options = TreeOptions::new().entries_max(most);
     let Some(report) = Stage::new().attacked(Lie::Endless, &options) else {
         return;
     };
-    let entries_max = 1_000;
     assert!(
         matches!(report.ended_early, Some(Error::TooManyEntries { entries_max: told }) if told == entries_max),
         "{report:?}"
@@ -275,19 +293,19 @@ fn directories_without_an_end_are_bounded_and_told() {
         matches!(&report.failed[..], [one] if matches!(one.error, Error::TooDeep { depth_max: 64 })),
         "{report:?}"
     );
-    let deep = NonZeroUsize::new(10_000).expect("not zero");
-    let few = NonZeroUsize::new(300).expect("not zero");
+    let deep = NonZeroUsize::new(20_000).expect("not zero");
+    let few = NonZeroUsize::new(depth).expect("not zero");
     let options = TreeOptions::new().depth_max(deep).entries_max(few);
     let report = Stage::new().attacked(Lie::Deep, &options);
     let report = report.expect("sshd is there");
     assert!(
         matches!(
             report.ended_early,
-            Some(Error::TooManyEntries { entries_max: 300 })
+            Some(Error::TooManyEntries { entries_max }) if entries_max == depth
         ),
         "{report:?}"
     );
-    assert_eq!(report.directories, 300);
+    assert_eq!(report.directories, depth as u64);
     let attacked = |lie| Stage::new().attacked(lie, &TreeOptions::new());
     let report = attacked(Lie::Dots).expect("sshd is there");
     assert!(

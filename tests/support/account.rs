@@ -37,7 +37,7 @@ const PAM: [&str; 3] = [
 ];
 
 /// The user id of an account that is not root's; no other account of the machine should have it.
-const SUDOER_ID: u32 = 64_321;
+pub(crate) const SUDOER_ID: u32 = 64_321;
 
 impl Account {
     /// An account with a password, in clear or hashed, and PAM's lines for sshd.

@@ -11,6 +11,10 @@ use std::{
 
 use super::sshd::{Sshd, SshdBuilder};
 
+mod names;
+
+pub(crate) use names::{PERMISSIONS, TARGETS_OUTSIDE, bad_names, odd_names};
+
 /// Declares the test that the lying server runs in; without its variable it passes at once.
 macro_rules! hostile_sftp {
     () => {
@@ -49,9 +53,15 @@ pub(crate) enum Lie {
     Empty,
     /// Says of a pipe that it is a file, until it is open.
     Pipe,
+    /// Files and directories with every bit of permissions, in octal in their names.
+    Permissions,
+    /// Names that are listed twice, as files, directories and links.
+    Twice,
+    /// A file of a size that no disk has, and of ten bytes.
+    Boast,
 }
 
-const LIES: [Lie; 12] = [
+const LIES: [Lie; 15] = [
     Lie::Files,
     Lie::Directories,
     Lie::LinkThenThrough,
@@ -64,98 +74,9 @@ const LIES: [Lie; 12] = [
     Lie::Dots,
     Lie::Empty,
     Lie::Pipe,
-];
-
-/// Names that are no name of one file in its directory.
-pub(crate) fn bad_names() -> Vec<Vec<u8>> {
-    let mut names: Vec<Vec<u8>> = [
-        "",
-        "/",
-        "//",
-        "/etc/passwd",
-        "/out/file",
-        "../out/file",
-        "../out",
-        "../../out/file",
-        "../evil",
-        "../",
-        "a/../../evil",
-        "a/b",
-        "a/",
-        "./a",
-        "./../evil",
-        "../../../../../../../../tmp/sshoal-evil",
-        "a//b",
-        "/.",
-        "/..",
-        "./",
-        ".//",
-        "..//",
-        "../.",
-        "../..",
-        "./.",
-        "./..",
-        "good/../../evil",
-        "good/.",
-        "good/..",
-        "dir/evil",
-        "\0",
-        "a\0",
-        "\0a",
-        "a\0/../../evil",
-        "../\0",
-        "..\0",
-        ".\0",
-        "/proc/self/cwd/../evil",
-        "~/../evil/",
-        "C:/evil",
-        "\\\\evil/x",
-        "%2e%2e/evil",
-        "\n/../evil",
-        "\u{1b}[2J/../evil",
-    ]
-    .iter()
-    .map(|name| name.as_bytes().to_vec())
-    .collect();
-    names.push(vec![b'x'; 256]);
-    names.push(vec![b'x'; 5_000]);
-    names.push(b"\xff/\xfe".to_vec());
-    names
-}
-
-/// Names that look bad and are one name all the same: they stay in the directory.
-pub(crate) fn odd_names() -> Vec<Vec<u8>> {
-    let names = [
-        "...",
-        "..a",
-        "-rf",
-        "C:\\x",
-        "a\nb",
-        "\u{1b}[2J",
-        "~",
-        "%2e%2e",
-        "CON",
-        "good",
-        "Good",
-    ];
-    let mut names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-    names.push(b"\xff\xfe".to_vec());
-    names.push(vec![b'x'; 255]);
-    names
-}
-
-/// Targets of links that lead out of the directory.
-pub(crate) const TARGETS_OUTSIDE: [&str; 10] = [
-    "../out",
-    "/out",
-    "/",
-    "..",
-    "a/../../out",
-    "./../out",
-    "../in/../out",
-    "a/..",
-    "../../../../../../tmp",
-    "//",
+    Lie::Permissions,
+    Lie::Twice,
+    Lie::Boast,
 ];
 
 impl SshdBuilder {
@@ -165,7 +86,8 @@ impl SshdBuilder {
         let own = std::env::current_exe().expect("knows its own file");
         // The harness prints on standard output what is no SFTP: the server has descriptor 3, a pipe, for its own.
         let text = format!(
-            "{VARIABLE}={lie:?} '{}' --exact hostile_sftp_child --nocapture 3>&1 >/dev/null 2>&1 | cat\n",
+            "{ASKED}='{}' {VARIABLE}={lie:?} '{}' --exact hostile_sftp_child --nocapture 3>&1 >/dev/null 2>&1 | cat\n",
+            dir.join("asked").display(),
             own.display()
         );
         fs::write(&script, text).expect("writes the script");
@@ -177,6 +99,13 @@ impl SshdBuilder {
 #[track_caller]
 pub(crate) fn liar(lie: Lie, dir: &Path) -> Option<Sshd> {
     Sshd::builder().log_level("INFO").lying(lie, dir).start()
+}
+
+/// The paths that a liar with this directory was asked to remove, in their order.
+pub(crate) fn asked_to_remove(dir: &Path) -> Vec<Vec<u8>> {
+    let asked = fs::read(dir.join("asked")).unwrap_or_default();
+    let paths = asked.split(|byte| *byte == 0).map(<[u8]>::to_vec);
+    paths.filter(|path| !path.is_empty()).collect()
 }
 
 /// Lies and ends the process, if this process was started to.
@@ -239,7 +168,7 @@ impl Server {
         let id = &packet[1..5];
         let argument = string(&packet[5..]);
         let (kind, body) = match packet[0] {
-            STAT | LSTAT => (ATTRS, attributes(DIRECTORY | 0o755, 0)),
+            STAT | LSTAT => (ATTRS, self.told_unopened(argument)),
             FSTAT => (ATTRS, self.told_of(argument)),
             // The handle is a number and the end of the path.
             OPEN | OPENDIR => {
@@ -259,10 +188,24 @@ impl Server {
                 let target = TARGETS_OUTSIDE[number % TARGETS_OUTSIDE.len()];
                 (NAME, names(&[(target.into(), LINK, 0)]))
             }
+            REMOVE | RMDIR => {
+                note_asked(argument);
+                (STATUS, status(0))
+            }
             CLOSE => (STATUS, status(0)),
             _ => (STATUS, status(8)),
         };
         [&[kind][..], id, &body].concat()
+    }
+
+    /// What a path is said to be: where the lie is about files, all but the root are some.
+    fn told_unopened(&self, path: &[u8]) -> Vec<u8> {
+        match self.lie {
+            Lie::Sizes | Lie::Permissions | Lie::Boast if !path.ends_with(b"root") => {
+                self.told_of(path)
+            }
+            _ => attributes(DIRECTORY | 0o755, 0),
+        }
     }
 
     /// What an open file is said to be.
@@ -274,6 +217,13 @@ impl Server {
             // Of its size nothing is told.
             Lie::Sizes => [&4_u32.to_be_bytes()[..], &(FILE | 0o644).to_be_bytes()].concat(),
             Lie::Modes => attributes(FILE | 0o7777, EVIL.len() as u64),
+            Lie::Permissions => {
+                let digits = path.iter().rev().take_while(|byte| byte.is_ascii_digit());
+                let octal = |(place, digit): (u32, &u8)| u32::from(digit - b'0') << (3 * place);
+                let mode: u32 = (0..).zip(digits).map(octal).sum();
+                attributes(FILE | mode, EVIL.len() as u64)
+            }
+            Lie::Boast => attributes(FILE | 0o644, 1 << 62),
             Lie::Pipe => attributes(0o010_644, EVIL.len() as u64),
             _ => attributes(FILE | 0o644, EVIL.len() as u64),
         }
@@ -348,9 +298,36 @@ impl Server {
                 kinds.iter().enumerate().map(told).collect()
             }
             Lie::Pipe => vec![file(b"pipe")],
+            Lie::Permissions => permissions(),
+            Lie::Twice => twice(),
+            Lie::Boast => vec![file(b"boast")],
         };
         (NAME, names(&told))
     }
+}
+
+/// A file and a directory of each of the permissions.
+fn permissions() -> Vec<Told> {
+    let kinds = [("file", FILE), ("dir", DIRECTORY)];
+    let all = kinds.into_iter().flat_map(|(name, kind)| {
+        PERMISSIONS.map(|mode| (format!("{name} {mode:o}").into_bytes(), kind | mode, 9))
+    });
+    all.collect()
+}
+
+/// Names that are there twice, of one type and of two.
+fn twice() -> Vec<Told> {
+    let all = [
+        ("file", FILE),
+        ("file", FILE),
+        ("dir", DIRECTORY),
+        ("dir", FILE),
+        ("link", LINK),
+        ("link", FILE),
+        ("FILE", FILE),
+    ];
+    let told = |(name, kind): (&str, u32)| (name.as_bytes().to_vec(), kind | 0o644, 9);
+    all.map(told).into()
 }
 
 fn string(from: &[u8]) -> &[u8] {
@@ -395,6 +372,16 @@ fn names(all: &[Told]) -> Vec<u8> {
 /// What every file holds.
 pub(crate) const EVIL: &[u8] = b"evil bytes";
 
+/// Writes down a path that was to be removed.
+fn note_asked(path: &[u8]) {
+    let log = std::env::var_os(ASKED).expect("has a place to write it");
+    let log = fs::OpenOptions::new().append(true).create(true).open(log);
+    let line = [path, b"\0"].concat();
+    log.and_then(|mut log| log.write_all(&line))
+        .expect("writes it");
+}
+
+const ASKED: &str = "SSHOAL_TEST_HOSTILE_ASKED";
 const VARIABLE: &str = "SSHOAL_TEST_HOSTILE_SFTP";
 const INIT: u8 = 1;
 const VERSION: u8 = 2;
@@ -405,6 +392,8 @@ const LSTAT: u8 = 7;
 const FSTAT: u8 = 8;
 const OPENDIR: u8 = 11;
 const READDIR: u8 = 12;
+const REMOVE: u8 = 13;
+const RMDIR: u8 = 15;
 const STAT: u8 = 17;
 const READLINK: u8 = 19;
 const STATUS: u8 = 101;

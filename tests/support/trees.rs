@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs,
-    hash::{DefaultHasher, Hash, Hasher},
     os::unix::{
         ffi::OsStrExt,
         fs::{MetadataExt, PermissionsExt, symlink},
@@ -13,10 +12,13 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use sha2::{Digest, Sha256};
+
 use super::sessions::random_bytes;
 
-/// What stands in a directory: by path, what it is, its permissions, when it was changed, and its content's hash.
-pub(crate) type Snapshot = BTreeMap<PathBuf, (char, u32, i64, u64)>;
+/// What stands in a directory: by path, what it is, its permissions, when it was changed, in seconds, and the SHA-256 of
+/// its content.
+pub(crate) type Snapshot = BTreeMap<PathBuf, (char, u32, i64, [u8; 32])>;
 
 /// Looks at all that is in a directory, and follows no link.
 pub(crate) fn snapshot(root: &Path) -> Snapshot {
@@ -26,24 +28,28 @@ pub(crate) fn snapshot(root: &Path) -> Snapshot {
         for entry in fs::read_dir(&dir).expect("lists a directory") {
             let path = entry.expect("is listed").path();
             let about = fs::symlink_metadata(&path).expect("is there");
-            let mut hasher = DefaultHasher::new();
+            let mut hasher = Sha256::new();
             let kind = if about.is_dir() {
                 todo.push(path.clone());
                 'd'
             } else if about.is_symlink() {
-                fs::read_link(&path)
-                    .expect("reads a link")
-                    .hash(&mut hasher);
+                let target = fs::read_link(&path).expect("reads a link");
+                hasher.update(target.as_os_str().as_bytes());
                 'l'
             } else if about.is_file() {
-                fs::read(&path).expect("reads a file").hash(&mut hasher);
+                hasher.update(fs::read(&path).expect("reads a file"));
                 'f'
             } else {
                 'o'
             };
             // A link has no time that anybody would keep.
             let modified = if kind == 'l' { 0 } else { about.mtime() };
-            let known = (kind, about.mode() & 0o7777, modified, hasher.finish());
+            let known = (
+                kind,
+                about.mode() & 0o7777,
+                modified,
+                hasher.finalize().into(),
+            );
             let path = path.strip_prefix(root).expect("is in it").to_path_buf();
             found.insert(path, known);
         }
@@ -87,6 +93,7 @@ pub(crate) fn plant(root: &Path, files: usize, large: usize) {
     let deep: PathBuf = (0..40).map(|level| format!("level {level}")).collect();
     make(&root.join(&deep));
     write(root.join(deep).join("deep"), b"down here".to_vec());
+    shut(root);
     symlink("large", root.join("link")).expect("links");
     symlink("../large", root.join("empty/up")).expect("links");
     symlink("nowhere", root.join("dangling")).expect("links");
@@ -97,8 +104,29 @@ pub(crate) fn plant(root: &Path, files: usize, large: usize) {
     age(root);
 }
 
+/// Files and directories that may not be written to, and files that nobody but root may open, where root runs the tests.
+fn shut(root: &Path) {
+    let dir = root.join("shut");
+    fs::create_dir_all(dir.join("shut too")).expect("makes a directory");
+    for (name, mode) in [
+        ("read", 0o444),
+        ("nothing", 0),
+        ("run", 0o111),
+        ("shut too/in it", 0o400),
+    ] {
+        if mode & 0o400 == 0 && !rustix::process::geteuid().is_root() {
+            continue;
+        }
+        fs::write(dir.join(name), name).expect("writes a file");
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).expect("sets");
+    }
+    for (name, mode) in [("shut too", 0o500), ("", 0o555)] {
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).expect("sets");
+    }
+}
+
 /// Gives all files and directories times in the past, each its own, from within outwards.
-fn age(root: &Path) {
+pub(crate) fn age(root: &Path) {
     for (number, path) in snapshot(root).into_keys().rev().enumerate() {
         let path = root.join(path);
         if path.is_symlink() {

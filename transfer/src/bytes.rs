@@ -8,6 +8,7 @@ use crate::glob::Glob;
 use crate::options::CopyOptions;
 use crate::put::{Copied, put};
 use crate::remote_path;
+use crate::remote_tree;
 use crate::sftp::{Attributes, Entry, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
 use crate::source::Source;
 
@@ -150,27 +151,13 @@ pub fn glob(
 
 /// Lists the names in a directory that can be names: a host may send anything.
 pub(crate) fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<Entry>, SftpError> {
-    let mut open = sftp.directory(directory, scope)?;
-    let (mut entries, mut told, mut bytes) = (Vec::new(), 0, 0);
-    while let Some(entry) = open.next(scope)? {
-        told += 1;
-        bytes += entry.name.len();
-        if told > NAMES_MAX || bytes > NAMES_BYTES_MAX {
-            return Err(SftpError::Session(SessionError::Overstepped {
-                phase: Phase::Transfer,
-                what: "more names in a directory, or longer ones, than are looked at",
-                kind: Kind::Limit,
-            }));
-        }
-        let name = &entry.name;
-        if !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'/' | 0)) {
-            entries.push(entry);
-        }
-    }
-    Ok(entries)
+    let listed = remote_tree::list(sftp, directory, NAMES_MAX, scope)?;
+    listed.ok_or(SftpError::Session(SessionError::Overstepped {
+        phase: Phase::Transfer,
+        what: "more names in a directory, or longer ones, than are looked at",
+        kind: Kind::Limit,
+    }))
 }
 
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 100_000;
-/// Bytes of all these names together: most file systems end a name at 255.
-const NAMES_BYTES_MAX: usize = 32 * 1024 * 1024;

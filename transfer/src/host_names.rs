@@ -2,7 +2,7 @@
 //!
 //! The principal type is [`HostNames`]. Nothing here touches a file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum HostNames {
     /// `DIR/HOST`, from which [`HostNames::host_of`] reads the host again. A host that is listed
-    /// again gets `HOST#2`, `HOST#3` and so on. Of a host's name `/`, `%`, `#`, a dot at the begin,
+    /// again gets `HOST#2`, `HOST#3` and so on, as does one that differs from it only in case, since
+    /// not all file systems tell `a` from `A`. Of a host's name `/`, `%`, `#`, a dot at the begin,
     /// spaces, and what is no printable ASCII become `%` and two digits.
     #[default]
     Encoded,
@@ -32,7 +33,8 @@ pub enum HostNames {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostNamesError {
-    /// Two hosts would get one path, which only [`HostNames::Encoded`] rules out.
+    /// Two hosts would get one path, or two that differ in case alone, which only
+    /// [`HostNames::Encoded`] rules out.
     #[error("host {} is there twice, and both would write {}", host.escape_ascii(), path.display())]
     Collision {
         /// The later one.
@@ -63,17 +65,17 @@ impl HostNames {
         local: &Path,
         file: &[u8],
     ) -> Result<Vec<PathBuf>, HostNamesError> {
-        let mut seen: HashMap<&[u8], usize> = HashMap::new();
-        let mut taken: HashMap<PathBuf, ()> = HashMap::new();
+        let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut taken: HashSet<Vec<u8>> = HashSet::new();
         let mut paths = Vec::with_capacity(hosts.len());
         for host in hosts.iter().map(AsRef::as_ref) {
-            let times = seen.entry(host).or_default();
+            let times = seen.entry(host.to_ascii_lowercase()).or_default();
             *times += 1;
             let path = self.path(host, *times, (local, file));
             let path = path.ok_or_else(|| HostNamesError::NoName {
                 host: host.to_vec(),
             })?;
-            if taken.insert(path.clone(), ()).is_some() {
+            if !taken.insert(path.as_os_str().as_bytes().to_ascii_lowercase()) {
                 let host = host.to_vec();
                 return Err(HostNamesError::Collision { host, path });
             }
@@ -166,8 +168,6 @@ const NAME_BYTES_MAX: usize = 255;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -220,6 +220,8 @@ mod tests {
             Just(b'#'),
             Just(b'2'),
             Just(b'E'),
+            Just(b'e'),
+            Just(b'F'),
             any::<u8>()
         ];
         prop::collection::vec(prop::collection::vec(byte, 0..4), 1..20)
@@ -230,7 +232,9 @@ mod tests {
         fn names_are_reversible_and_never_collide(hosts in hosts()) {
             let out = Path::new("out");
             let paths = HostNames::Encoded.paths(&hosts, out, b"").expect("all make names");
-            let unlike: HashSet<_> = paths.iter().collect();
+            // Nor on a file system that does not tell `a` from `A`.
+            let folded = paths.iter().map(|path| path.as_os_str().to_ascii_lowercase());
+            let unlike: HashSet<_> = folded.collect();
             prop_assert_eq!(unlike.len(), hosts.len());
             for (path, host) in paths.iter().zip(&hosts) {
                 prop_assert_eq!(path.parent(), Some(out));
@@ -238,6 +242,40 @@ mod tests {
                 let (read, _) = HostNames::host_of(name).expect("is one of ours");
                 prop_assert_eq!(&read, host);
             }
+        }
+
+        /// What the presets give is one path for each host, beneath what the caller named; else
+        /// nothing is given.
+        #[test]
+        fn presets_give_each_host_its_own_path_or_none(
+            hosts in hosts(), file in prop::collection::vec(any::<u8>(), 0..4)
+        ) {
+            let separator = b"_".to_vec();
+            for names in [HostNames::Pssh, HostNames::Clush, HostNames::ParallelSsh { separator }] {
+                let Ok(paths) = names.paths(&hosts, Path::new("out"), &file) else {
+                    continue;
+                };
+                let folded = paths.iter().map(|path| path.as_os_str().to_ascii_lowercase());
+                let unlike: HashSet<_> = folded.collect();
+                prop_assert_eq!(unlike.len(), hosts.len());
+                for path in &paths {
+                    let normal = |part| matches!(part, std::path::Component::Normal(_));
+                    prop_assert!(path.components().all(normal), "{:?}", path);
+                    let depth = if names == HostNames::Pssh { 3 } else { 2 };
+                    let parallel = !matches!(names, HostNames::Pssh | HostNames::Clush);
+                    let depth = if parallel { 1 } else { depth };
+                    prop_assert_eq!(path.components().count(), depth);
+                }
+            }
+        }
+
+        /// A name that is too long for a file system is refused, and one that is not is made.
+        #[test]
+        fn names_end_at_255_bytes(length in 240..270_usize, times in 1..12_usize) {
+            let hosts = vec![vec![b'h'; length]; times];
+            let paths = HostNames::Encoded.paths(&hosts, Path::new("out"), b"");
+            let mark = if times > 1 { format!("#{times}").len() } else { 0 };
+            prop_assert_eq!(paths.is_ok(), length + mark <= NAME_BYTES_MAX);
         }
 
         #[test]

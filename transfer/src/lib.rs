@@ -22,6 +22,7 @@ mod part;
 mod progress;
 mod put;
 mod remote_path;
+mod remote_tree;
 mod scp;
 pub mod sftp;
 mod source;

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sshoal_reactor::sync::{Event, Permit, Semaphore};
 use sshoal_reactor::{Scope, Stop};
-use sshoal_session::{Error as SessionError, Phase};
 
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::options::CopyOptions;
 use crate::progress::Progress;
 
@@ -159,14 +158,7 @@ pub(crate) fn places(count: std::num::NonZeroUsize) -> Semaphore {
 
 /// The end of the caller's scope.
 pub(crate) fn stopped(stop: Stop, scope: &Scope) -> Error {
-    let phase = Phase::Transfer;
-    Error::Session(match stop {
-        Stop::Cancelled => SessionError::Cancelled { phase },
-        Stop::TimedOut => SessionError::TimedOut {
-            phase,
-            limit: scope.timeout().unwrap_or_default(),
-        },
-    })
+    Error::Session(error::stopped(stop, scope))
 }
 
 /// What may be made up for of time in which nothing moved.

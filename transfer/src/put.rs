@@ -14,7 +14,7 @@ use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
 use crate::source::{About, Source};
 use crate::stream::Feed;
-use crate::{checksum, part, remote_path};
+use crate::{checksum, part, remote_path, remote_tree};
 
 mod resume;
 
@@ -376,31 +376,9 @@ pub(crate) fn make_directories(
     directory: Option<&[u8]>,
     scope: &Scope,
 ) -> Result<(), Error> {
-    let make = |path| sftp.make_directory(path, DIRECTORY_PERMISSIONS, scope);
-    // Another host's copy, or another program, may have made it meanwhile.
-    let is_there = |path| {
-        let there = sftp.stat(path, scope);
-        there.is_ok_and(|there| there.file_type() == FileType::Directory)
-    };
-    let failed = |path, error| Err(Error::remote(Operation::MakeDirectory, path, error));
-    let mut missing = Vec::new();
-    let mut directory = directory;
-    while let Some(path) = directory {
-        match make(path) {
-            Ok(()) => break,
-            Err(SftpError::Status(SftpStatus::NO_SUCH_FILE)) => missing.push(path),
-            Err(_) if is_there(path) => break,
-            Err(error) => return failed(path, error),
-        }
-        directory = remote_path::parent(path);
-    }
-    for path in missing.into_iter().rev() {
-        match make(path) {
-            Err(error) if !is_there(path) => return failed(path, error),
-            _ => {}
-        }
-    }
-    Ok(())
+    directory.map_or(Ok(()), |path| {
+        remote_tree::make_all(sftp, path, scope).map(drop)
+    })
 }
 
 /// SFTP's times are 32 bits.

@@ -73,7 +73,12 @@ impl Source {
             return Err(failed(io::Error::new(kind, "is not a plain file")));
         }
         let file = File::open(&path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        Self::opened(path, file)
+    }
+
+    /// Returns the bytes of a plain file that is open; the path names it in errors.
+    pub(crate) fn opened(path: PathBuf, file: File) -> Result<Self, Error> {
+        let metadata = file.metadata().map_err(Error::local(&path))?;
         let about = About {
             permissions: metadata.mode() & 0o7777,
             times: (metadata.atime(), metadata.mtime()),

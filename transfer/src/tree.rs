@@ -9,14 +9,16 @@ mod beneath;
 mod get;
 mod local;
 mod name;
+mod open;
 mod options;
+mod prune;
 mod put;
-mod remote;
 mod report;
 mod work;
 
+pub(crate) use name::is_one_name;
 #[cfg(fuzzing)]
-pub(crate) use name::{is_one_name, stays_beneath};
+pub(crate) use name::stays_beneath;
 
 pub use get::get_tree;
 pub use local::LocalTree;

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroUsize;
 
-use sshoal_session::{Error as SessionError, Kind, Phase};
-
 use super::{RemoteFs, failed, there};
 use crate::error::{Error, Operation};
 use crate::glob::Glob;
+use crate::put::DIRECTORY_PERMISSIONS;
 use crate::remote_path;
+use crate::remote_tree::{self, Deleting, too_many};
 use crate::sftp::{Attributes, FileType, SftpError, SftpStatus};
 
 /// What was found in a tree.
@@ -26,18 +26,22 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// The host's refusal of any directory, more than `found_max`, or the session's failure.
+    /// The host's refusal of any directory, more than `found_max` or 256 MiB of paths, or the
+    /// session's failure.
     pub fn walk(
         &self,
         root: impl AsRef<[u8]>,
         found_max: NonZeroUsize,
     ) -> Result<Vec<Found>, Error> {
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         // What is still to be told, the next one last.
         let mut ahead = self.below(root.as_ref())?;
         while let Some(next) = ahead.pop() {
-            if found.len() + ahead.len() >= found_max.get() {
-                return Err(too_many("more names in a tree than were allowed"));
+            bytes += next.path.len();
+            if found.len() + ahead.len() >= found_max.get() || bytes > PATHS_BYTES_MAX {
+                return Err(too_many(
+                    "more names in a tree, or longer paths, than were allowed",
+                ));
             }
             if next.attributes.file_type() == FileType::Directory {
                 ahead.extend(self.below(&next.path)?);
@@ -170,30 +174,15 @@ impl RemoteFs<'_> {
         permissions: Option<u32>,
     ) -> Result<bool, Error> {
         let path = path.as_ref();
-        let (mut missing, mut next) = (Vec::new(), Some(path));
-        while let Some(directory) = next {
-            match there(self.stat(directory))? {
-                Some(about) if about.file_type() == FileType::Directory => break,
-                Some(_) => {
-                    return Err(Error::Exists {
-                        path: directory.to_vec(),
-                    });
-                }
-                None => missing.push(directory),
-            }
-            next = remote_path::parent(directory);
-        }
-        let made = !missing.is_empty();
-        for directory in missing.into_iter().rev() {
-            let result = self.make(directory);
-            // Another may have made it meanwhile.
-            if let Err(error) = result
-                && !there(self.stat(directory))?
-                    .is_some_and(|about| about.file_type() == FileType::Directory)
+        let made = match remote_tree::make_all(&self.sftp, path, &self.scope) {
+            Err(Error::Remote { remote, .. })
+                if there(self.stat(&remote))?
+                    .is_some_and(|about| about.file_type() != FileType::Directory) =>
             {
-                return Err(error);
+                return Err(Error::Exists { path: remote });
             }
-        }
+            other => other?,
+        };
         if let Some(permissions) = permissions
             && (made || self.stat(path)?.permissions() != Some(permissions & 0o7777))
         {
@@ -245,7 +234,8 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// The host's refusal, which leaves the rest, or the session's failure.
+    /// The host's refusal, which leaves the rest; a directory that is deeper than any path; or the
+    /// session's failure.
     pub fn remove_all(&self, path: impl AsRef<[u8]>) -> Result<bool, Error> {
         let path = path.as_ref();
         if matches!(remote_path::name(path), b"." | b"..") || path == b"/" || path.is_empty() {
@@ -255,31 +245,15 @@ impl RemoteFs<'_> {
                 status: SftpStatus::FAILURE,
             });
         }
-        // The last one next; a directory comes a second time when it has been emptied.
-        let mut ahead = vec![(path.to_vec(), false)];
-        let mut any = false;
-        while let Some((path, emptied)) = ahead.pop() {
-            if emptied {
-                any |= self.remove_directory(&path)?;
-                continue;
-            }
-            match there(self.lstat(&path))?.map(|about| about.file_type()) {
-                None => {}
-                Some(FileType::Directory) => {
-                    let Some(listed) = there(self.list(&path))? else {
-                        continue;
-                    };
-                    let within = listed
-                        .into_iter()
-                        .map(|entry| (remote_path::join(&path, &entry.name), false));
-                    let within: Vec<_> = within.collect();
-                    ahead.push((path, true));
-                    ahead.extend(within);
-                }
-                Some(_) => any |= self.remove(&path)?,
-            }
-        }
-        Ok(any)
+        let deleting = Deleting {
+            sftp: &self.sftp,
+            entries_max: usize::MAX,
+            stays: &|_| false,
+            counted_only: false,
+            scope: &self.scope,
+        };
+        let deleted = deleting.delete(path, &Attributes::default())?;
+        Ok(deleted > 0)
     }
 }
 
@@ -290,15 +264,7 @@ fn is_plain(part: &[u8]) -> bool {
         .any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
 }
 
-fn too_many(what: &'static str) -> Error {
-    Error::Session(SessionError::Overstepped {
-        phase: Phase::Transfer,
-        what,
-        kind: Kind::Limit,
-    })
-}
-
 /// Names that are looked at for a pattern.
 const LOOKED_MAX: usize = 1_000_000;
-/// Permissions of a directory that is made; the host's umask takes from them.
-const DIRECTORY_PERMISSIONS: u32 = 0o777;
+/// Bytes of all paths that are found: in an endless directory of directories they become long.
+const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use super::name::is_one_name;
+use super::options::DryRun;
+use super::{open, prune};
 use crate::options::{Existing, Parents};
 use crate::part;
 use crate::remote_path;
@@ -23,7 +25,10 @@ use crate::remote_path;
 /// A directory that is being filled.
 #[derive(Debug)]
 pub(crate) struct Dir {
-    file: File,
+    /// `None` where it is not there and nothing is made.
+    file: Option<File>,
+    /// Whether anything is made.
+    dry_run: DryRun,
     pub(crate) parent: Option<Arc<Self>>,
     /// From the root on; empty for the root.
     pub(crate) path: Vec<u8>,
@@ -45,59 +50,99 @@ pub(crate) struct Dress {
 pub(crate) struct There {
     pub(crate) is_file: bool,
     pub(crate) is_directory: bool,
+    pub(crate) is_link: bool,
     pub(crate) size: u64,
+    pub(crate) permissions: u32,
     pub(crate) modified: i64,
 }
 
 impl Dir {
-    /// Opens the root, which is the caller's own path.
+    /// Opens the root, which is the caller's own path, or makes it; whether it was made.
     pub(crate) fn root(local: &Path, parents: Parents, dress: Dress) -> io::Result<(Self, bool)> {
-        let made = match fs::create_dir(local) {
-            Ok(()) => true,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
-            Err(error) if error.kind() == ErrorKind::NotFound && parents == Parents::Make => {
-                fs::create_dir_all(local)?;
-                true
-            }
-            Err(error) => return Err(error),
-        };
-        let fd = rustix::fs::open(local, FLAGS.difference(OFlags::NOFOLLOW), Mode::empty())?;
+        let made = make_root(local, parents)?;
         let dir = Self {
-            file: File::from(fd),
+            file: Some(open_root(local)?),
+            dry_run: DryRun::No,
             parent: None,
             path: Vec::new(),
             depth: 0,
             dress,
         };
+        dir.make_ours(made)?;
         Ok((dir, made))
     }
 
-    /// Opens a directory in this one, or makes it; whether it was made.
+    /// Opens the root of what is only looked at; whether it would be made. Of this directory and all
+    /// in it nothing is made or changed.
+    pub(crate) fn dry_root(local: &Path, parents: Parents) -> io::Result<(Self, bool)> {
+        let is_there = is_there(local, parents)?;
+        let dir = Self {
+            file: is_there.then(|| open_root(local)).transpose()?,
+            dry_run: DryRun::Yes,
+            parent: None,
+            path: Vec::new(),
+            depth: 0,
+            dress: Dress::default(),
+        };
+        Ok((dir, !is_there))
+    }
+
+    /// Opens a directory in this one, or makes it; whether it was made, or would be.
     pub(crate) fn child(
         self: &Arc<Self>,
         name: &[u8],
         dress: impl FnOnce(bool) -> Dress,
     ) -> io::Result<(Self, bool)> {
+        let dry_run = self.dry_run;
         let place = one(name)?;
-        // Nobody else looks into it before it is dressed.
-        let made = match rustix::fs::mkdirat(&self.file, place, Mode::RWXU) {
-            Ok(()) => true,
-            Err(rustix::io::Errno::EXIST) => false,
-            Err(error) => return Err(error.into()),
+        let (file, made) = match &self.file {
+            None => (None, true),
+            Some(_) if dry_run == DryRun::Yes && self.look(name)?.is_none() => (None, true),
+            Some(file) => {
+                // Nobody else looks into it before it is dressed.
+                let made = dry_run == DryRun::No && make(file, place)?;
+                (Some(open::directory(file.as_fd(), name)?), made)
+            }
         };
         let dir = Self {
-            file: File::from(open_directory(self.file.as_fd(), place)?),
+            file,
+            dry_run,
             parent: Some(Arc::clone(self)),
             path: remote_path::join(&self.path, name),
             depth: self.depth + 1,
-            dress: dress(made),
+            dress: match dry_run {
+                DryRun::No => dress(made),
+                DryRun::Yes => Dress::default(),
+            },
         };
+        dir.make_ours(made)?;
         Ok((dir, made))
+    }
+
+    /// Has the owner write to a directory that was there, until it is dressed.
+    fn make_ours(&self, made: bool) -> io::Result<()> {
+        match &self.file {
+            Some(file) if !made && self.dress.permissions.is_some() => prune::make_ours(file),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory itself, where it is there.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        let file = self.file.as_ref().ok_or(ErrorKind::NotFound)?;
+        Ok(file.as_fd())
     }
 
     /// Looks at what has a name, and through no link.
     pub(crate) fn look(&self, name: &[u8]) -> io::Result<Option<There>> {
-        let about = match rustix::fs::statat(&self.file, one(name)?, AtFlags::SYMLINK_NOFOLLOW) {
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        let about = match rustix::fs::statat(file, one(name)?, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) => about,
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -106,30 +151,45 @@ impl Dir {
         Ok(Some(There {
             is_file: file_type.is_file(),
             is_directory: file_type.is_dir(),
+            is_link: file_type.is_symlink(),
+            permissions: open::permissions(&about),
             size: u64::try_from(about.st_size).unwrap_or_default(),
             modified: about.st_mtime,
         }))
     }
 
+    /// Opens a plain file, and follows no link.
+    pub(crate) fn open(&self, name: &[u8]) -> io::Result<File> {
+        open::file(self.fd()?, name)
+    }
+
+    /// What the link of a name says.
+    pub(crate) fn link_target(&self, name: &[u8]) -> io::Result<Vec<u8>> {
+        let target = rustix::fs::readlinkat(self.fd()?, one(name)?, Vec::new())?;
+        Ok(target.into_bytes())
+    }
+
     /// Makes a symbolic link, over one that is there or not.
     pub(crate) fn link(&self, target: &[u8], name: &[u8], existing: Existing) -> io::Result<()> {
-        let (place, target) = (one(name)?, OsStr::from_bytes(target));
+        let (place, target, dir) = (one(name)?, OsStr::from_bytes(target), self.fd()?);
         if existing != Existing::Overwrite {
-            return Ok(rustix::fs::symlinkat(target, &self.file, place)?);
+            return Ok(rustix::fs::symlinkat(target, dir, place)?);
         }
         let part = part::name_beside(name);
         let part = OsStr::from_bytes(&part);
-        rustix::fs::symlinkat(target, &self.file, part)?;
-        let named = rustix::fs::renameat(&self.file, part, &self.file, place);
+        rustix::fs::symlinkat(target, dir, part)?;
+        let named = rustix::fs::renameat(dir, part, dir, place);
         if named.is_err() {
-            let _ = rustix::fs::unlinkat(&self.file, part, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(dir, part, AtFlags::empty());
         }
         Ok(named?)
     }
 
     /// Gives the directory its permissions and times, when all is in it.
     pub(crate) fn finish(&self) -> io::Result<()> {
-        self.dress.put_on(&self.file)
+        self.file
+            .as_ref()
+            .map_or(Ok(()), |file| self.dress.put_on(file))
     }
 
     /// The path of a name in it, to be told to people.
@@ -149,7 +209,7 @@ impl Drop for Dir {
 }
 
 impl Dress {
-    fn put_on(self, file: &File) -> io::Result<()> {
+    pub(crate) fn put_on(self, file: &File) -> io::Result<()> {
         if let Some(permissions) = self.permissions {
             file.set_permissions(Permissions::from_mode(permissions))?;
         }
@@ -179,7 +239,7 @@ impl Part {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let place = OsStr::from_bytes(&name);
-        let fd = rustix::fs::openat(&dir.file, place, flags, Mode::RUSR | Mode::WUSR)?;
+        let fd = rustix::fs::openat(dir.fd()?, place, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(Self {
             dir: Arc::clone(dir),
             name,
@@ -202,11 +262,11 @@ impl Part {
         dress.put_on(&self.file)?;
         self.file.sync_all()?;
         let (from, to) = (OsStr::from_bytes(&self.name), one(target)?);
-        let dir = &self.dir.file;
+        let dir = self.dir.fd()?;
         if existing == Existing::Overwrite {
             rustix::fs::renameat(dir, from, dir, to)?;
         } else {
-            rename_anew(dir.as_fd(), from, to)?;
+            rename_anew(dir, from, to)?;
         }
         self.named = true;
         Ok(())
@@ -217,7 +277,9 @@ impl Drop for Part {
     fn drop(&mut self) {
         if !self.named {
             let place = OsStr::from_bytes(&self.name);
-            let _ = rustix::fs::unlinkat(&self.dir.file, place, AtFlags::empty());
+            if let Some(dir) = self.dir.file() {
+                let _ = rustix::fs::unlinkat(dir, place, AtFlags::empty());
+            }
         }
     }
 }
@@ -242,26 +304,45 @@ fn one(name: &[u8]) -> io::Result<&OsStr> {
     }
 }
 
-/// Opens a directory by one name, through no link.
-fn open_directory(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::ResolveFlags;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        match rustix::fs::openat2(dir, name, FLAGS, Mode::empty(), resolve) {
-            // A kernel before 5.6, or a sandbox that knows it not.
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
-            other => return Ok(other?),
-        }
+/// Makes a directory; whether it was not there.
+fn make(dir: &File, name: &OsStr) -> io::Result<bool> {
+    match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
     }
-    Ok(rustix::fs::openat(dir, name, FLAGS, Mode::empty())?)
 }
 
-/// How a directory is opened.
-const FLAGS: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+/// Makes the root; whether it was not there.
+fn make_root(local: &Path, parents: Parents) -> io::Result<bool> {
+    match fs::create_dir(local) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound && parents == Parents::Make => {
+            fs::create_dir_all(local)?;
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn open_root(local: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(local, flags, Mode::empty())?))
+}
+
+/// Whether the root is there; an error if it could not be made either.
+fn is_there(local: &Path, parents: Parents) -> io::Result<bool> {
+    match fs::metadata(local) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Err(_) if parents == Parents::Make => Ok(false),
+        Err(_) => {
+            let parent = local.parent().filter(|path| !path.as_os_str().is_empty());
+            fs::metadata(parent.unwrap_or(Path::new("."))).map(|_| false)
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,38 +1,50 @@
 //! A host's directory to this machine; the host may send what it likes (threats T6 to T8).
 
 use std::collections::HashSet;
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use sha2::{Digest as _, Sha256};
+use parking_lot::Mutex;
 use sshoal_reactor::{Scope, blocking};
 use sshoal_session::Session;
 
-use super::beneath::{Dir, Dress, Part};
+use super::beneath::{Dir, Dress};
 use super::name::{is_one_name, stays_beneath};
-use super::options::{Itemise, Links, TreeOptions, Unchanged};
+use super::options::{Delete, DryRun, Itemise, Links, TreeOptions};
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, Jobs, side_by_side};
+use super::{open, prune};
 use crate::error::{Error, Operation};
-use crate::get::{bytes_max, umask};
-use crate::limits::Governor;
-use crate::options::{Existing, Preserve, Verify};
-use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError};
-use crate::{checksum, remote_path};
+use crate::get::umask;
+use crate::options::{Existing, Preserve};
+use crate::remote_path;
+use crate::sftp::{Attributes, FileType, Sftp, SftpError};
+
+mod file;
 
 /// Copies a host's directory's content to one of this machine, which is made if it is not there.
 /// Parks.
 ///
+/// What is in `remote` comes to be in `local`, whether the paths end in `/` or not: `local` becomes
+/// the copy, and `remote`'s own name is not used. Either may be a link to a directory, which is
+/// followed.
+///
 /// Many files are copied at once, each whole under its name or not at all. What fails is reported by
 /// its path, and the rest goes on. Names are bytes, whatever they are.
 ///
-/// Nothing is written outside `local`, whatever the host says and whatever links are planted in it
-/// meanwhile: a host's name is taken only if it is one name, each directory is opened from the one it
-/// is in and through no link, and a link is made only where it leads to something beneath `local`.
-/// What is no plain file on the host is not opened. Nothing gets the set-user-id bit and its like.
-/// The options bound depth, names and bytes.
+/// Nothing is written or deleted outside `local`, whatever the host says and whatever links are
+/// planted in it meanwhile: a host's name is taken only if it is one name, each directory is opened
+/// from the one it is in and through no link, and a link is made only where it leads to something
+/// beneath `local`. What is no plain file on the host is not opened. Nothing gets the set-user-id bit
+/// and its like, nor what our umask takes away, even where permissions are kept. The options bound
+/// depth, names and bytes.
+///
+/// What is here and not on the host stays, unless [`TreeOptions::delete`] says otherwise: then a host
+/// decides what stays in `local`.
 pub fn get_tree(
     session: &Session,
     remote: &[u8],
@@ -55,6 +67,7 @@ pub fn get_tree(
                 entries: AtomicUsize::new(0),
                 bytes: AtomicU64::new(0),
                 umask: umask(),
+                extra: Mutex::default(),
             };
             if let Err(error) = getting.run() {
                 course.end(error);
@@ -80,6 +93,16 @@ struct Getting<'a> {
     /// Bytes that the host sent.
     bytes: AtomicU64,
     umask: u32,
+    /// What is here and not on the host, where that is to be deleted.
+    extra: Mutex<Vec<Extra>>,
+}
+
+/// Names in a directory that the host does not have.
+struct Extra {
+    path: Vec<u8>,
+    names: Vec<Vec<u8>>,
+    /// What the directory is given again, when they are gone.
+    dress: Dress,
 }
 
 /// Something that a host listed in a directory.
@@ -96,16 +119,61 @@ impl Getting<'_> {
         let parents = self.options.copy.parents;
         // A root that is there keeps its permissions, unless they are to be kept in step.
         let dress = self.dress_of_directory(&about, false);
-        let root = Dir::root(self.local, parents, dress);
+        let root = match self.options.dry_run {
+            DryRun::No => Dir::root(self.local, parents, dress),
+            DryRun::Yes => Dir::dry_root(self.local, parents),
+        };
         let (root, made) = root.map_err(Error::local(self.local))?;
         if made {
             self.course.note(|report| report.directories += 1);
         }
+        let own = root.file().map(File::try_clone).transpose();
+        let own = own.map_err(Error::local(self.local))?;
         let root = Arc::new(root);
-        self.list(&root)?;
+        let listed = self.list(&root);
         self.finish(root);
+        listed?;
         side_by_side(self.options.workers(), &|| self.work());
+        // Where the copy ended early, directories are not left closed to others.
+        for job in self.jobs.left() {
+            self.finish(job.dir);
+        }
+        let whole = self.course.note(|report| report.is_success());
+        if let (Some(root), true) = (own, whole) {
+            self.delete(&root);
+        }
         Ok(())
+    }
+
+    /// Deletes what the host does not have.
+    fn delete(&self, root: &File) {
+        for extra in std::mem::take(&mut *self.extra.lock()) {
+            if self.course.scope().check().is_err() {
+                return self.course.end(self.course.stopped());
+            }
+            let (root, options) = (root.try_clone(), self.options.clone());
+            // Deleting takes as long as the disk takes.
+            let deleted = blocking(move || {
+                let outcome = root.and_then(|root| extra.delete(&root, &options));
+                (extra, outcome)
+            });
+            let Ok((extra, outcome)) = deleted else {
+                let error = io::Error::other("the deletion panicked");
+                return self.course.end(Error::local(self.local)(error));
+            };
+            let outcome = outcome.unwrap_or_else(|error| {
+                self.course.fail(&extra.path, self.here(&extra.path)(error));
+                Vec::new()
+            });
+            for (name, outcome) in outcome {
+                let path = remote_path::join(&extra.path, &name);
+                match outcome {
+                    Ok(0) => {}
+                    Ok(count) => self.done(&path, Action::Delete, |report| report.deleted += count),
+                    Err(error) => self.course.fail(&path, self.here(&path)(error)),
+                }
+            }
+        }
     }
 
     fn work(&self) {
@@ -169,7 +237,26 @@ impl Getting<'_> {
                 self.course.fail(&path, Error::NamedTwice { name });
             }
         }
+        if self.options.delete == Delete::Yes {
+            self.look_for_extra(dir, &names)?;
+        }
         self.jobs.put(jobs);
+        Ok(())
+    }
+
+    /// Remembers what is in a directory here that the host did not list.
+    fn look_for_extra(&self, dir: &Dir, told: &HashSet<Vec<u8>>) -> Result<(), Error> {
+        let Some(file) = dir.file() else {
+            return Ok(());
+        };
+        let mut names = open::names(file, usize::MAX).map_err(self.here(&dir.path))?;
+        names.retain(|name| {
+            !told.contains(name) && !self.options.leaves_out(&remote_path::join(&dir.path, name))
+        });
+        if !names.is_empty() {
+            let (path, dress) = (dir.path.clone(), dir.dress);
+            self.extra.lock().push(Extra { path, names, dress });
+        }
         Ok(())
     }
 
@@ -212,7 +299,8 @@ impl Getting<'_> {
         }
         let dress = |made| self.dress_of_directory(about, made);
         let path = remote_path::join(&job.dir.path, &job.name);
-        let (dir, made) = job.dir.child(&job.name, dress).map_err(self.here(&path))?;
+        let child = job.dir.child(&job.name, dress);
+        let (dir, made) = child.map_err(self.here(&path))?;
         if made {
             self.done(&path, Action::MakeDirectory, |report| {
                 report.directories += 1
@@ -254,151 +342,45 @@ impl Getting<'_> {
                 .note(|report| report.skip(path, WhySkipped::LinkOutside));
             return Ok(());
         }
+        let there = job.dir.look(&job.name).map_err(self.here(&path))?;
+        let same = there.is_some_and(|there| there.is_link)
+            && (job.dir.link_target(&job.name)).is_ok_and(|ours| ours == target);
         let existing = self.options.copy.existing;
-        match job.dir.link(&target, &job.name, existing) {
-            Err(error)
-                if existing == Existing::Keep && error.kind() == io::ErrorKind::AlreadyExists =>
-            {
-                self.course.note(|report| report.kept += 1);
-            }
-            Err(error) => return Err(self.here(&path)(error)),
-            Ok(()) => self.done(&path, Action::Link, |report| report.links += 1),
-        }
-        Ok(())
-    }
-
-    fn file(&self, job: &Job, path: &[u8], about: &Attributes) -> Result<(), Error> {
-        if self.stays(job, path, about)? {
+        if same || (existing == Existing::Keep && there.is_some()) {
             self.course.note(|report| report.kept += 1);
             return Ok(());
         }
-        let (remote, scope) = (self.remote(path), self.course.scope());
-        let governor = Governor::enter(&self.options.copy, scope)?;
-        let failed = |operation| {
-            let remote = &remote;
-            move |error| Error::remote(operation, remote, error)
-        };
-        let file = self.sftp.file(&remote, OpenMode::Read, scope);
-        let file = file.map_err(failed(Operation::Open))?;
-        // What it is by now, and not what the directory told.
-        let about = file.stat(scope).map_err(failed(Operation::Stat))?;
-        if about.mode.is_some() && about.file_type() != FileType::File {
-            return Err(Error::NoFile { remote });
+        if self.options.dry_run == DryRun::No {
+            let made = job.dir.link(&target, &job.name, existing);
+            made.map_err(self.here(&path))?;
+        } else if existing == Existing::Fail && there.is_some() {
+            return Err(self.here(&path)(io::ErrorKind::AlreadyExists.into()));
         }
-        let size = about.size.unwrap_or(u64::MAX);
-        let under_way = self.budget.take(size, scope);
-        let _under_way = under_way.map_err(|_| self.course.stopped())?;
-        let mut part = Part::new(&job.dir, &job.name).map_err(self.here(path))?;
-        governor.begin(about.size.unwrap_or(0));
-        let bytes = self.receive(&file, (&remote, path), &about, (&mut part, &governor))?;
-        drop(file);
-        let preserve = self.options.copy.preserve == Preserve::Yes;
-        let own = about.mode.unwrap_or(FILE_PERMISSIONS) & 0o777 & !self.umask;
-        let dress = Dress {
-            permissions: Some(self.options.copy.permissions.unwrap_or(own)),
-            times: about.times.filter(|_| preserve),
-        };
-        let (name, existing) = (job.name.clone(), self.options.copy.existing);
-        // Syncing takes as long as the disk takes.
-        let stored = blocking(move || part.store(&name, dress, existing));
-        let stored = stored.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        stored.map_err(self.here(path))?;
-        governor.end();
-        self.done(path, Action::Copy, |report| {
-            report.files += 1;
-            report.bytes += bytes;
-        });
+        self.done(&path, Action::Link, |report| report.links += 1);
         Ok(())
     }
+}
 
-    /// Whether what has the name here stays as it is.
-    fn stays(&self, job: &Job, path: &[u8], about: &Attributes) -> Result<bool, Error> {
-        let Some(there) = job.dir.look(&job.name).map_err(self.here(path))? else {
-            return Ok(false);
+impl Extra {
+    /// Deletes the names, and tells of each what became of it. Blocks.
+    fn delete(&self, root: &File, options: &TreeOptions) -> io::Result<Vec<Deleted>> {
+        let dir = open::directory(root.as_fd(), &self.path)?;
+        if options.dry_run == DryRun::No {
+            prune::make_ours(&dir)?;
+        }
+        let delete = |name: &Vec<u8>| {
+            let gone = prune::delete(&dir, &self.path, name, options);
+            (name.clone(), gone)
         };
-        if there.is_directory {
-            return Err(self.here(path)(io::ErrorKind::IsADirectory.into()));
-        }
-        let same_size = there.is_file && about.size == Some(there.size);
-        let modified = about.times.map(|(_, modified)| i64::from(modified));
-        let equal = match self.options.unchanged {
-            Unchanged::SizeAndTime => same_size && modified == Some(there.modified),
-            // A digest of what is here would have to be of the file beneath the descriptor.
-            Unchanged::Copy | Unchanged::Sha256 => false,
-        };
-        match self.options.copy.existing {
-            _ if equal => Ok(true),
-            Existing::Overwrite => Ok(false),
-            Existing::Keep => Ok(true),
-            Existing::Fail => Err(self.here(path)(io::ErrorKind::AlreadyExists.into())),
-        }
-    }
-
-    /// Receives a file's bytes, at most as many as the host told of it and all may have.
-    fn receive(
-        &self,
-        file: &RemoteFile,
-        (remote, path): (&[u8], &[u8]),
-        about: &Attributes,
-        (part, governor): (&mut Part, &Governor),
-    ) -> Result<u64, Error> {
-        let one_max = bytes_max(&self.options.copy, about.size);
-        let all_max = self.options.bytes_max;
-        let mut hasher = (self.options.copy.verify == Verify::Sha256).then(Sha256::new);
-        let mut bytes = 0;
-        let read = file.read_to_end(0, about.size, self.course.scope(), |piece| {
-            let count = piece.len() as u64;
-            bytes += count;
-            if bytes > one_max {
-                let bytes_max = one_max;
-                return Err(Failed::Here(Error::TooLarge { bytes_max }));
-            }
-            if self.bytes.fetch_add(count, Ordering::Relaxed) + count > all_max {
-                let bytes_max = all_max;
-                return Err(Failed::Here(Error::TreeTooLarge { bytes_max }));
-            }
-            governor
-                .pass(piece.len(), self.course.scope())
-                .map_err(Failed::Here)?;
-            if let Some(hasher) = &mut hasher {
-                hasher.update(piece);
-            }
-            let written = part.file().write_all(piece);
-            written.map_err(|error| Failed::Here(self.here(path)(error)))
-        });
-        match read {
-            Ok(_) => {}
-            Err(Failed::Here(error)) => return Err(error),
-            Err(Failed::There(error)) => {
-                return Err(Error::remote(Operation::Read, remote, error));
-            }
-        }
-        if let Some(expected) = about.size.filter(|expected| *expected != bytes) {
-            let arrived = bytes;
-            return Err(Error::Short { expected, arrived });
-        }
-        if let Some(hasher) = hasher {
-            let ours = hasher.finalize().into();
-            checksum::compare(self.session, (remote, remote), ours, self.course.scope())?;
-        }
-        Ok(bytes)
+        let deleted = self.names.iter().map(delete).collect();
+        self.dress.put_on(&dir)?;
+        Ok(deleted)
     }
 }
 
-/// Why a file was not received.
-enum Failed {
-    Here(Error),
-    There(SftpError),
-}
+/// A name, with how much was deleted of it.
+type Deleted = (Vec<u8>, io::Result<u64>);
 
-impl From<SftpError> for Failed {
-    fn from(error: SftpError) -> Self {
-        Self::There(error)
-    }
-}
-
-/// Permissions of a file of which the host tells none.
-const FILE_PERMISSIONS: u32 = 0o644;
 /// Bytes of a permit: all permits together are less than the channel's window, so that a host that
 /// sends what was asked for can always go on reading.
 const PERMIT_BYTES: u64 = 30_000;

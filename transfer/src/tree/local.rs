@@ -3,15 +3,18 @@
 //! The principal type is [`LocalTree`].
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, FileType, Metadata};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::fs::{AtFlags, FileType, Stat};
 
+use super::open;
 use super::options::TreeOptions;
 use super::report::WhySkipped;
 use crate::error::Error;
@@ -25,7 +28,10 @@ pub struct LocalTree(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// As it was given, to be told to people.
     root: PathBuf,
+    /// Open, so that what is beneath it is found whatever becomes of the path, and through no link.
+    dir: File,
     /// The directory itself first, and everything behind its directory.
     entries: Vec<Entry>,
     failed: Vec<(Vec<u8>, io::ErrorKind)>,
@@ -67,21 +73,24 @@ struct Sources {
 impl LocalTree {
     /// Walks a directory. Blocks while the disk does: call it once, before the hosts.
     ///
-    /// It follows no symbolic link but the one that `root` itself may be. What cannot be read is
-    /// told in every report; what the options exclude is left out.
+    /// It follows no symbolic link but the one that `root` itself may be, then or when the files are
+    /// read. What cannot be read is told in every report; what the options exclude is left out. Each
+    /// entry takes about 110 bytes and its path. The directory stays open as long as the tree.
     ///
     /// # Errors
     ///
     /// The directory cannot be read, is none, or holds more names than the options allow.
     pub fn walk(root: impl Into<PathBuf>, options: &TreeOptions) -> Result<Self, Error> {
         let root = root.into();
-        let about = fs::metadata(&root).map_err(Error::local(&root))?;
-        if !about.is_dir() {
-            let error = io::Error::from(io::ErrorKind::NotADirectory);
-            return Err(Error::local(&root)(error));
+        let failed = |error| Error::local(&root)(error);
+        let dir = File::open(&root).map_err(failed)?;
+        let about = rustix::fs::fstat(&dir).map_err(|error| failed(error.into()))?;
+        if !FileType::from_raw_mode(about.st_mode).is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
         let mut inner = Inner {
             entries: vec![Entry::new(Vec::new(), 0, 0, EntryKind::Directory, &about)],
+            dir,
             root,
             failed: Vec::new(),
             skipped: Vec::new(),
@@ -139,7 +148,10 @@ impl LocalTree {
         if let Some(source) = held {
             return Ok(source);
         }
-        let source = Source::file(self.0.local(&self.0.entries[index].path))?;
+        let path = &self.0.entries[index].path;
+        let local = self.0.local(path);
+        let file = open::file(self.0.dir.as_fd(), path).map_err(Error::local(&local))?;
+        let source = Source::opened(local, file)?;
         self.0.sources.lock().hold(index, &source);
         Ok(source)
     }
@@ -150,7 +162,7 @@ impl Inner {
         if path.is_empty() {
             return self.root.clone();
         }
-        self.root.join(std::ffi::OsStr::from_bytes(path))
+        self.root.join(OsStr::from_bytes(path))
     }
 
     /// Adds what is in a directory, sorted by name.
@@ -162,74 +174,75 @@ impl Inner {
             self.too_deep.push(path);
             return Ok(());
         }
-        let mut names = Vec::new();
-        let listed = fs::read_dir(self.local(&path)).and_then(|entries| {
-            for entry in entries {
-                let entry = entry?;
-                names.push((entry.file_name().into_vec(), entry.file_type()?));
-                if self.entries.len() + names.len() > options.entries_max.saturating_add(1) {
-                    break;
-                }
+        let most = options.entries_max.saturating_add(1);
+        let listed = open::directory(self.dir.as_fd(), &path)
+            .and_then(|dir| Ok((open::names(&dir, most - self.entries.len() + 1)?, dir)));
+        let (mut names, dir) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.failed.push((path, error.kind()));
+                return Ok(());
             }
-            Ok(())
-        });
-        if let Err(error) = listed {
-            self.failed.push((path, error.kind()));
-            return Ok(());
-        }
-        if self.entries.len() + names.len() > options.entries_max.saturating_add(1) {
+        };
+        if self.entries.len() + names.len() > most {
             let entries_max = options.entries_max;
             return Err(Error::TooManyEntries { entries_max });
         }
-        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (name, file_type) in names {
+        names.sort_unstable();
+        for name in names {
             let path = remote_path::join(&path, &name);
             if !options.leaves_out(&path) {
-                self.add(path, (index, inside), file_type);
+                let found = look(&dir, &name);
+                self.add(path, (index, inside), found);
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, path: Vec<u8>, (parent, depth): (usize, usize), file_type: FileType) {
-        let local = self.local(&path);
-        match look(&local, file_type) {
-            Ok(Some((kind, about))) => {
+    fn add(&mut self, path: Vec<u8>, (parent, depth): (usize, usize), found: io::Result<Found>) {
+        match found {
+            Ok((Some(kind), about)) => {
                 let entry = Entry::new(path, parent, depth, kind, &about);
                 self.entries.push(entry);
             }
-            Ok(None) => self.skipped.push((path, WhySkipped::Special)),
+            Ok((None, _)) => self.skipped.push((path, WhySkipped::Special)),
             Err(error) => self.failed.push((path, error.kind())),
         }
     }
 }
 
-/// Looks at something without following it; `None` for what is never opened.
-fn look(local: &Path, file_type: FileType) -> io::Result<Option<(EntryKind, Metadata)>> {
-    let about = fs::symlink_metadata(local)?;
+/// What a name stands for, `None` for what is never opened.
+type Found = (Option<EntryKind>, Stat);
+
+/// Looks at something without following it.
+fn look(dir: &File, name: &[u8]) -> io::Result<Found> {
+    let place = OsStr::from_bytes(name);
+    let about = rustix::fs::statat(dir, place, AtFlags::SYMLINK_NOFOLLOW)?;
+    let file_type = FileType::from_raw_mode(about.st_mode);
     let kind = if file_type.is_dir() {
-        EntryKind::Directory
+        Some(EntryKind::Directory)
     } else if file_type.is_file() {
-        EntryKind::File { size: about.len() }
+        let size = u64::try_from(about.st_size).unwrap_or_default();
+        Some(EntryKind::File { size })
     } else if file_type.is_symlink() {
-        EntryKind::Link {
-            target: fs::read_link(local)?.into_os_string().into_vec(),
-        }
+        let target = rustix::fs::readlinkat(dir, place, Vec::new())?;
+        let target = target.into_bytes();
+        Some(EntryKind::Link { target })
     } else {
-        return Ok(None);
+        None
     };
-    Ok(Some((kind, about)))
+    Ok((kind, about))
 }
 
 impl Entry {
-    fn new(path: Vec<u8>, parent: usize, depth: usize, kind: EntryKind, about: &Metadata) -> Self {
+    fn new(path: Vec<u8>, parent: usize, depth: usize, kind: EntryKind, about: &Stat) -> Self {
         Self {
             path,
             parent,
             depth,
             kind,
-            permissions: about.mode() & 0o7777,
-            times: (about.atime(), about.mtime()),
+            permissions: open::permissions(about),
+            times: (about.st_atime, about.st_mtime),
         }
     }
 }

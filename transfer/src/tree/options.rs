@@ -57,8 +57,8 @@ pub enum Delete {
     /// It stays.
     #[default]
     No,
-    /// It is deleted, when all else is copied without an error. What is excluded stays, unless it is
-    /// in a directory that goes.
+    /// It is deleted, when all else is copied without an error. What is excluded stays, and so do the
+    /// directories that it is in.
     Yes,
 }
 
@@ -117,15 +117,13 @@ impl TreeOptions {
         self
     }
 
-    /// Sets whether what only the host has is deleted there; for putting alone. Default:
-    /// [`Delete::No`].
+    /// Sets whether what only the target has is deleted there. Default: [`Delete::No`].
     pub fn delete(mut self, delete: Delete) -> Self {
         self.delete = delete;
         self
     }
 
-    /// Sets whether nothing is changed and only reported; for putting alone. Default:
-    /// [`DryRun::No`].
+    /// Sets whether nothing is changed and only reported. Default: [`DryRun::No`].
     pub fn dry_run(mut self, dry_run: DryRun) -> Self {
         self.dry_run = dry_run;
         self
@@ -174,8 +172,9 @@ impl TreeOptions {
         self
     }
 
-    /// Makes it a synchronisation: times are kept, and equal files are not copied again, by size
-    /// and time unless [`TreeOptions::unchanged`] said otherwise.
+    /// Makes it a synchronisation: permissions and times are kept, and equal files are not copied
+    /// again, by size and time unless [`TreeOptions::unchanged`] said otherwise; of those that differ
+    /// in permissions or times alone, only these are set.
     pub fn sync(mut self) -> Self {
         self.copy = self.copy.preserve(Preserve::Yes);
         if self.unchanged == Unchanged::Copy {

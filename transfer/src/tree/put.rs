@@ -11,22 +11,30 @@ use sshoal_session::Session;
 use super::local::{Entry, EntryKind, LocalTree};
 use super::name::stays_beneath;
 use super::options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
-use super::remote::{self, Listing};
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, PERMITS, side_by_side};
 use crate::error::{Error, Operation};
 use crate::options::{Existing, Parents, Preserve};
 use crate::put::{DIRECTORY_PERMISSIONS, make_directories, put_over, seconds};
+use crate::remote_tree::{self, Deleting};
 use crate::sftp::{Attributes, FileType, Sftp, SftpError, SftpStatus};
 use crate::{checksum, part, remote_path};
 
 /// Copies a directory's content to a host's directory, which is made if it is not there. Parks.
 ///
+/// What is in the tree comes to be in `remote`, whether the paths end in `/` or not: `remote` becomes
+/// the copy, and the local directory's own name is not used. `remote` may be a link to a directory;
+/// an empty one is where the host's SFTP server begins.
+///
 /// Directories are made level by level, empty ones too, and then many files are copied at once,
 /// each as [`put`](fn@crate::put) does: whole under its name, or not at all. What fails is reported
 /// by its path, and the rest goes on. Names are bytes, whatever they are.
 ///
-/// What is on the host and not here stays, unless [`TreeOptions::delete`] says otherwise.
+/// A file that changes after the walk is sent as it is when it is opened, and what is gone by then, or
+/// is a link or no file any more, is a failure of its own; no link beneath the tree is followed.
+///
+/// What is on the host and not here stays, unless [`TreeOptions::delete`] says otherwise. A directory
+/// without all of its owner's permissions gets them until all is in it, where permissions are kept.
 pub fn put_tree(
     session: &Session,
     tree: &LocalTree,
@@ -69,6 +77,9 @@ struct Putting<'a> {
 
 /// A directory of the host; what is in it, where that counts and it was there before.
 type Place = Option<Arc<Listing>>;
+
+/// What a directory of the host holds: each name with what the host tells of it.
+type Listing = HashMap<Vec<u8>, Attributes>;
 
 impl Putting<'_> {
     fn run(&self) {
@@ -174,7 +185,10 @@ impl Putting<'_> {
         let made = match made {
             Ok(()) => true,
             Err(SftpError::Status(status)) => match self.sftp.stat(&path, scope) {
-                Ok(there) if there.file_type() == FileType::Directory => false,
+                Ok(there) if there.file_type() == FileType::Directory => {
+                    self.make_ours(&path, &there);
+                    false
+                }
                 Err(SftpError::Status(SftpStatus::NO_SUCH_FILE))
                     if self.options.dry_run == DryRun::Yes =>
                 {
@@ -193,14 +207,38 @@ impl Putting<'_> {
             });
             None
         } else if self.looks() {
-            let entries_max = self.options.entries_max;
-            let listing = remote::list(&self.sftp, &path, entries_max, scope)?;
-            Some(Arc::new(listing))
+            Some(Arc::new(self.list(&path)?))
         } else {
             None
         };
         self.places.lock().insert(index, place);
         Ok(())
+    }
+
+    /// Lets the owner write to a directory that was there, until it is dressed.
+    fn make_ours(&self, path: &[u8], there: &Attributes) {
+        let mode = there.permissions().unwrap_or(0o700);
+        let dresses = self.options.copy.preserve == Preserve::Yes;
+        if dresses && self.options.dry_run == DryRun::No && mode & 0o700 != 0o700 {
+            let attributes = Attributes {
+                mode: Some(mode | 0o700),
+                ..Attributes::default()
+            };
+            // Whose it is not may be allowed to write all the same.
+            let _ = (self.sftp).set_stat(path, &attributes, self.course.scope());
+        }
+    }
+
+    /// Lists a directory that was there.
+    fn list(&self, path: &[u8]) -> Result<Listing, Error> {
+        let (entries_max, scope) = (self.options.entries_max, self.course.scope());
+        let listed = remote_tree::list(&self.sftp, path, entries_max, scope);
+        let listed = listed.map_err(|error| Error::remote(Operation::List, path, error))?;
+        let listed = listed.ok_or(Error::TooManyEntries { entries_max })?;
+        Ok(listed
+            .into_iter()
+            .map(|entry| (entry.name, entry.attributes))
+            .collect())
     }
 
     fn make(&self, path: &[u8], index: usize, entry: &Entry) -> Result<(), SftpError> {
@@ -253,6 +291,7 @@ impl Putting<'_> {
         if let Some(there) = self.there(entry)
             && self.is_equal(index, entry, (&path, there))?
         {
+            self.adjust(entry, &path, &there)?;
             self.course.note(|report| report.kept += 1);
             return Ok(());
         }
@@ -298,6 +337,29 @@ impl Putting<'_> {
                 Ok(ours == theirs)
             }
         }
+    }
+
+    /// Gives an equal file the permissions and times that are to be kept, where they differ.
+    fn adjust(&self, entry: &Entry, path: &[u8], there: &Attributes) -> Result<(), Error> {
+        let permissions = self.options.copy.permissions.unwrap_or(entry.permissions);
+        let times = (seconds(entry.times.0), seconds(entry.times.1));
+        if self.options.copy.preserve == Preserve::No
+            || there.permissions() == Some(permissions)
+                && there.times.is_some_and(|told| told.1 == times.1)
+        {
+            return Ok(());
+        }
+        if self.options.dry_run == DryRun::No {
+            let attributes = Attributes {
+                mode: Some(permissions),
+                times: Some(times),
+                ..Attributes::default()
+            };
+            let set = self.sftp.set_stat(path, &attributes, self.course.scope());
+            set.map_err(|error| Error::remote(Operation::SetStat, path, error))?;
+        }
+        self.done(entry, Action::Adjust, |report| report.adjusted += 1);
+        Ok(())
     }
 
     fn link(&self, entry: &Entry, target: &[u8]) -> Result<(), Error> {
@@ -376,15 +438,23 @@ impl Putting<'_> {
     }
 
     fn delete_one(&self, path: &[u8], about: &Attributes) -> Result<(), Error> {
-        let mut deleted = 1;
-        if self.options.dry_run == DryRun::No {
-            let (remote, entries_max) = (self.path(path), self.options.entries_max);
-            let scope = self.course.scope();
-            deleted = remote::delete(&self.sftp, &remote, about, entries_max, scope)?;
-        }
+        let root = self.path(b"");
+        let stays = |remote: &[u8]| {
+            let beneath = remote.get(root.len()..).unwrap_or_default();
+            let slashes = beneath.iter().take_while(|byte| **byte == b'/').count();
+            self.options.leaves_out(&beneath[slashes..])
+        };
+        let deleting = Deleting {
+            sftp: &self.sftp,
+            entries_max: self.options.entries_max,
+            stays: &stays,
+            counted_only: self.options.dry_run == DryRun::Yes,
+            scope: self.course.scope(),
+        };
+        let deleted = deleting.delete(&self.path(path), about)?;
         self.course.note(|report| {
             report.deleted += deleted;
-            if self.options.itemise == Itemise::Yes {
+            if deleted > 0 && self.options.itemise == Itemise::Yes {
                 report.change(path, Action::Delete);
             }
         });

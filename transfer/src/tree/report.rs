@@ -13,6 +13,8 @@ pub struct TreeReport {
     pub files: u64,
     /// Files that were there, or equal, and stay as they are.
     pub kept: u64,
+    /// Files that stay, and got other permissions or times.
+    pub adjusted: u64,
     /// Directories that were made.
     pub directories: u64,
     /// Symbolic links that were made.
@@ -83,9 +85,11 @@ pub enum Action {
     MakeDirectory,
     /// A file was copied.
     Copy,
+    /// A file stays, and got other permissions or times.
+    Adjust,
     /// A symbolic link was made.
     Link,
-    /// It was deleted.
+    /// It was deleted, with all in it that is not excluded.
     Delete,
 }
 

@@ -3,10 +3,10 @@
 use parking_lot::Mutex;
 use sshoal_reactor::sync::{Permit, Semaphore};
 use sshoal_reactor::{Interest, Scope, Stop, WaitList, join};
-use sshoal_session::{Error as SessionError, Phase};
+use sshoal_session::Error as SessionError;
 
 use super::report::{TreeReport, WhySkipped};
-use crate::error::Error;
+use crate::error::{Error, stopped};
 
 /// Calls `worker` so many times side by side. Parks until all have returned.
 pub(crate) fn side_by_side(count: usize, worker: &(dyn Fn() + Sync)) {
@@ -72,6 +72,11 @@ impl<J> Jobs<J> {
     pub(crate) fn put(&self, jobs: impl IntoIterator<Item = J>) {
         self.state.lock().waiting.extend(jobs);
         self.changed.wake(Interest::BOTH);
+    }
+
+    /// Takes all that nobody did, when nobody does any more.
+    pub(crate) fn left(&self) -> Vec<J> {
+        std::mem::take(&mut self.state.lock().waiting)
     }
 
     /// One that was taken is done.
@@ -166,14 +171,8 @@ impl Course {
 
     /// The end of the scope, as a failure that all share.
     pub(crate) fn stopped(&self) -> Error {
-        let phase = Phase::Transfer;
-        Error::Session(match self.outer.check() {
-            Err(Stop::TimedOut) => SessionError::TimedOut {
-                phase,
-                limit: self.outer.timeout().unwrap_or_default(),
-            },
-            _ => SessionError::Cancelled { phase },
-        })
+        let stop = self.outer.check().err().unwrap_or(Stop::Cancelled);
+        Error::Session(stopped(stop, &self.outer))
     }
 
     pub(crate) fn skip(&self, path: &[u8], why: WhySkipped) {
@@ -190,6 +189,7 @@ pub(crate) const PERMITS: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use sshoal_session::Phase;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
