@@ -15,6 +15,7 @@ mod directory;
 mod file;
 mod file_system;
 mod packet;
+mod received;
 mod status;
 
 pub use attributes::{Attributes, FileType};
