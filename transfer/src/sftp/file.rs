@@ -314,7 +314,7 @@ fn data_of(reply: Reply, most: usize) -> Result<Option<Vec<u8>>, SftpError> {
 /// Bytes of writes under way: what a link of 100 MB/s takes in 40 ms.
 const WRITES_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of reads under way, less than the channel's window.
-const READS_BYTES: usize = 2 * 1024 * 1024 - 64 * 1024;
+const READS_BYTES: usize = 3 * 1024 * 1024 - 64 * 1024;
 /// What libssh2 puts into one packet of a channel.
 const CHANNEL_BYTES: usize = 32_700;
 /// Length, type, number, and the lengths of handle and data, and the offset, of a write.
