@@ -270,17 +270,20 @@ impl Put<'_> {
         let failed = |error| Error::remote(Operation::Write, part, error);
         let mut writing = file.writing();
         let (mut offset, size) = (from, source.size());
-        let whole = usize::try_from(size).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; file.write_max().min(whole)];
         self.governor.begin(size);
         self.governor.resume(from);
         while offset < size {
             let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
-            let piece = &mut buffer[..left.min(file.write_max())];
-            read_source(source, offset, piece)?;
-            self.governor.pass(piece.len(), self.scope)?;
-            writing.write(offset, piece, self.scope).map_err(failed)?;
-            offset += piece.len() as u64;
+            let length = left.min(file.write_max());
+            self.governor.pass(length, self.scope)?;
+            let written = writing.write_filled(offset, length, self.scope, |place| {
+                read_source(source, offset, place).map_err(Failed::Here)
+            });
+            written.map_err(|error| match error {
+                Failed::Here(error) => error,
+                Failed::There(error) => failed(error),
+            })?;
+            offset += length as u64;
         }
         writing.finish(self.scope).map_err(failed)?;
         let digest = match self.options.verify {
@@ -361,6 +364,18 @@ impl Put<'_> {
         Error::Exists {
             path: self.remote.to_vec(),
         }
+    }
+}
+
+/// Why bytes of a source were not written.
+enum Failed {
+    Here(Error),
+    There(SftpError),
+}
+
+impl From<SftpError> for Failed {
+    fn from(error: SftpError) -> Self {
+        Self::There(error)
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) struct About {
 /// Pieces of the file that somebody uses, and those that were used last.
 #[derive(Default)]
 struct Cache {
-    pieces: HashMap<u64, Weak<[u8]>>,
-    last: VecDeque<Arc<[u8]>>,
+    pieces: HashMap<u64, Weak<Vec<u8>>>,
+    last: VecDeque<Arc<Vec<u8>>>,
 }
 
 impl Source {
@@ -194,7 +194,7 @@ impl WeakSource {
 
 impl Inner {
     /// Returns a piece of the file: one that somebody holds, or else read from it.
-    fn piece(&self, file: &File, number: u64) -> io::Result<Arc<[u8]>> {
+    fn piece(&self, file: &File, number: u64) -> io::Result<Arc<Vec<u8>>> {
         let held = self
             .cache
             .lock()
@@ -216,7 +216,7 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         }
-        let piece: Arc<[u8]> = bytes.into();
+        let piece = Arc::new(bytes);
         let mut cache = self.cache.lock();
         if cache.last.len() >= PIECES_MAX {
             cache.last.pop_front();

@@ -10,7 +10,8 @@ use sshoal_reactor::sync::Semaphore;
 use sshoal_reactor::{Interest, Scope, WaitList};
 use sshoal_session::{Child, Error, OutputStream, Phase};
 
-use super::packet::{Malformed, PACKET_BYTES_MAX, Reply};
+use super::packet::{Malformed, Reply};
+use super::received::{NO_SFTP, Received};
 use super::status::SftpError;
 use crate::error::stopped;
 
@@ -31,10 +32,8 @@ struct State {
     pending: HashMap<u32, Slot>,
     /// The number of the request before the next.
     last: u32,
-    /// What was received, from the first packet that is not whole.
-    received: Vec<u8>,
-    /// Whether the last read filled the small buffer.
-    comes_much: bool,
+    /// What was received and not handed out; taken out by who reads.
+    received: Received,
     /// Set for good by what leaves the channel unusable.
     broken: Option<Broken>,
 }
@@ -111,7 +110,8 @@ impl Client {
     /// Receives the next packet, without its length, before any request is made. Parks.
     pub(super) fn receive_bare(&self, scope: &Scope) -> Result<Vec<u8>, SftpError> {
         loop {
-            if let Some(packet) = next_packet(&mut self.state.lock().received)? {
+            let whole = self.state.lock().received.next()?.map(<[u8]>::to_vec);
+            if let Some(packet) = whole {
                 return Ok(packet);
             }
             self.receive(scope)?;
@@ -182,14 +182,16 @@ impl Client {
 
     /// Receives what comes next and hands whole packets to who waits for them. Parks.
     fn receive(&self, scope: &Scope) -> Result<(), SftpError> {
-        // Most answers are short, and a buffer costs its size each time.
-        let much = self.state.lock().comes_much;
-        let mut buffer = vec![0; if much { READ_BYTES_MAX } else { READ_BYTES_MIN }];
-        match self.channel.read(&mut buffer, scope) {
-            Ok(Some((OutputStream::Stdout, count))) => {
-                let mut state = self.state.lock();
-                state.comes_much = count >= READ_BYTES_MIN;
-                state.received.extend_from_slice(&buffer[..count]);
+        // Only one reads at a time, so that nobody misses it meanwhile.
+        let mut received = std::mem::take(&mut self.state.lock().received);
+        let read = self.channel.read(received.room(), scope);
+        if let Ok(Some((OutputStream::Stdout, count))) = read {
+            received.fill(count);
+        }
+        let mut state = self.state.lock();
+        state.received = received;
+        match read {
+            Ok(Some((OutputStream::Stdout, _))) => {
                 let handed_out = state.hand_out();
                 drop(state);
                 handed_out.inspect_err(|_| self.break_off(Broken::Protocol(NO_SFTP)))
@@ -197,10 +199,12 @@ impl Client {
             // A word of the server's to its own administrator.
             Ok(Some((OutputStream::Stderr, _))) => Ok(()),
             Ok(None) => {
+                drop(state);
                 self.break_off(Broken::Ended);
                 Err(SftpError::Ended)
             }
             Err(error) => {
+                drop(state);
                 if !matches!(error, Error::TimedOut { .. } | Error::Cancelled { .. }) {
                     self.break_off(Broken::Ended);
                 }
@@ -232,21 +236,17 @@ impl State {
             return Ok(());
         }
         let mut received = std::mem::take(&mut self.received);
-        let mut at = 0;
         let result = loop {
-            match whole_packet(&received[at..]) {
+            match received.next() {
                 Ok(None) => break Ok(()),
-                Ok(Some(length)) => {
-                    let packet = &received[at + 4..at + 4 + length];
-                    at += 4 + length;
+                Ok(Some(packet)) => {
                     if let Err(error) = self.hand(packet) {
                         break Err(error);
                     }
                 }
-                Err(Malformed) => break Err(SftpError::Protocol(NO_SFTP)),
+                Err(error) => break Err(error),
             }
         };
-        received.drain(..at);
         self.received = received;
         result
     }
@@ -264,23 +264,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// Returns the length of the first packet, less the four bytes of its length, once it is whole.
-fn whole_packet(received: &[u8]) -> Result<Option<usize>, Malformed> {
-    let Some(length) = received.first_chunk() else {
-        return Ok(None);
-    };
-    let length = u32::from_be_bytes(*length) as usize;
-    if length == 0 || length > PACKET_BYTES_MAX {
-        return Err(Malformed);
-    }
-    Ok((received.len() >= 4 + length).then_some(length))
-}
-
-fn next_packet(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, SftpError> {
-    let length = whole_packet(received).map_err(|Malformed| SftpError::Protocol(NO_SFTP))?;
-    Ok(length.map(|length| received.drain(..4 + length).skip(4).collect()))
 }
 
 impl Pending<'_> {
@@ -316,10 +299,5 @@ pub(super) fn in_transfer(error: Error) -> Error {
     }
 }
 
-const NO_SFTP: &str = "what came is no SFTP; does a shell on the host print something at login?";
 /// Requests under way at once, with those that nobody waits for any longer.
 const PENDING_MAX: usize = 64 * 1024;
-/// Bytes taken from the channel at once, at first.
-const READ_BYTES_MIN: usize = 4 * 1024;
-/// Bytes taken from the channel at once, while there is much to take.
-const READ_BYTES_MAX: usize = 64 * 1024;

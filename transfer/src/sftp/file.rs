@@ -245,20 +245,39 @@ impl Writing<'_> {
     ) -> Result<(), SftpError> {
         let mut offset = offset;
         for piece in bytes.chunks(self.file.write_max()) {
-            while self.bytes + piece.len() > self.bytes_max && !self.under_way.is_empty() {
-                self.reap(scope)?;
-            }
-            let file = self.file;
-            let sent = file.sftp.0.send(scope, |id| {
-                let mut packet = file.request(kind::WRITE, id);
-                packet.u64(offset);
-                packet.bytes(piece);
-                packet
+            self.write_filled(offset, piece.len(), scope, |place| {
+                place.copy_from_slice(piece);
+                Ok::<(), SftpError>(())
             })?;
-            self.under_way.push_back((sent, piece.len()));
-            self.bytes += piece.len();
             offset += piece.len() as u64;
         }
+        Ok(())
+    }
+
+    /// Writes this many bytes at an offset, at most what one write carries: `fill` puts them into
+    /// the request itself, so that they are held once. Parks while too many are under way.
+    pub(crate) fn write_filled<E: From<SftpError>>(
+        &mut self,
+        offset: u64,
+        length: usize,
+        scope: &Scope,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while self.bytes + length > self.bytes_max && !self.under_way.is_empty() {
+            self.reap(scope)?;
+        }
+        let file = self.file;
+        let whole = WRITE_HEAD_BYTES + 4 + file.handle.len() + length;
+        let mut packet = Writer::unnumbered(kind::WRITE, whole);
+        packet.bytes(&file.handle);
+        packet.u64(offset);
+        packet.filled(length, fill)?;
+        let sent = file.sftp.0.send(scope, |id| {
+            packet.set_number(id);
+            packet
+        })?;
+        self.under_way.push_back((sent, length));
+        self.bytes += length;
         Ok(())
     }
 
@@ -295,7 +314,7 @@ fn data_of(reply: Reply, most: usize) -> Result<Option<Vec<u8>>, SftpError> {
 /// Bytes of writes under way: what a link of 100 MB/s takes in 40 ms.
 const WRITES_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of reads under way, less than the channel's window.
-const READS_BYTES: usize = 2 * 1024 * 1024 - 64 * 1024;
+const READS_BYTES: usize = 3 * 1024 * 1024 - 64 * 1024;
 /// What libssh2 puts into one packet of a channel.
 const CHANNEL_BYTES: usize = 32_700;
 /// Length, type, number, and the lengths of handle and data, and the offset, of a write.
