@@ -100,6 +100,8 @@ pub use sshoal_pool::{
     StopCause, Template, TemplateError, Times, Visited, raise_descriptor_limit, sanitise,
 };
 pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
+/// A handle for each host of a program, and a path for each host of a copy.
+pub use sshoal_pool::{Every, FirstError, HostVisit, Paths, PathsError, Visits, VisitsEnded};
 /// Tasks, joins, pools and timeouts, with a table from gevent's names.
 pub use sshoal_reactor::green;
 pub use sshoal_reactor::{Calls, join, try_join};
@@ -135,6 +137,8 @@ const _: () = {
     shared::<Run>();
     shared::<Started>();
     shared::<HostRun>();
+    shared::<Visits<u8>>();
+    shared::<HostVisit<u8>>();
     shared::<RunHandle>();
     shared::<OutputReader>();
     shared::<Session>();
