@@ -78,11 +78,13 @@
 
 #![forbid(unsafe_code)]
 
+mod copies;
 mod files;
 mod fleet;
 pub mod parallax;
 pub mod porting;
 
+pub use copies::{CopiesError, FailedTree, FileCopies, HostCopy, LocalPaths, TreeCopies};
 pub use files::HostFiles;
 pub use fleet::{Fleet, FleetBuilder};
 #[cfg(feature = "futures")]
@@ -99,9 +101,9 @@ pub use sshoal_pool::{
     Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats, StopAfter,
     StopCause, Template, TemplateError, Times, Visited, raise_descriptor_limit, sanitise,
 };
-pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
 /// A handle for each host of a program, and a path for each host of a copy.
 pub use sshoal_pool::{Every, FirstError, HostVisit, Paths, PathsError, Visits, VisitsEnded};
+pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
 /// Tasks, joins, pools and timeouts, with a table from gevent's names.
 pub use sshoal_reactor::green;
 pub use sshoal_reactor::{Calls, join, try_join};

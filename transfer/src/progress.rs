@@ -39,7 +39,9 @@ struct Counters {
 }
 
 /// Who is told of files; the counters of a host tell those of all.
-struct Hears(Option<Box<dyn Fn(&FileEvent) + Send + Sync>>);
+struct Hears(Option<Box<Hear>>);
+
+type Hear = dyn Fn(&FileEvent) + Send + Sync;
 
 /// A file that a copy began or ended with; [`Progress::telling`] hears of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,11 +95,13 @@ fn a_join_ends_with_the_first_that_failed_while_the_others_go_on() {
     let (pool, gates) = (Fake::new(Script::default()).pool(3), gates(3));
     let visits = gated(&pool, &gates);
     assert!(visits.first_error().is_none());
-    let waited = visits.join(SHORT).expect("nobody failed yet");
+    let waited = visits
+        .join_within(SHORT.unwrap())
+        .expect("nobody failed yet");
     assert_eq!(waited.unfinished, [0, 1, 2]);
     gates[0].set();
     visits.host(1).cancel();
-    let first = visits.join(LONG).expect_err("one was cancelled");
+    let first = visits.join().expect_err("one was cancelled");
     assert_eq!(
         (first.visit().index(), first.error()),
         (1, Some(&"stopped"))
@@ -120,7 +122,7 @@ fn a_host_that_is_not_reached_is_the_first_error_too() {
     };
     let pool = Fake::new(Script::default()).with(1, absent).pool(2);
     let visits = pool.each(|host| Ok::<_, String>(host.index())).visits();
-    let first = visits.join(LONG).expect_err("one is not there");
+    let first = visits.join().expect_err("one is not there");
     let error = first.session_error().expect("it was not reached");
     assert_eq!(
         (error.phase(), error.kind()),

@@ -190,12 +190,24 @@ mod tests {
         for (error, phase, kind) in cases {
             assert_eq!((error.phase(), error.kind()), (phase, kind), "{error}");
         }
-        let refused = remote(SftpStatus::PERMISSION_DENIED);
+    }
+
+    #[test]
+    fn what_was_said_can_be_taken_out() {
+        let refused = Error::Remote {
+            operation: Operation::Open,
+            remote: b"/etc/x".to_vec(),
+            status: SftpStatus::PERMISSION_DENIED,
+        };
         let (operation, path, status) = refused.sftp_status().expect("has one");
         assert_eq!((operation, path), (Operation::Open, &b"/etc/x"[..]));
         assert_eq!(status, SftpStatus::PERMISSION_DENIED);
         assert!(refused.is_permission_denied() && !refused.is_local());
-        assert_eq!(scp("scp: no").scp_message(), Some("scp: no"));
+        let scp = Error::Scp {
+            remote: b"/x".to_vec(),
+            message: "scp: no".into(),
+        };
+        assert_eq!(scp.scp_message(), Some("scp: no"));
         let phase = Phase::Transfer;
         let stopped = Error::Session(sshoal_session::Error::Cancelled { phase });
         assert_eq!((stopped.phase(), stopped.kind()), (phase, Kind::NotRun));

@@ -15,16 +15,31 @@ use crate::outcome::End;
 pub struct FirstError<V, E>(HostVisit<Result<V, E>>);
 
 impl<V, E> Visits<Result<V, E>> {
-    /// Waits until every host has ended or one has failed, at most for `limit` if there is one. Parks.
-    /// May be called again: where a host failed, it fails at once, and [`Visits::wait`] waits for the
-    /// others.
+    /// Waits until every host has ended or one has failed. Parks. May be called again: where a host
+    /// failed, it fails at once, and [`Visits::wait`] waits for the others.
     ///
     /// # Errors
     /// The first host, in the order in which they ended, that was not reached or cancelled, or whose
     /// program returned an error.
-    pub fn join(&self, limit: Option<Duration>) -> Result<Waited, FirstError<V, E>> {
+    pub fn join(&self) -> Result<(), FirstError<V, E>> {
+        self.join_by(&Scope::root()).map(drop)
+    }
+
+    /// As [`Visits::join`], at most for `limit`; says who has ended by then. Parks.
+    ///
+    /// # Errors
+    /// As [`Visits::join`].
+    pub fn join_within(&self, limit: Duration) -> Result<Waited, FirstError<V, E>> {
+        self.join_by(&Scope::root().child(Some(limit)))
+    }
+
+    /// Returns the first host, in the order in which they ended, that failed. Does not wait.
+    pub fn first_error(&self) -> Option<FirstError<V, E>> {
+        self.join_within(Duration::ZERO).err()
+    }
+
+    fn join_by(&self, scope: &Scope) -> Result<Waited, FirstError<V, E>> {
         let ends = &self.hosts[0].shared.ends;
-        let scope = Scope::root().child(limit);
         let mut seen = 0;
         loop {
             let sequence = ends.more.sequence();
@@ -44,17 +59,9 @@ impl<V, E> Visits<Result<V, E>> {
             }
             if let Some(ticket) = ends.more.register(sequence, Interest::BOTH) {
                 // At the end of the limit, whoever has ended counts.
-                let _ = ticket.wait(&scope);
+                let _ = ticket.wait(scope);
             }
         }
-    }
-
-    /// As [`Visits::join`], and looks at all hosts that have ended first. Does not wait.
-    ///
-    /// # Errors
-    /// As [`Visits::join`].
-    pub fn first_error(&self) -> Option<FirstError<V, E>> {
-        self.join(Some(Duration::ZERO)).err()
     }
 }
 
