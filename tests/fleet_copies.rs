@@ -115,7 +115,6 @@ fn both_paths_differ_by_host_by_template_list_and_function() {
         .join()
         .expect("all are copied");
     let to = Paths::by(move |listed| by_scp.join(format!("scp-{}", listed.host().name())));
-    fs::create_dir_all(&back).expect("makes a directory");
     let got = fleet.scp_get_each(from, to, Keep::default(), 100);
     got.expect("are begun")
         .visits()

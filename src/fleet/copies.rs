@@ -1,8 +1,8 @@
 //! Copies whose paths differ by host, over SFTP and by `scp`.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sshoal_pool::{Paths, Reached};
 use sshoal_reactor::blocking;
@@ -119,7 +119,7 @@ impl Fleet {
     }
 
     /// As [`Fleet::get_each`], by each host's `scp`, at most `bytes_max` bytes of a file; see
-    /// [`Scp::receive`].
+    /// [`Scp::receive`]. Local directories are made where they are not there.
     ///
     /// # Errors
     /// As [`Fleet::get_each`].
@@ -133,6 +133,7 @@ impl Fleet {
         let plan = Plan::get(&self.pool, What::File, (&remote.into(), &local.into()))?;
         Ok(
             self.copy_each(plan, Way::ScpGet, move |host, (local, remote)| {
+                make_parent(local)?;
                 let scp = Scp::new(host.session(), host.scope()).keep(keep);
                 scp.bytes_max(bytes_max).receive(remote, local)
             }),
@@ -190,10 +191,7 @@ impl Fleet {
         &self,
         plan: Plan,
         way: Way,
-        copy: impl Fn(&Reached<'_>, (&std::path::Path, &[u8])) -> Result<Copied, Error>
-        + Send
-        + Sync
-        + 'static,
+        copy: impl Fn(&Reached<'_>, (&Path, &[u8])) -> Result<Copied, Error> + Send + Sync + 'static,
     ) -> FileCopies {
         self.pool.each(move |host| {
             let (local, remote) = plan.of(host.index());
@@ -212,7 +210,7 @@ impl Fleet {
         &self,
         plan: Plan,
         way: Way,
-        copy: impl Fn(&Reached<'_>, (&std::path::Path, &[u8])) -> TreeReport + Send + Sync + 'static,
+        copy: impl Fn(&Reached<'_>, (&Path, &[u8])) -> TreeReport + Send + Sync + 'static,
     ) -> TreeCopies {
         self.pool.each(move |host| {
             let (local, remote) = plan.of(host.index());
@@ -265,4 +263,18 @@ impl Fleet {
             source,
         })
     }
+}
+
+/// Makes the directory that a path is in. Parks.
+fn make_parent(path: &Path) -> Result<(), Error> {
+    let Some(parent) = path.parent().map(PathBuf::from) else {
+        return Ok(());
+    };
+    let own = parent.clone();
+    let made = blocking(move || fs::create_dir_all(own));
+    let made = made.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    made.map_err(|source| Error::Local {
+        path: parent,
+        source,
+    })
 }
