@@ -18,6 +18,8 @@ use sshoal_transfer::{
     Copied, CopyOptions, Error, LocalTree, RemoteFs, Source, TreeOptions, TreeReport,
 };
 
+mod copies;
+
 /// The hosts of one program, with how to reach them.
 ///
 /// Sessions stay open for what comes next, unless the builder says otherwise. All methods start

@@ -78,11 +78,13 @@
 
 #![forbid(unsafe_code)]
 
+mod copies;
 mod files;
 mod fleet;
 pub mod parallax;
 pub mod porting;
 
+pub use copies::{CopiesError, FailedTree, FileCopies, HostCopy, LocalPaths, TreeCopies};
 pub use files::HostFiles;
 pub use fleet::{Fleet, FleetBuilder};
 #[cfg(feature = "futures")]
@@ -99,6 +101,8 @@ pub use sshoal_pool::{
     Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats, StopAfter,
     StopCause, Template, TemplateError, Times, Visited, raise_descriptor_limit, sanitise,
 };
+/// A handle for each host of a program, and a path for each host of a copy.
+pub use sshoal_pool::{Every, FirstError, HostVisit, Paths, PathsError, Visits, VisitsEnded};
 pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
 /// Tasks, joins, pools and timeouts, with a table from gevent's names.
 pub use sshoal_reactor::green;
@@ -135,6 +139,8 @@ const _: () = {
     shared::<Run>();
     shared::<Started>();
     shared::<HostRun>();
+    shared::<Visits<u8>>();
+    shared::<HostVisit<u8>>();
     shared::<RunHandle>();
     shared::<OutputReader>();
     shared::<Session>();

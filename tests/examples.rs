@@ -206,3 +206,30 @@ fn a_file_goes_to_all() {
     assert_eq!(printed.matches(": 5 bytes\n").count(), 2, "{printed}");
     assert_eq!(fs::read(&remote).expect("reads"), b"12345");
 }
+
+#[test]
+fn copies_are_watched_while_they_go_on_and_joined() {
+    let Some(sshd) = servers(3) else { return };
+    let (hosts, known, key) = (hosts_file(&sshd), sshd.known_hosts_path(), sshd.key_path());
+    let (local, remote) = (sshd.scratch().join("local"), sshd.scratch().join("remote"));
+    fs::write(&local, "12345").expect("writes");
+    let args: [&Path; 5] = [&hosts, &known, &key, &local, &remote];
+    let printed = prints("fleet_copies", &args, &[]);
+    let (watched, logged): (Vec<_>, Vec<_>) = printed
+        .lines()
+        .partition(|line| line.ends_with(" bytes") && !line.starts_with('['));
+    assert_eq!(watched.last(), Some(&"3/3 copies, 15 bytes"), "{printed}");
+    assert_eq!(logged.len(), 3, "{printed}");
+    for address in sshd.addresses() {
+        let copy = format!("{}_{address}", local.display());
+        assert_eq!(fs::read(&copy).expect("is there"), b"12345");
+        let line = format!(
+            "[{address}]\tCopied local file {copy} from remote destination {address}:{}",
+            remote.display()
+        );
+        assert!(logged.contains(&line.as_str()), "{printed}");
+    }
+    fs::remove_file(&local).expect("removes");
+    let failed = run("fleet_copies", &args, &[]);
+    assert!(!failed.status.success(), "{failed:?}");
+}

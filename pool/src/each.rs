@@ -15,6 +15,12 @@ use crate::connector::Connected;
 use crate::outcome::{End, Outcome, StopCause};
 use crate::run::{Run, RunHandle};
 
+mod ends;
+mod visits;
+
+pub(crate) use ends::Ends;
+pub use visits::{Every, FirstError, HostVisit, Visits, VisitsEnded};
+
 /// A host whose session is open, as a program sees it.
 pub struct Reached<'a> {
     index: usize,
@@ -151,6 +157,12 @@ impl<T> Each<T> {
         let mut all: Vec<Visited<T>> = self.collect();
         all.sort_unstable_by_key(Visited::index);
         all
+    }
+
+    /// Turns it into a handle for each host, each of which can be asked, waited for and cancelled on
+    /// its own. What was taken by the iterator before is missing there.
+    pub fn visits(self) -> Visits<T> {
+        Visits::new(self)
     }
 
     /// Returns a handle to stop the run, or to ask after it, from another thread.

@@ -165,6 +165,23 @@ impl<'a> HostLogger<'a> {
         self.write_rest(host, rest)
     }
 
+    /// Writes a line about a host that it did not print, in the same form: `[host]`, a tab, the line.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub fn note(&mut self, host: &Host, line: &[u8]) -> io::Result<()> {
+        let mut out = Out {
+            sink: &mut self.sink,
+            form: self.form,
+            bytes_max: self.line_bytes_max,
+            to: (host.name(), OutputStream::Stdout),
+            result: Ok(()),
+        };
+        out.write(line);
+        out.result
+    }
+
     /// Does with an event of a run what is due: writes the lines that end in output, and the last
     /// one where the host ended. `hosts` are those of the run, [`Pool::hosts`](crate::Pool::hosts).
     ///

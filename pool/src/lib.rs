@@ -23,6 +23,7 @@ mod limits;
 mod live;
 mod outcome;
 mod output;
+mod paths;
 mod pool;
 mod replace;
 mod report;
@@ -42,7 +43,7 @@ mod tests;
 mod worker;
 
 pub use commands::{Args, ArgumentError, Commands, Listed, Quoting, Template, TemplateError};
-pub use each::{Each, Reached, Visited};
+pub use each::{Each, Every, FirstError, HostVisit, Reached, Visited, Visits, VisitsEnded};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
 pub use host_logger::{HostLogger, LogForm};
@@ -54,6 +55,7 @@ pub use live::{
 };
 pub use outcome::{End, Outcome, StopCause};
 pub use output::{Collected, CollectedReader};
+pub use paths::{Paths, PathsError};
 pub use pool::{KeepOpen, OnTimeout, OpenAhead, Pool, PoolBuilder};
 pub use report::{Counts, FailedHosts, Report};
 pub use retry::{RetryOn, RetryOnError};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sshoal_reactor::Scope;
 use sshoal_reactor::sync::Watch;
-use sshoal_session::Launch;
+use sshoal_session::{Host, Launch};
 
 use crate::commands::Commands;
 use crate::engine::Engine;
@@ -56,6 +56,8 @@ pub struct Run {
     waiting: Scope,
     /// The place of the task that takes from it, where that is one.
     watch: Watch,
+    /// Whether handles of hosts take what comes when this is dropped.
+    is_left_open: bool,
 }
 
 /// The events of a run, in the order in which they happened; [`Run::events`] makes it.
@@ -148,6 +150,7 @@ impl Run {
             state,
             waiting: Scope::root(),
             watch: Watch::new(),
+            is_left_open: false,
         }
     }
 
@@ -200,6 +203,19 @@ impl Run {
         self.state.stopped.get().copied()
     }
 
+    /// Lets what comes after this is dropped be put all the same: others take it.
+    pub(crate) fn leave_open(&mut self) {
+        self.is_left_open = true;
+    }
+
+    pub(crate) fn state(&self) -> &Arc<RunState> {
+        &self.state
+    }
+
+    pub(crate) fn hosts(&self) -> Arc<[Host]> {
+        Arc::clone(&self.engine.hosts)
+    }
+
     /// Takes the next event; `None` when all hosts have ended. Parks.
     fn next_event(&mut self) -> Option<Event> {
         let item = self.state.items.pop(&self.waiting).ok().flatten()?;
@@ -225,8 +241,10 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.state.items.unwatch(&mut self.watch);
         if !self.state.over.is_set() {
-            // Nobody takes what comes from here on, and nothing waits to put it.
-            self.state.items.close();
+            if !self.is_left_open {
+                // Nobody takes what comes from here on, and nothing waits to put it.
+                self.state.items.close();
+            }
             self.cancel();
         }
     }

@@ -92,6 +92,12 @@ pub enum Kind {
     HostKeyRevoked,
     /// The server said no: to the user, or to a request.
     Denied,
+    /// A file or an account that was named is not there.
+    NotFound,
+    /// Something that was to be made is there already.
+    Exists,
+    /// A disk or a quota is full.
+    NoSpace,
     /// The host sent or asked for more than is allowed.
     Limit,
     /// The peer broke the protocol.
@@ -122,6 +128,9 @@ impl Kind {
             Self::HostKeyChanged => "host_key_changed",
             Self::HostKeyRevoked => "host_key_revoked",
             Self::Denied => "denied",
+            Self::NotFound => "not_found",
+            Self::Exists => "exists",
+            Self::NoSpace => "no_space",
             Self::Limit => "limit",
             Self::Protocol => "protocol",
             Self::Io => "io",

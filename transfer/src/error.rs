@@ -9,6 +9,8 @@ use sshoal_session::{Kind, Phase};
 
 use crate::sftp::{SftpError, SftpStatus};
 
+mod kind;
+
 /// What was asked of the host's SFTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,9 +1,11 @@
 //! How far copies have come: bytes, files, rate and time left, of a host and of all.
 //!
 //! The principal type is [`Progress`]. It is counters that copies add to and anybody reads at any
-//! time; nothing is sent or called while bytes move.
+//! time; nothing is sent or called while bytes move. Files that begin and end are told to whoever
+//! wants to hear of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +23,9 @@ pub struct Progress(Arc<Counters>);
 struct Counters {
     /// What these count in too.
     all: Option<Progress>,
+    /// The place in the fleet of the host that these are of.
+    host: Option<usize>,
+    hears: Hears,
     bytes: AtomicU64,
     bytes_expected: AtomicU64,
     bytes_resumed: AtomicU64,
@@ -33,6 +38,51 @@ struct Counters {
     hosts: Mutex<BTreeMap<usize, Progress>>,
 }
 
+/// Who is told of files; the counters of a host tell those of all.
+struct Hears(Option<Box<Hear>>);
+
+type Hear = dyn Fn(&FileEvent) + Send + Sync;
+
+/// A file that a copy began or ended with; [`Progress::telling`] hears of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileEvent {
+    /// A file was begun.
+    Begun {
+        /// The host's place in the fleet, from 0; `None` of a copy that is no fleet's.
+        host: Option<usize>,
+        /// How many bytes it has; 0 if that is not known before its end.
+        bytes: u64,
+    },
+    /// A file has its final name. One that fails has no such event: its copy's error tells that.
+    Ended {
+        /// The host's place in the fleet, from 0; `None` of a copy that is no fleet's.
+        host: Option<usize>,
+    },
+}
+
+/// What counters show at one moment; [`Progress::snapshot`] makes it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Bytes that have moved.
+    pub bytes: u64,
+    /// Bytes of the files begun so far; see [`Progress::bytes_expected`].
+    pub bytes_expected: u64,
+    /// Bytes that an earlier copy had moved.
+    pub bytes_resumed: u64,
+    /// Files that have their final names.
+    pub files: u64,
+    /// Files that were begun.
+    pub files_expected: u64,
+    /// Bytes a second, over the last one to two seconds.
+    pub rate: f64,
+    /// How long the files begun will still take at this rate; `None` while nothing moves.
+    pub time_left: Option<Duration>,
+    /// How long ago the counters were made.
+    pub elapsed: Duration,
+}
+
 /// Two moments of the recent past, the older one at least a window ago once there are two.
 #[derive(Debug, Clone, Copy)]
 struct Recent {
@@ -43,13 +93,24 @@ struct Recent {
 impl Progress {
     /// Returns counters that stand at nothing.
     pub fn new() -> Self {
-        Self::within(None)
+        Self::within(None, None, Hears(None))
     }
 
-    fn within(all: Option<Self>) -> Self {
+    /// Returns counters that stand at nothing, and tell `hear` of each file that a copy begins, and of
+    /// each that has its name in the end. Nothing is told while bytes move.
+    ///
+    /// It is called by the copy itself, on a green thread with a small stack, and holds it up: it must
+    /// not wait, and what takes long belongs elsewhere.
+    pub fn telling(hear: impl Fn(&FileEvent) + Send + Sync + 'static) -> Self {
+        Self::within(None, None, Hears(Some(Box::new(hear))))
+    }
+
+    fn within(all: Option<Self>, host: Option<usize>, hears: Hears) -> Self {
         let begun = Instant::now();
         Self(Arc::new(Counters {
             all,
+            host,
+            hears,
             bytes: AtomicU64::new(0),
             bytes_expected: AtomicU64::new(0),
             bytes_resumed: AtomicU64::new(0),
@@ -65,8 +126,8 @@ impl Progress {
     pub fn of_host(&self, index: usize) -> Self {
         let mut hosts = self.0.hosts.lock();
         let host = hosts.entry(index);
-        host.or_insert_with(|| Self::within(Some(self.clone())))
-            .clone()
+        let own = || Self::within(Some(self.clone()), Some(index), Hears(None));
+        host.or_insert_with(own).clone()
     }
 
     /// Returns the counters of the hosts that have any, by their places in the fleet.
@@ -127,12 +188,28 @@ impl Progress {
             .flatten()
     }
 
+    /// Returns what the counters show.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            bytes: self.bytes(),
+            bytes_expected: self.bytes_expected(),
+            bytes_resumed: self.bytes_resumed(),
+            files: self.files(),
+            files_expected: self.files_expected(),
+            rate: self.rate(),
+            time_left: self.time_left(),
+            elapsed: self.elapsed(),
+        }
+    }
+
     /// Counts a file that is begun, and of how many bytes.
     pub(crate) fn begin(&self, bytes: u64) {
         self.each(|counters| {
             counters.files_expected.fetch_add(1, Ordering::Relaxed);
             counters.bytes_expected.fetch_add(bytes, Ordering::Relaxed);
         });
+        let host = self.0.host;
+        self.tell(&FileEvent::Begun { host, bytes });
     }
 
     /// Counts bytes of a file of which nothing was known when it was begun.
@@ -168,6 +245,16 @@ impl Progress {
         self.each(|counters| {
             counters.files.fetch_add(1, Ordering::Relaxed);
         });
+        let host = self.0.host;
+        self.tell(&FileEvent::Ended { host });
+    }
+
+    fn tell(&self, event: &FileEvent) {
+        self.each(|counters| {
+            if let Some(hear) = &counters.hears.0 {
+                hear(event);
+            }
+        });
     }
 
     fn each(&self, count: impl Fn(&Counters)) {
@@ -177,6 +264,12 @@ impl Progress {
             count(&progress.0);
             next = progress.0.all.as_ref();
         }
+    }
+}
+
+impl fmt::Debug for Hears {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
     }
 }
 
@@ -235,6 +328,32 @@ mod tests {
         let listed: Vec<usize> = all.hosts().iter().map(|(index, _)| *index).collect();
         assert_eq!(listed, [1, 7]);
         assert_eq!(all.of_host(1).bytes(), 70, "the same counters");
+    }
+
+    #[test]
+    fn files_are_told_with_their_host() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let all = Progress::telling(move |event| heard.lock().push(*event));
+        all.of_host(3).begin(10);
+        all.of_host(3).moved(10);
+        all.of_host(3).end();
+        all.begin(5);
+        let expected = [
+            FileEvent::Begun {
+                host: Some(3),
+                bytes: 10,
+            },
+            FileEvent::Ended { host: Some(3) },
+            FileEvent::Begun {
+                host: None,
+                bytes: 5,
+            },
+        ];
+        assert_eq!(*told.lock(), expected);
+        let snapshot = all.snapshot();
+        assert_eq!((snapshot.bytes, snapshot.bytes_expected), (10, 15));
+        assert_eq!((snapshot.files, snapshot.files_expected), (1, 2));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use sshoal_reactor::{Scope, Stop};
 use sshoal_session::{Error, Launch, OutputStream, Timings};
 
 use crate::commands::Resolved;
-use crate::each::Reached;
+use crate::each::{Ends, Reached};
 use crate::engine::{Engine, Settings};
 use crate::event::{Collect, Detail, Event, Item};
 use crate::input::Feed;
@@ -92,6 +92,8 @@ pub(crate) struct RunState {
     earlier: Mutex<HashMap<usize, Earlier>>,
     /// What readers share of a run that is read while it goes on; outcomes go there then.
     pub(crate) live: Option<Arc<Live>>,
+    /// The ends and the scopes of a program's hosts.
+    pub(crate) ends: Option<Arc<Ends>>,
 }
 
 /// What is known of a host that was begun and put back.
@@ -128,6 +130,8 @@ impl RunState {
         hosts: usize,
         settings: &Settings,
     ) -> Self {
+        let scope = Scope::root().child(settings.deadline);
+        let is_program = matches!(job, Job::Program(_));
         let room = settings.event_bytes_max.div_ceil(CHUNK_MAX).max(1);
         let folder = settings.spill_folder.clone();
         Self {
@@ -135,7 +139,8 @@ impl RunState {
             job,
             detail,
             collect,
-            scope: Scope::root().child(settings.deadline),
+            ends: is_program.then(|| Arc::new(Ends::new(hosts, &scope))),
+            scope,
             stopped: OnceLock::new(),
             end_within: OnceLock::new(),
             over: Flag::new(),
@@ -242,12 +247,16 @@ impl RunState {
             input.ended(outcome.index());
         }
         self.ended(&outcome);
+        let host = outcome.index();
         match &self.live {
             Some(live) => live.end(outcome),
             None => self.put(Item {
                 event: Event::Finished(outcome),
                 _room: None,
             }),
+        }
+        if let Some(ends) = &self.ends {
+            ends.end(host);
         }
         // Counted after it was put: the last to count sees all of them put.
         if self.delivered.fetch_add(1, Ordering::AcqRel) + 1 == self.hosts {
@@ -258,6 +267,11 @@ impl RunState {
                 live.end_all();
             }
         }
+    }
+
+    /// Takes the next event if there is one, without a wait.
+    pub(crate) fn take(&self) -> Option<Event> {
+        self.items.try_pop().map(|item| item.event)
     }
 
     pub(super) fn put(&self, item: Item) {

@@ -186,11 +186,17 @@ impl<'a> Flight<'a> {
                 if self.kept && own.is_some_and(|session| !session.is_open()) {
                     return Err(Fault::KeptDied);
                 }
+                if self.scope().status() == Status::Cancelled {
+                    // The program is not begun, and the session is as it was.
+                    self.usable = true;
+                    let phase = Phase::Local;
+                    return Err(Fault::Failed(Box::new(Error::Cancelled { phase })));
+                }
                 self.stage = Stage::Run;
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];
                 self.run.traced.enter((self.index, host), Phase::Run);
-                let scope = self.run.scope.child(None);
+                let scope = self.scope().child(None);
                 let reached = Reached::new((self.index, host), session, &scope);
                 program(&reached.after(begun.elapsed()));
                 self.timings.add(Phase::Run, began.elapsed());
@@ -355,9 +361,9 @@ impl<'a> Flight<'a> {
     /// Returns the scope within which the host is worked on.
     fn scope(&self) -> &'a Scope {
         let run: &'a RunState = self.run;
-        run.live
-            .as_ref()
-            .map_or(&run.scope, |live| live.scope(self.index))
+        let live = run.live.as_ref().map(|live| live.scope(self.index));
+        let program = || run.ends.as_ref().map(|ends| ends.scope(self.index));
+        live.or_else(program).unwrap_or(&run.scope)
     }
 
     /// Says what an error means for the host: a run that was stopped is not the host's failure.
