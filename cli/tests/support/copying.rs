@@ -62,7 +62,9 @@ impl Copying {
     pub(crate) fn command_without_hosts(&self, action: &str) -> Command {
         let mut command = sshoal(self.dir.path());
         command.current_dir(self.dir.path());
-        command.args([action, "-F", "none", "--deadline", "100", "--identity"]);
+        // Whatever hangs ends with it.
+        command.env("SSHOAL_DEADLINE", "100");
+        command.args([action, "-F", "none", "--identity"]);
         command.arg(self.sshd.key_path());
         command.args(["-l", &self.sshd.user(), "-O"]);
         let known = self.sshd.known_hosts_path();
