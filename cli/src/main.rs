@@ -16,6 +16,7 @@ mod access;
 mod args;
 mod codes;
 mod console;
+mod copies;
 #[cfg(feature = "demo")]
 mod demo;
 mod drive;
@@ -32,6 +33,7 @@ mod render;
 mod run;
 mod sanitise;
 mod signals;
+mod size;
 mod terminal;
 mod time;
 mod unknown_keys;
@@ -48,6 +50,9 @@ fn main() -> ExitCode {
     let done = match cli.action {
         Action::Run(args) => run::run(&args),
         Action::Forward(args) => forward::forward(&args),
+        Action::Put(args) => copies::put(&args),
+        Action::Get(args) => copies::get(&args),
+        Action::Sync(args) => copies::sync(&args),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

@@ -1,12 +1,76 @@
 //! The progress bar: counts, rate and time left, on standard error when that is a terminal.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use sshoal::transfer::Progress as Counters;
+
 use crate::exit_code::Class;
+use crate::size;
+
+/// Copies under way, to be shown.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    pub(crate) counters: Counters,
+    /// By host.
+    pub(crate) labels: Vec<String>,
+    /// How many bytes all hosts have in all, if that is known before.
+    pub(crate) expected: Option<u64>,
+}
+
+impl Moving {
+    fn all(&self) -> String {
+        let counters = &self.counters;
+        let expected = counters.bytes_expected();
+        // Hosts that are not begun have their bytes before them.
+        let known = self.expected.unwrap_or(0);
+        let expected = expected.max(known.saturating_sub(counters.bytes_resumed()));
+        let files = counters.files();
+        format!("{files} files  {}", amount(counters, expected))
+    }
+
+    /// Returns the lines of so many hosts that have the most to do, in input order.
+    fn lines(&self, count: usize) -> Vec<String> {
+        let left = |counters: &Counters| {
+            let expected = counters.bytes_expected();
+            expected.saturating_sub(counters.bytes())
+        };
+        let mut hosts = self.counters.hosts();
+        hosts.retain(|(_, counters)| left(counters) > 0);
+        hosts.sort_by_key(|(_, counters)| std::cmp::Reverse(left(counters)));
+        hosts.truncate(count);
+        hosts.sort_by_key(|(index, _)| *index);
+        let line = |(index, counters): &(usize, Counters)| {
+            let amount = amount(counters, counters.bytes_expected());
+            format!("  {}  {amount}", self.labels[*index])
+        };
+        hosts.iter().map(line).collect()
+    }
+}
+
+/// Returns how much of how much was copied, how fast, and how long it will still take.
+fn amount(counters: &Counters, expected: u64) -> String {
+    let (bytes, rate) = (counters.bytes(), counters.rate());
+    let mut text = match expected {
+        0 => size::show(bytes),
+        expected => {
+            let percent = bytes.min(expected) as f64 / expected as f64 * 100.0;
+            let (bytes, expected) = (size::show(bytes), size::show(expected));
+            format!("{percent:.0}%  {bytes} of {expected}")
+        }
+    };
+    text.push_str(&format!("  {}/s", size::show(rate as u64)));
+    let left = expected.saturating_sub(bytes) as f64 / rate;
+    if bytes > 0
+        && let Ok(left) = Duration::try_from_secs_f64(left)
+    {
+        text.push_str(&format!("  {} left", HumanDuration(left)));
+    }
+    text
+}
 
 /// A bar, or nothing where there is no terminal.
 #[derive(Debug)]
@@ -29,6 +93,46 @@ impl Progress {
             good: 0,
             bad: 0,
         }
+    }
+
+    /// A bar over copies, with lines for those hosts that are the furthest from their end.
+    pub(crate) fn of_copies(moving: Moving) -> Self {
+        let hosts = moving.labels.len();
+        let progress = Self::on_terminal(hosts);
+        let lines = match hosts {
+            1 => 0,
+            hosts => hosts.min(LINES_MAX),
+        };
+        let mut template = "[{bar:30}] {pos}/{len}  {msg}  {moved}".to_owned();
+        for line in 0..lines {
+            template.push_str(&format!("\n{{line{line}}}"));
+        }
+        let style = ProgressStyle::with_template(&template);
+        let mut style = style.expect("the template is well-formed");
+        let moving = Arc::new(moving);
+        let all = moving.clone();
+        style = style.with_key(
+            "moved",
+            move |_: &ProgressState, to: &mut dyn fmt::Write| {
+                let _ = write!(to, "{}", all.all());
+            },
+        );
+        let shown = Arc::<Mutex<Vec<String>>>::default();
+        for (line, key) in LINES.into_iter().enumerate().take(lines) {
+            let (moving, shown) = (moving.clone(), shown.clone());
+            let text = move |_: &ProgressState, to: &mut dyn fmt::Write| {
+                let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                if line == 0 {
+                    *shown = moving.lines(lines);
+                }
+                let _ = write!(to, "{}", shown.get(line).map_or("", String::as_str));
+            };
+            style = style.with_key(key, text);
+        }
+        if let Some(bar) = &progress.bar {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        progress
     }
 
     /// Begins to draw; from here on the run can be interrupted.
@@ -112,5 +216,9 @@ fn left(state: &ProgressState, to: &mut dyn fmt::Write) {
 }
 
 const TEMPLATE: &str = "[{bar:30}] {pos}/{len}  {msg}  {rate}  {left}";
+
+/// Hosts that have a line of their own.
+const LINES_MAX: usize = LINES.len();
+const LINES: [&str; 4] = ["line0", "line1", "line2", "line3"];
 
 const TICK: Duration = Duration::from_millis(100);

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sshoal::{Collected, Config, End, Error, Host, Jump, Outcome, Phase, StopCause};
+use sshoal::{Collected, Config, End, Error, Host, Jump, Outcome, Phase, StopCause, Visited};
 
+use crate::copies::Copies;
 use crate::exit_code::Class;
 use crate::sanitise::one_line;
 use crate::wording::reason;
@@ -72,6 +73,8 @@ pub(crate) struct Record {
     pub(crate) duration: Duration,
     /// The jump hosts on the way, the first one first, as ssh's `-J` has them.
     pub(crate) way: Option<Arc<str>>,
+    /// What was copied, where that is what the host did.
+    pub(crate) copies: Option<Box<Copies>>,
     /// The phases that were reached, in order.
     pub(crate) phases: Vec<(&'static str, Duration)>,
 }
@@ -101,7 +104,10 @@ impl Record {
     /// Returns how it ended, as a status line says it.
     pub(crate) fn verdict(&self) -> String {
         let verdict = match &self.ending {
-            Ending::Exited(0) => "ok".to_owned(),
+            Ending::Exited(0) => match self.copies.as_deref().and_then(Copies::counts) {
+                Some(counts) => format!("ok: {counts}"),
+                None => "ok".to_owned(),
+            },
             Ending::Exited(status) => format!("exit {status}"),
             Ending::Signaled(name) => format!("signal {name}"),
             Ending::NoStatus => "failed: run: no exit status was received".to_owned(),
@@ -164,6 +170,22 @@ impl Recorder {
         }
     }
 
+    /// Takes what became of a host's copies apart; the run was stopped before, by `stop`.
+    pub(crate) fn copied(&self, visited: Visited<Copies>, stop: Option<StopCause>) -> Record {
+        let mut record = self.record(visited.outcome());
+        let copies = visited.into_result().unwrap_or_default();
+        if copies.is_stopped {
+            record.ending = Ending::Cancelled {
+                phase: Some(Phase::Transfer.as_str()),
+                by_deadline: stop == Some(StopCause::Deadline),
+            };
+        } else if let Some(failure) = copies.failure() {
+            record.ending = Ending::Failed(failure);
+        }
+        record.copies = Some(Box::new(copies));
+        record
+    }
+
     /// Takes an outcome apart; its output is read into memory.
     pub(crate) fn record(&self, outcome: &Outcome) -> Record {
         let host = outcome.host();
@@ -199,6 +221,7 @@ impl Recorder {
             started: outcome.started(),
             duration: outcome.duration(),
             way: self.ways[outcome.index()].clone(),
+            copies: None,
             phases: phases
                 .iter()
                 .map(|(phase, took)| (phase.as_str(), took))
@@ -270,6 +293,7 @@ pub(crate) mod tests {
             started: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)),
             duration: Duration::from_millis(800),
             way: None,
+            copies: None,
             phases: vec![
                 ("connect", Duration::from_millis(2)),
                 ("run", Duration::from_millis(50)),

@@ -12,6 +12,7 @@ use crate::console::{Console, Sink};
 use crate::plan::Show;
 use crate::record::Record;
 
+mod copied;
 mod files;
 #[cfg(feature = "demo")]
 mod gather;
@@ -93,6 +94,7 @@ impl Renderers {
             files.finished(record.index);
         }
         self.status.finished(record, console);
+        copied::finished(record, self.show.talk, console);
         if let Some(inline) = &self.inline {
             inline.finished(record, console);
         }

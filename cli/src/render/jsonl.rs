@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::console::Console;
+use crate::copies::Copies;
 use crate::record::{Ending, Record};
 use crate::sanitise::is_harmless;
 use crate::time::rfc3339;
@@ -98,6 +99,66 @@ struct Object<'a> {
     started: Option<String>,
     duration_s: f64,
     phases: Phases,
+    /// Of copies alone.
+    #[serde(flatten)]
+    copies: Option<Copied>,
+}
+
+/// What was copied.
+#[derive(Debug, Serialize)]
+struct Copied {
+    bytes: u64,
+    files: u64,
+    kept: u64,
+    directories: u64,
+    links: u64,
+    deleted: u64,
+    skipped: Vec<Entry>,
+    failed: Vec<Entry>,
+    changes: Vec<Entry>,
+    unlisted: u64,
+}
+
+/// A path and what became of it.
+#[derive(Debug, Serialize)]
+struct Entry {
+    path: String,
+    path_encoding: &'static str,
+    what: String,
+}
+
+impl Entry {
+    fn new(path: &[u8], what: &str) -> Self {
+        let (path, path_encoding) = text(path);
+        let what = what.to_owned();
+        Self {
+            path,
+            path_encoding,
+            what,
+        }
+    }
+}
+
+impl From<&Copies> for Copied {
+    fn from(copies: &Copies) -> Self {
+        let skipped = copies.skipped.iter();
+        let failed = copies.failed.iter();
+        let changes = copies.changes.iter();
+        Self {
+            bytes: copies.bytes,
+            files: copies.files,
+            kept: copies.kept,
+            directories: copies.directories,
+            links: copies.links,
+            deleted: copies.deleted,
+            skipped: skipped.map(|(path, why)| Entry::new(path, why)).collect(),
+            failed: failed
+                .map(|(path, why)| Entry::new(path, &why.reason))
+                .collect(),
+            changes: changes.map(|(word, path)| Entry::new(path, word)).collect(),
+            unlisted: copies.unlisted,
+        }
+    }
 }
 
 /// Seconds by phase; null for a phase that was not reached.
@@ -158,6 +219,7 @@ fn line(record: &Record) -> String {
         started: record.started.map(|at: SystemTime| rfc3339(at)),
         duration_s: record.duration.as_secs_f64(),
         phases: Phases::new(&record.phases),
+        copies: record.copies.as_deref().map(Copied::from),
     };
     match &record.ending {
         Ending::Exited(status) => object.exit_status = Some(*status),

@@ -8,6 +8,7 @@ use sshoal::Times;
 use super::status::fine;
 use crate::plan::Talk;
 use crate::record::{Ending, Record};
+use crate::size;
 
 /// The counts of one run.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Summary {
     statuses: BTreeMap<u32, usize>,
     signals: BTreeMap<String, usize>,
     failures: BTreeMap<(&'static str, &'static str), usize>,
+    /// What was copied, if anything was to be: bytes, files, kept, deleted, failed.
+    copied: Option<[u64; 5]>,
     /// Times by phase, in the order in which phases were first seen.
     phases: Vec<(&'static str, Times)>,
 }
@@ -34,6 +37,20 @@ impl Summary {
             Ending::NoStatus => self.no_status += 1,
             Ending::Failed(f) => *self.failures.entry((f.phase, f.kind)).or_default() += 1,
             Ending::Cancelled { .. } => self.cancelled += 1,
+        }
+        if let Some(copies) = &record.copies {
+            let failed = copies.failed.len() as u64;
+            let own = [
+                copies.bytes,
+                copies.files,
+                copies.kept,
+                copies.deleted,
+                failed,
+            ];
+            let all = self.copied.get_or_insert_default();
+            for (all, own) in all.iter_mut().zip(own) {
+                *all += own;
+            }
         }
         for &(name, took) in &record.phases {
             match self.phases.iter_mut().find(|(known, _)| *known == name) {
@@ -60,6 +77,7 @@ impl Summary {
             wall.as_secs_f64()
         );
         let mut lines = vec![first];
+        lines.extend(self.copied.map(|counts| copied(counts, wall)));
         if talk == Talk::Verbose {
             lines.extend(self.percentiles());
         }
@@ -100,6 +118,19 @@ impl Summary {
         };
         self.phases.iter().filter_map(line)
     }
+}
+
+/// Returns the line of what was copied.
+fn copied([bytes, files, kept, deleted, failed]: [u64; 5], wall: Duration) -> String {
+    let rate = (bytes as f64 / wall.as_secs_f64().max(1e-6)) as u64;
+    let (bytes, rate) = (size::show(bytes), size::show(rate));
+    let mut line = format!("{files} files copied, {bytes} ({rate}/s)");
+    for (count, word) in [(kept, "kept"), (deleted, "deleted"), (failed, "not copied")] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {word}"));
+        }
+    }
+    line
 }
 
 #[cfg(test)]

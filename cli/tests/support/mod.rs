@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod copying;
 pub(crate) mod openssh;
 pub(crate) mod screen;
 

@@ -1,0 +1,270 @@
+//! What is copied from where to where, by host: settled before anyone is asked anything.
+//!
+//! The principal type is [`Plan`].
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use sshoal::Host;
+use sshoal::transfer::{Existing, LocalTree, Source, TreeOptions};
+
+use super::hosts::{Names, Place};
+use super::names::{Naming, Wanted, locals};
+use super::{options, paths};
+use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
+use crate::plan::{self, Access, Pace};
+use crate::{access, hosts};
+
+/// Which way files go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Put,
+    Get,
+    Sync,
+}
+
+impl Direction {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+/// Something of this machine that is sent, opened once for all hosts.
+#[derive(Debug)]
+pub(super) enum Sent {
+    File(Source),
+    Tree(LocalTree),
+}
+
+/// One copy.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// To a path of the host; the name to take in it, if it is a directory there.
+    Put {
+        path: PathBuf,
+        sent: Arc<Sent>,
+        to: Vec<u8>,
+        name: Option<Vec<u8>>,
+    },
+    Get {
+        from: Vec<u8>,
+        to: PathBuf,
+    },
+}
+
+/// Copies, resolved.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) direction: Direction,
+    pub(super) hosts: Vec<Host>,
+    pub(super) names: Names,
+    pub(super) access: Access,
+    pub(super) pace: Pace,
+    /// By host.
+    pub(super) items: Vec<Vec<Item>>,
+    pub(super) tree: TreeOptions,
+    /// Whether changes are written to standard output.
+    pub(super) itemize: bool,
+}
+
+impl Plan {
+    pub(super) fn put(args: &PutArgs) -> Result<Self> {
+        if args.sudo.is_some() {
+            let how = &args.copy.how;
+            let flow = &args.copy.flow;
+            let others = how.recursive || how.scp || how.resume || how.verify || how.preserve;
+            if others || !flow.bandwidth.is_empty() || flow.min_rate.is_some() {
+                bail!(
+                    "--sudo writes single files by a command; leave -r, -a, --scp, --resume, \
+                     --verify, --bandwidth and --min-rate out"
+                );
+            }
+        }
+        if args.copy.how.scp && args.copy.how.overwrite && !args.copy.how.keep {
+            bail!("scp overwrites nothing here; leave --overwrite or --scp out");
+        }
+        let mut plan = Self::begin(Direction::Put, &args.copy)?;
+        plan.tree = options::tree(&args.copy);
+        let (sources, dest) = split(&args.paths, Direction::Put)?;
+        plan.send(&sources, dest, &args.copy)?;
+        Ok(plan)
+    }
+
+    pub(super) fn sync(args: &SyncArgs) -> Result<Self> {
+        if args.copy.how.scp {
+            bail!("sync compares over SFTP; leave --scp out");
+        }
+        if options::existing(&args.copy) != Existing::Overwrite {
+            bail!("sync makes files equal; leave --keep and --no-clobber out, or use put");
+        }
+        let mut plan = Self::begin(Direction::Sync, &args.copy)?;
+        let (sources, dest) = split(&args.paths, Direction::Sync)?;
+        plan.tree = options::step(args).sync();
+        plan.itemize = args.itemize;
+        plan.send(&sources, dest, &args.copy)?;
+        Ok(plan)
+    }
+
+    pub(super) fn get(args: &GetArgs) -> Result<Self> {
+        let mut plan = Self::begin(Direction::Get, &args.copy)?;
+        plan.tree = options::tree(&args.copy);
+        let (sources, dest) = split(&args.paths, Direction::Get)?;
+        let naming = Naming::of(args, dest);
+        let (names, template) = (&plan.names, args.copy.template);
+        let sources = each(names, &sources, template, Place::Host)?;
+        let dests = names.each(dest, template, Place::Here)?;
+        let wanted = Wanted { sources, dests };
+        let locals = locals(&naming, names, &wanted)?;
+        let items = wanted.sources.into_iter().zip(locals).map(|(own, locals)| {
+            let items = own.into_iter().zip(locals).map(|(from, to)| Item::Get {
+                from: paths::remote(&from).to_vec(),
+                to,
+            });
+            items.collect()
+        });
+        plan.items = items.collect();
+        Ok(plan)
+    }
+
+    fn begin(direction: Direction, args: &CopyArgs) -> Result<Self> {
+        options::check(args)?;
+        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+        let (hosts, own) = hosts::read(&args.whom)?;
+        let access = Access {
+            own,
+            ..plan::access(&args.access, &args.pace, home)?
+        };
+        let user = access.user.as_deref();
+        let labels = hosts.iter().map(|host| plan::label(host, user)).collect();
+        let logins = access::logins(&access, &hosts, false)?;
+        Ok(Self {
+            direction,
+            names: Names::new(labels, &hosts, logins),
+            hosts,
+            access,
+            pace: plan::pace(&args.pace, &args.access)?,
+            items: Vec::new(),
+            tree: TreeOptions::new(),
+            itemize: false,
+        })
+    }
+
+    /// Plans what is sent: opens each path once.
+    fn send(&mut self, sources: &[&[u8]], dest: &[u8], args: &CopyArgs) -> Result<()> {
+        let trees = args.how.recursive || self.direction == Direction::Sync;
+        let mut opened: HashMap<PathBuf, Arc<Sent>> = HashMap::new();
+        let sources = each(&self.names, sources, args.template, Place::Here)?;
+        let dests = self.names.each(dest, args.template, Place::Host)?;
+        for (own, dest) in sources.iter().zip(&dests) {
+            let into = own.len() > 1 || paths::is_directory(dest);
+            let mut items: Vec<Item> = Vec::with_capacity(own.len());
+            let mut taken: Vec<Vec<u8>> = Vec::with_capacity(own.len());
+            for path in own {
+                let path = paths::local(path);
+                let sent = match opened.get(&path) {
+                    Some(sent) => sent.clone(),
+                    None => {
+                        let sent = Arc::new(self.open(&path, trees)?);
+                        opened.insert(path.clone(), sent.clone());
+                        sent
+                    }
+                };
+                let name = paths::name_of(&path)?.as_bytes().to_vec();
+                let dest = paths::remote(dest);
+                let to = match into {
+                    true => paths::join(dest, &name),
+                    false => dest.to_vec(),
+                };
+                if taken.contains(&to) {
+                    bail!("two SRC would be copied to {}", paths::shown(&to));
+                }
+                taken.push(to.clone());
+                let name = (!into).then_some(name);
+                items.push(Item::Put {
+                    path,
+                    sent,
+                    to,
+                    name,
+                });
+            }
+            self.items.push(items);
+        }
+        Ok(())
+    }
+
+    fn open(&self, path: &Path, trees: bool) -> Result<Sent> {
+        let about = std::fs::metadata(path);
+        let about = about.with_context(|| format!("cannot read {}", path.display()))?;
+        let shown = path.display();
+        match (about.is_dir(), self.direction) {
+            (true, _) if trees => Ok(Sent::Tree(LocalTree::walk(path, &self.tree)?)),
+            (true, _) => bail!("{shown} is a directory; use -r to copy it"),
+            (false, Direction::Sync) => bail!("{shown} is no directory; use put"),
+            (false, _) => Ok(Sent::File(Source::file(path)?)),
+        }
+    }
+
+    /// Returns how many bytes go to all hosts, where that is known.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let bytes = |item: &Item| match item {
+            Item::Put { sent, .. } => Some(match &**sent {
+                Sent::File(source) => source.size(),
+                Sent::Tree(tree) => tree.bytes(),
+            }),
+            Item::Get { .. } => None,
+        };
+        match self.direction {
+            Direction::Put => self.items.iter().flatten().map(bytes).sum(),
+            _ => None,
+        }
+    }
+
+    /// Returns from where to where a host's copies go, for people.
+    pub(super) fn shown(&self, index: usize) -> Vec<(String, String)> {
+        let shown = |item: &Item| match item {
+            Item::Put { path, to, .. } => (path.display().to_string(), paths::shown(to)),
+            Item::Get { from, to } => (paths::shown(from), to.display().to_string()),
+        };
+        self.items[index].iter().map(shown).collect()
+    }
+}
+
+/// Returns each path for each host, by host.
+fn each(
+    names: &Names,
+    sources: &[&[u8]],
+    is_template: bool,
+    place: Place,
+) -> Result<Vec<Vec<Vec<u8>>>> {
+    let mut by_host = vec![Vec::with_capacity(sources.len()); names.labels.len()];
+    for source in sources {
+        let filled = names.each(source, is_template, place)?;
+        for (own, path) in by_host.iter_mut().zip(filled) {
+            own.push(path);
+        }
+    }
+    Ok(by_host)
+}
+
+/// Takes the words apart into what is copied, and where to.
+fn split(words: &[std::ffi::OsString], direction: Direction) -> Result<(Vec<&[u8]>, &[u8])> {
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let word = direction.word();
+    let Some((dest, sources)) = words.split_last().filter(|(_, rest)| !rest.is_empty()) else {
+        bail!("name what to copy, and where to, as in: sshoal {word} -H web1 SRC DEST");
+    };
+    if words.iter().any(|word| word.is_empty()) {
+        bail!("an empty path names nothing; write . for a directory itself");
+    }
+    if direction == Direction::Sync && sources.len() > 1 {
+        bail!("sync takes one SRC; run it for each, or use put -r");
+    }
+    Ok((sources.to_vec(), dest))
+}
