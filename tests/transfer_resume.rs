@@ -8,6 +8,7 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use sshoal::{
@@ -98,9 +99,11 @@ fn child_copies_until_killed() {
     let progress = Progress::new();
     let watched = progress.clone();
     std::thread::spawn(move || {
+        // Nobody wakes it: it tells each millisecond, and leaves the processor to the copy.
+        let (_never, nothing) = std::sync::mpsc::channel::<()>();
         loop {
             writeln!(std::io::stderr(), "moved {}", watched.bytes()).unwrap();
-            std::thread::yield_now();
+            let _ = nothing.recv_timeout(Duration::from_millis(1));
         }
     });
     let options = CopyOptions::new().progress(&progress);
@@ -144,6 +147,7 @@ fn kill_after(mut child: Child, bytes: u64) -> bool {
 /// Method: a client in a process of its own is killed by SIGKILL when it has moved a number of bytes that each round
 /// draws anew; then this process goes on with the copy and counts what it still has to move.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "the record of a full run")]
 fn check_kills(way: Way) {
     let Some(sshd) = Sshd::builder().log_level("INFO").start() else {
         return;
@@ -152,7 +156,7 @@ fn check_kills(way: Way) {
     let size: u64 = if rounds.is_some() {
         100_000_000
     } else {
-        24_000_000
+        12_000_000
     };
     let [there, here] = sides(&sshd);
     let (local, remote) = (here.join("file"), there.join("file"));
@@ -160,7 +164,7 @@ fn check_kills(way: Way) {
     let bytes = random_bytes(usize::try_from(size).expect("fits"), 5);
     fs::write(from, &bytes).expect("writes");
     let session = connect(&sshd);
-    let mut resumed_rounds = 0;
+    let (mut resumed_rounds, mut sent_again) = (0, 0);
     for round in 0..rounds.unwrap_or(10) {
         let _ = fs::remove_file(to);
         let random = random_bytes(8, 100 + round).try_into().expect("8 bytes");
@@ -182,6 +186,7 @@ fn check_kills(way: Way) {
         let options = CopyOptions::new().progress(&progress);
         let copied = way.copy(&session, (&local, &remote), &options, &limit());
         assert_eq!(copied.expect("goes on").bytes, size);
+        sent_again = sent_again.max((after + progress.bytes()).saturating_sub(size));
         assert!(fs::read(to).expect("is there") == bytes, "not the same");
         assert_eq!(names(to.parent().expect("has one")), ["file"]);
         assert_eq!(progress.bytes() + progress.bytes_resumed(), size);
@@ -189,6 +194,7 @@ fn check_kills(way: Way) {
         resumed_rounds += u64::from(kept > 0);
     }
     assert!(resumed_rounds > 0, "no kill came in the middle");
+    println!("{way:?}: {resumed_rounds} gone on with, at most {sent_again} bytes moved again");
 }
 
 #[test]
@@ -271,6 +277,10 @@ fn what_was_left_counts_only_if_it_is_as_the_source() {
         match spoil {
             "nothing" => assert_eq!(progress.bytes_resumed(), left.len() as u64),
             "begin" => assert!(progress.bytes() >= 8_000_000),
+            // Up to the byte that is wrong.
+            "end" if way == Way::Put => {
+                assert_eq!(progress.bytes_resumed(), left.len() as u64 - 1);
+            }
             _ => assert_eq!(progress.bytes_resumed(), 0, "{way:?} {spoil}"),
         }
         // Of another version of the source, the part stays: that may come back.

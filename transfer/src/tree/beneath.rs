@@ -16,8 +16,9 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use super::name::is_one_name;
+use crate::get::sync;
 use crate::options::{Existing, Parents};
-use crate::part;
+use crate::part::{self, sweep};
 use crate::remote_path;
 
 /// A directory that is being filled.
@@ -70,6 +71,11 @@ impl Dir {
             dress,
         };
         Ok((dir, made))
+    }
+
+    /// Removes what killed copies left in it.
+    pub(crate) fn sweep(&self) {
+        sweep::here(self.file.as_fd());
     }
 
     /// Opens a directory in this one, or makes it; whether it was made.
@@ -200,7 +206,7 @@ impl Part {
         existing: Existing,
     ) -> io::Result<()> {
         dress.put_on(&self.file)?;
-        self.file.sync_all()?;
+        sync(&self.file)?;
         let (from, to) = (OsStr::from_bytes(&self.name), one(target)?);
         let dir = &self.dir.file;
         if existing == Existing::Overwrite {

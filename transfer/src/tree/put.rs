@@ -16,9 +16,10 @@ use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, PERMITS, side_by_side};
 use crate::error::{Error, Operation};
 use crate::options::{Existing, Parents, Preserve};
+use crate::part::{self, sweep};
 use crate::put::{DIRECTORY_PERMISSIONS, make_directories, put_over, seconds};
 use crate::sftp::{Attributes, FileType, Sftp, SftpError, SftpStatus};
-use crate::{checksum, part, remote_path};
+use crate::{checksum, remote_path};
 
 /// Copies a directory's content to a host's directory, which is made if it is not there. Parks.
 ///
@@ -195,6 +196,10 @@ impl Putting<'_> {
         } else if self.looks() {
             let entries_max = self.options.entries_max;
             let listing = remote::list(&self.sftp, &path, entries_max, scope)?;
+            if self.options.dry_run == DryRun::No {
+                let swept = sweep::there(&self.sftp, &path, &listing, scope);
+                swept.map_err(Error::from_sftp)?;
+            }
             Some(Arc::new(listing))
         } else {
             None
