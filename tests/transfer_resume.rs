@@ -209,13 +209,13 @@ fn a_get_whose_client_is_killed_leaves_no_short_file_and_goes_on() {
 
 /// Cancels a copy when it has moved a part.
 #[track_caller]
-fn cut_short(way: Way, session: &Session, paths: (&Path, &Path), options: &CopyOptions) {
+fn cut_short(way: Way, session: &Session, paths: (&Path, &Path), after: u64) {
     let (progress, scope) = (Progress::new(), limit());
-    let slow = Bandwidth::new(NonZeroU64::new(10_000_000).expect("not 0"));
-    let options = options.clone().progress(&progress).bandwidth(&slow);
+    let slow = Bandwidth::new(NonZeroU64::new(20_000_000).expect("not 0"));
+    let options = CopyOptions::new().progress(&progress).bandwidth(&slow);
     std::thread::scope(|threads| {
         let copy = threads.spawn(|| way.copy(session, paths, &options, &scope));
-        while progress.bytes() < 2_000_000 && !copy.is_finished() {
+        while progress.bytes() < after && !copy.is_finished() {
             std::thread::yield_now();
         }
         scope.cancel();
@@ -252,13 +252,13 @@ fn what_was_left_counts_only_if_it_is_as_the_source() {
     ] {
         let (from, to) = way.ends((&local, &remote));
         let _ = (fs::remove_file(from), fs::remove_file(to));
-        let mut bytes = random_bytes(8_000_000, 3);
+        let mut bytes = random_bytes(12_000_000, 3);
         fs::write(from, &bytes).expect("writes");
-        cut_short(way, &session, (&local, &remote), &CopyOptions::new());
+        cut_short(way, &session, (&local, &remote), 7_000_000);
         assert!(!to.exists());
         let part = part_of(to);
         let mut left = fs::read(&part).expect("reads");
-        assert!(left.len() > 1_000_000 && left[..] == bytes[..left.len()]);
+        assert!(left.len() > 6_000_000 && left[..] == bytes[..left.len()]);
         match spoil {
             "end" => *left.last_mut().expect("is not empty") ^= 1,
             "begin" => left[10] ^= 1,
@@ -272,11 +272,11 @@ fn what_was_left_counts_only_if_it_is_as_the_source() {
         let progress = Progress::new();
         let options = CopyOptions::new().progress(&progress);
         let copied = way.copy(&session, (&local, &remote), &options, &limit());
-        assert_eq!(copied.expect("copies").bytes, 8_000_000, "{way:?} {spoil}");
+        assert_eq!(copied.expect("copies").bytes, 12_000_000, "{way:?} {spoil}");
         assert!(fs::read(to).expect("reads") == bytes, "{way:?} {spoil}");
         match spoil {
             "nothing" => assert_eq!(progress.bytes_resumed(), left.len() as u64),
-            "begin" => assert!(progress.bytes() >= 8_000_000),
+            "begin" => assert!(progress.bytes() >= 12_000_000),
             // Up to the byte that is wrong.
             "end" if way == Way::Put => {
                 assert_eq!(progress.bytes_resumed(), left.len() as u64 - 1);
@@ -339,7 +339,7 @@ fn many_that_go_on_with_one_part_file_are_one_that_does() {
     let (local, remote) = (here.join("file"), there.join("file"));
     let bytes = random_bytes(5_000_000, 6);
     fs::write(&local, &bytes).expect("writes");
-    cut_short(Way::Put, &session, (&local, &remote), &CopyOptions::new());
+    cut_short(Way::Put, &session, (&local, &remote), 2_000_000);
     let progress: Vec<_> = (0..4).map(|_| Progress::new()).collect();
     std::thread::scope(|threads| {
         for progress in &progress {
@@ -372,7 +372,7 @@ fn a_planted_link_is_not_followed() {
         let _ = (fs::remove_file(from), fs::remove_file(to));
         let bytes = random_bytes(5_000_000, 9);
         fs::write(from, &bytes).expect("writes");
-        cut_short(way, &session, (&local, &remote), &CopyOptions::new());
+        cut_short(way, &session, (&local, &remote), 2_000_000);
         let part = part_of(to);
         let outside = sshd.scratch().join("outside");
         fs::rename(&part, &outside).expect("renames");
