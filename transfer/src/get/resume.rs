@@ -31,7 +31,7 @@ impl Coming<'_> {
         let key = Key::new(&version, local.as_os_str().as_bytes());
         let prefix = key.prefix(local.as_os_str().as_bytes());
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(&prefix));
-        let Some(mut part) = claim(&path).map_err(Error::local(&path))? else {
+        let Some(mut part) = claim(&path).map_err(Error::local(local))? else {
             // Another copy is at it.
             return self.afresh(make_part(local, self.options)?, local);
         };
