@@ -26,7 +26,8 @@ use rustix::process::{Resource, Rlimit, prlimit};
 use sshoal::{
     Fleet, Reached,
     transfer::{
-        self, CopyOptions, Error, LocalTree, Resume, Source, TreeOptions, TreeReport, Unchanged,
+        self, CopyOptions, Error, LocalTree, Progress, Resume, Source, TreeOptions, TreeReport,
+        Unchanged,
     },
 };
 use support::{
@@ -271,6 +272,36 @@ fn copies() {
         }
         limit_size(None);
     }
+    go_on_with_what_may_not_be_written(&fleets, &work);
+}
+
+/// Method: a file that nobody may write to is copied to where there is no room for it, and then to where there is: the
+/// second copy has to open what the first one left.
+fn go_on_with_what_may_not_be_written(fleets: &[Fleet; 2], work: &Path) {
+    let (file, to) = (work.join("read-only"), work.join("first/file"));
+    fs::write(&file, random_bytes(BYTES, 4)).expect("writes");
+    fs::set_permissions(&file, Permissions::from_mode(0o444)).expect("sets");
+    let resumed = [&fleets[1], &fleets[0]].map(|fleet| {
+        let (file, to) = (file.clone(), to.clone());
+        let each = fleet.each(move |host| {
+            let progress = Progress::new();
+            let options = CopyOptions::new().resume(Resume::Yes).progress(&progress);
+            let source = Source::file(&file).expect("opens");
+            let (session, scope) = (host.session(), host.scope());
+            let put = || transfer::put(session, &source, bytes_of(&to), &options, scope);
+            (host.index() == 1).then(|| put().map(|_| progress.bytes_resumed()))
+        });
+        let mut each = each.filter_map(|visited| visited.into_result().expect("is reached"));
+        each.next().expect("is the second")
+    });
+    assert!(resumed[0].is_err(), "{resumed:?}");
+    assert!(
+        resumed[1].as_ref().is_ok_and(|bytes| *bytes > 0),
+        "{resumed:?}"
+    );
+    let mode = fs::metadata(&to).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o444);
+    assert_eq!(names(&work.join("first")), ["file"]);
 }
 
 /// Bounds the size of this process's files, or lets it be what it may.
