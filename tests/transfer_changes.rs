@@ -273,6 +273,36 @@ fn part(of: &str, machine: u32) -> String {
     format!(".{of}.sshoal-{machine:x}-1-1-{:x}", of.len())
 }
 
+/// A directory for this case on the side that is copied to, with part files and others; and where in it they are.
+fn with_leftovers(case: &str, [there, here]: [&Path; 2]) -> (PathBuf, PathBuf) {
+    let dir = match case.starts_with("put") {
+        true => there.join(case),
+        false => here.join(case),
+    };
+    let sub = match case.ends_with("tree") {
+        true => dir.join("sub"),
+        false => dir.clone(),
+    };
+    fs::create_dir_all(&sub).expect("makes");
+    let old = part("old", 77);
+    for name in [
+        &part("left", 0),
+        &part("young", 77),
+        &old,
+        ".odd.sshoal-x",
+        "sshoal-0-1-1-1",
+    ] {
+        fs::write(sub.join(name), "x").expect("writes");
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .open(sub.join(&old))
+        .expect("opens");
+    let day = Duration::from_secs(25 * 3600);
+    file.set_modified(SystemTime::now() - day).expect("sets");
+    (dir, sub)
+}
+
 /// Method: part files of copies that are over, of ones that may go on, and files that look alike stand on either side;
 /// then comes another copy, of one file or of a tree.
 #[test]
@@ -287,34 +317,7 @@ fn what_killed_copies_left_goes_and_nothing_else() {
     fs::write(from.join("sub/file"), "x").expect("writes");
     let tree = LocalTree::walk(&from, &trees).expect("walks");
     for case in ["put", "get", "put_tree", "get_tree"] {
-        let dir = if case.starts_with("put") {
-            &there
-        } else {
-            &here
-        };
-        let dir = dir.join(case);
-        let sub = if case.ends_with("tree") {
-            dir.join("sub")
-        } else {
-            dir.clone()
-        };
-        fs::create_dir_all(&sub).expect("makes");
-        let day = Duration::from_secs(25 * 3600);
-        let old = part("old", 77);
-        for name in [
-            &part("left", 0),
-            &part("young", 77),
-            &old,
-            ".odd.sshoal-x",
-            "sshoal-0-1-1-1",
-        ] {
-            fs::write(sub.join(name), "x").expect("writes");
-        }
-        let file = OpenOptions::new()
-            .write(true)
-            .open(sub.join(&old))
-            .expect("opens");
-        file.set_modified(SystemTime::now() - day).expect("sets");
+        let (dir, sub) = with_leftovers(case, [&there, &here]);
         let (target, scope) = (dir.join("file"), limit());
         match case {
             "put" => drop(transfer::put(

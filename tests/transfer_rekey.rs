@@ -58,7 +58,6 @@ fn long() -> sshoal::Scope {
 /// Method: every system call of ours on the connection moves 1 to 200 bytes or none at all, at random, while the server
 /// changes keys at each megabyte; what arrived is compared whole.
 #[test]
-#[expect(clippy::print_stdout, reason = "the record of a full run")]
 fn files_arrive_whole_while_keys_are_exchanged_again_and_again() {
     let full = env::var("SSHOAL_REKEY_RUNS").ok();
     let full: Option<u64> = full.map(|runs| runs.parse().expect("is a number"));
