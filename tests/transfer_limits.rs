@@ -24,7 +24,7 @@ use sshoal::{
 };
 use support::{
     account::may_mount,
-    sessions::{config_for, connect, connect_with, limit, random_bytes, resident_kib},
+    sessions::{connect, connect_with, limit, random_bytes, resident_kib},
     sshd::Sshd,
 };
 
@@ -455,44 +455,4 @@ fn what_the_user_may_not_fails_by_its_path_and_leaves_nothing() {
     }
     assert_eq!(names(&dir), ["file"]);
     assert_eq!(fs::read_to_string(&target).expect("root may read"), "x");
-}
-
-/// Method: as many bytes as fit into a hundred limits of rekeying go both ways, with every system call of ours cut short at
-/// random; the file is compared whole.
-#[test]
-fn files_arrive_whole_while_keys_are_exchanged_again_and_again() {
-    let full: Option<u64> = std::env::var("SSHOAL_REKEY_RUNS")
-        .ok()
-        .and_then(|n| n.parse().ok());
-    let size = if full.is_some() { 1 << 30 } else { 100_000_000 };
-    let builder = Sshd::builder().log_level("DEBUG1").config("RekeyLimit 1M");
-    let Some(sshd) = builder.start() else { return };
-    let (local, back) = (sshd.scratch().join("local"), sshd.scratch().join("back"));
-    let remote = sshd.scratch().join("remote");
-    let mut file = fs::File::create(&local).expect("makes");
-    let block = random_bytes(1 << 20, 3);
-    let mut written = 0_u64;
-    while written < size {
-        let count = block
-            .len()
-            .min(usize::try_from(size - written).expect("fits"));
-        // No two blocks are the same.
-        file.write_all(&written.to_be_bytes()).expect("writes");
-        file.write_all(&block[8..count]).expect("writes");
-        written += count as u64;
-    }
-    for run in 0..full.unwrap_or(2) {
-        let mark = sshd.log().matches("SSH2_MSG_NEWKEYS received").count();
-        let session = connect_with(&sshd, config_for(&sshd).inject_short_io(run + 1));
-        let put = session.put(&local, bytes_of(&remote)).expect("puts");
-        assert_eq!(put.bytes, size);
-        session.get(bytes_of(&remote), &back, size).expect("gets");
-        let same = std::process::Command::new("cmp")
-            .arg(&local)
-            .arg(&back)
-            .status();
-        assert!(same.expect("cmp runs").success(), "run {run}");
-        let keys = sshd.log().matches("SSH2_MSG_NEWKEYS received").count() - mark;
-        assert!(keys > 50, "{keys}");
-    }
 }

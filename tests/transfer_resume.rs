@@ -8,6 +8,7 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use sshoal::{
@@ -98,9 +99,11 @@ fn child_copies_until_killed() {
     let progress = Progress::new();
     let watched = progress.clone();
     std::thread::spawn(move || {
+        // Nobody wakes it: it tells each millisecond, and leaves the processor to the copy.
+        let (_never, nothing) = std::sync::mpsc::channel::<()>();
         loop {
             writeln!(std::io::stderr(), "moved {}", watched.bytes()).unwrap();
-            std::thread::yield_now();
+            let _ = nothing.recv_timeout(Duration::from_millis(1));
         }
     });
     let options = CopyOptions::new().progress(&progress);
@@ -144,6 +147,7 @@ fn kill_after(mut child: Child, bytes: u64) -> bool {
 /// Method: a client in a process of its own is killed by SIGKILL when it has moved a number of bytes that each round
 /// draws anew; then this process goes on with the copy and counts what it still has to move.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "the record of a full run")]
 fn check_kills(way: Way) {
     let Some(sshd) = Sshd::builder().log_level("INFO").start() else {
         return;
@@ -152,7 +156,7 @@ fn check_kills(way: Way) {
     let size: u64 = if rounds.is_some() {
         100_000_000
     } else {
-        24_000_000
+        12_000_000
     };
     let [there, here] = sides(&sshd);
     let (local, remote) = (here.join("file"), there.join("file"));
@@ -160,7 +164,7 @@ fn check_kills(way: Way) {
     let bytes = random_bytes(usize::try_from(size).expect("fits"), 5);
     fs::write(from, &bytes).expect("writes");
     let session = connect(&sshd);
-    let mut resumed_rounds = 0;
+    let (mut resumed_rounds, mut sent_again) = (0, 0);
     for round in 0..rounds.unwrap_or(10) {
         let _ = fs::remove_file(to);
         let random = random_bytes(8, 100 + round).try_into().expect("8 bytes");
@@ -182,6 +186,7 @@ fn check_kills(way: Way) {
         let options = CopyOptions::new().progress(&progress);
         let copied = way.copy(&session, (&local, &remote), &options, &limit());
         assert_eq!(copied.expect("goes on").bytes, size);
+        sent_again = sent_again.max((after + progress.bytes()).saturating_sub(size));
         assert!(fs::read(to).expect("is there") == bytes, "not the same");
         assert_eq!(names(to.parent().expect("has one")), ["file"]);
         assert_eq!(progress.bytes() + progress.bytes_resumed(), size);
@@ -189,6 +194,7 @@ fn check_kills(way: Way) {
         resumed_rounds += u64::from(kept > 0);
     }
     assert!(resumed_rounds > 0, "no kill came in the middle");
+    println!("{way:?}: {resumed_rounds} gone on with, at most {sent_again} bytes moved again");
 }
 
 #[test]
@@ -203,13 +209,13 @@ fn a_get_whose_client_is_killed_leaves_no_short_file_and_goes_on() {
 
 /// Cancels a copy when it has moved a part.
 #[track_caller]
-fn cut_short(way: Way, session: &Session, paths: (&Path, &Path), options: &CopyOptions) {
+fn cut_short(way: Way, session: &Session, paths: (&Path, &Path), after: u64) {
     let (progress, scope) = (Progress::new(), limit());
-    let slow = Bandwidth::new(NonZeroU64::new(10_000_000).expect("not 0"));
-    let options = options.clone().progress(&progress).bandwidth(&slow);
+    let slow = Bandwidth::new(NonZeroU64::new(20_000_000).expect("not 0"));
+    let options = CopyOptions::new().progress(&progress).bandwidth(&slow);
     std::thread::scope(|threads| {
         let copy = threads.spawn(|| way.copy(session, paths, &options, &scope));
-        while progress.bytes() < 2_000_000 && !copy.is_finished() {
+        while progress.bytes() < after && !copy.is_finished() {
             std::thread::yield_now();
         }
         scope.cancel();
@@ -246,13 +252,13 @@ fn what_was_left_counts_only_if_it_is_as_the_source() {
     ] {
         let (from, to) = way.ends((&local, &remote));
         let _ = (fs::remove_file(from), fs::remove_file(to));
-        let mut bytes = random_bytes(8_000_000, 3);
+        let mut bytes = random_bytes(12_000_000, 3);
         fs::write(from, &bytes).expect("writes");
-        cut_short(way, &session, (&local, &remote), &CopyOptions::new());
+        cut_short(way, &session, (&local, &remote), 7_000_000);
         assert!(!to.exists());
         let part = part_of(to);
         let mut left = fs::read(&part).expect("reads");
-        assert!(left.len() > 1_000_000 && left[..] == bytes[..left.len()]);
+        assert!(left.len() > 6_000_000 && left[..] == bytes[..left.len()]);
         match spoil {
             "end" => *left.last_mut().expect("is not empty") ^= 1,
             "begin" => left[10] ^= 1,
@@ -266,11 +272,15 @@ fn what_was_left_counts_only_if_it_is_as_the_source() {
         let progress = Progress::new();
         let options = CopyOptions::new().progress(&progress);
         let copied = way.copy(&session, (&local, &remote), &options, &limit());
-        assert_eq!(copied.expect("copies").bytes, 8_000_000, "{way:?} {spoil}");
+        assert_eq!(copied.expect("copies").bytes, 12_000_000, "{way:?} {spoil}");
         assert!(fs::read(to).expect("reads") == bytes, "{way:?} {spoil}");
         match spoil {
             "nothing" => assert_eq!(progress.bytes_resumed(), left.len() as u64),
-            "begin" => assert!(progress.bytes() >= 8_000_000),
+            "begin" => assert!(progress.bytes() >= 12_000_000),
+            // Up to the byte that is wrong.
+            "end" if way == Way::Put => {
+                assert_eq!(progress.bytes_resumed(), left.len() as u64 - 1);
+            }
             _ => assert_eq!(progress.bytes_resumed(), 0, "{way:?} {spoil}"),
         }
         // Of another version of the source, the part stays: that may come back.
@@ -329,7 +339,7 @@ fn many_that_go_on_with_one_part_file_are_one_that_does() {
     let (local, remote) = (here.join("file"), there.join("file"));
     let bytes = random_bytes(5_000_000, 6);
     fs::write(&local, &bytes).expect("writes");
-    cut_short(Way::Put, &session, (&local, &remote), &CopyOptions::new());
+    cut_short(Way::Put, &session, (&local, &remote), 2_000_000);
     let progress: Vec<_> = (0..4).map(|_| Progress::new()).collect();
     std::thread::scope(|threads| {
         for progress in &progress {
@@ -362,7 +372,7 @@ fn a_planted_link_is_not_followed() {
         let _ = (fs::remove_file(from), fs::remove_file(to));
         let bytes = random_bytes(5_000_000, 9);
         fs::write(from, &bytes).expect("writes");
-        cut_short(way, &session, (&local, &remote), &CopyOptions::new());
+        cut_short(way, &session, (&local, &remote), 2_000_000);
         let part = part_of(to);
         let outside = sshd.scratch().join("outside");
         fs::rename(&part, &outside).expect("renames");

@@ -93,7 +93,7 @@ wait "$pid"
 "#;
 
 /// All processes below `root`; empty where there is no `/proc`.
-fn descendants(root: Pid) -> Vec<Pid> {
+pub(crate) fn descendants(root: Pid) -> Vec<Pid> {
     let mut pairs: Vec<(i32, i32)> = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();

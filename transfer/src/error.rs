@@ -183,7 +183,7 @@ pub enum Error {
         /// What it said, cleaned for a terminal and cut.
         message: String,
     },
-    /// A file was changed by another while it was edited, again and again.
+    /// A file was changed by another while it was copied, or while it was edited again and again.
     #[error("remote file {} was changed by another meanwhile", remote.escape_ascii())]
     Changed {
         /// The file's path on the host.

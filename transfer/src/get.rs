@@ -1,11 +1,16 @@
 //! One file from a host, over SFTP: whole under its name, or not at all.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use sshoal_reactor::{Scope, blocking};
 use sshoal_session::Session;
@@ -14,6 +19,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Operation};
 use crate::limits::Governor;
 use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
+use crate::part::{self, sweep};
 use crate::put::Copied;
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError};
 use crate::stream::Drain;
@@ -31,7 +37,9 @@ mod resume;
 ///
 /// # Errors
 ///
-/// By whose file and at what; the local file is then as it was, and nothing is left beside it.
+/// By whose file and at what; the local file is then as it was, and nothing is left beside it. A
+/// file that is written to meanwhile is [`Error::Changed`], unless it only grew: then what it had at
+/// first is copied. What a process that was killed left beside it is removed.
 pub fn get(
     session: &Session,
     remote: &[u8],
@@ -47,10 +55,7 @@ pub fn get(
     if options.resume == Resume::Yes {
         return coming.resume(&local);
     }
-    let mut part = make_part(&local, options)?;
-    let bytes = coming.receive(part.as_file_mut(), &local)?;
-    coming.store(part, local)?;
-    Ok(coming.ended(bytes))
+    coming.afresh(make_part(&local, options)?, &local)
 }
 
 /// Copies a host's file into a writer, and returns that, flushed. Parks.
@@ -159,8 +164,13 @@ impl<'a> Coming<'a> {
         let mut bytes = from;
         let size = self.about.size;
         let read = self.file.read_to_end(from, size, self.scope, |piece| {
+            let before = bytes;
             bytes += piece.len() as u64;
-            // A host may send more than it said; nothing beyond the bound is kept.
+            if size.is_some_and(|size| bytes > size) {
+                // More than it said: nothing of it is kept, but it may have grown since.
+                return Err(Failed::Beyond(before));
+            }
+            // Without a size the caller's bound alone holds.
             if bytes > bytes_max {
                 return Err(Failed::Here(Error::TooLarge { bytes_max }));
             }
@@ -169,21 +179,35 @@ impl<'a> Coming<'a> {
                 .map_err(Failed::Here)?;
             into(piece).map_err(Failed::Here)
         });
-        read.map_err(|failed| match failed {
-            Failed::Here(error) => error,
-            Failed::There(error) => Error::remote(Operation::Read, self.remote, error),
-        })?;
-        match self.about.size.filter(|expected| *expected != bytes) {
-            Some(expected) => Err(Error::Short {
-                expected,
-                arrived: bytes,
-            }),
-            None => Ok(bytes),
+        let (bytes, beyond) = match read {
+            Ok(end) => (end, None),
+            Err(Failed::Beyond(end)) => (end, Some(bytes_max)),
+            Err(Failed::Here(error)) => return Err(error),
+            Err(Failed::There(error)) => {
+                return Err(Error::remote(Operation::Read, self.remote, error));
+            }
+        };
+        check_whole(
+            &self.file,
+            (self.remote, &self.about),
+            (bytes, beyond),
+            self.scope,
+        )?;
+        Ok(bytes)
+    }
+
+    /// Gives the copy its name; what came to have it meanwhile may stay.
+    fn store(&self, part: NamedTempFile, local: &Path, bytes: u64) -> Result<Copied, Error> {
+        match store(part, self.about, local.to_path_buf(), self.options) {
+            Ok(()) => Ok(self.ended(bytes)),
+            Err(error) if error.is_already_there() => look(local, self.options)?.ok_or(error),
+            Err(error) => Err(error),
         }
     }
 
-    fn store(&self, part: NamedTempFile, local: PathBuf) -> Result<(), Error> {
-        store(part, self.about, local, self.options)
+    fn afresh(&self, mut part: NamedTempFile, local: &Path) -> Result<Copied, Error> {
+        let bytes = self.receive(part.as_file_mut(), local)?;
+        self.store(part, local, bytes)
     }
 
     fn ended(&self, bytes: u64) -> Copied {
@@ -196,6 +220,8 @@ impl<'a> Coming<'a> {
 enum Failed {
     Here(Error),
     There(SftpError),
+    /// There is more than the host said; what it said ends here.
+    Beyond(u64),
 }
 
 impl From<SftpError> for Failed {
@@ -215,20 +241,20 @@ fn target(remote: &[u8], local: &Path) -> Result<PathBuf, Error> {
             remote: remote.to_vec(),
         });
     }
-    use std::os::unix::ffi::OsStrExt as _;
-    Ok(local.join(std::ffi::OsStr::from_bytes(name)))
+    Ok(local.join(OsStr::from_bytes(name)))
 }
 
 /// Looks at what has the target's name; `Some` if it stays.
 fn look(local: &Path, options: &CopyOptions) -> Result<Option<Copied>, Error> {
     let there = match fs::symlink_metadata(local) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::local(local)(error)),
     };
     match options.existing {
-        _ if there.is_dir() => {
-            let error = io::Error::from(io::ErrorKind::IsADirectory);
+        // A link to one is not replaced either.
+        _ if there.is_dir() || local.is_dir() => {
+            let error = io::Error::from(ErrorKind::IsADirectory);
             Err(Error::local(local)(error))
         }
         Existing::Overwrite => Ok(None),
@@ -241,7 +267,40 @@ fn look(local: &Path, options: &CopyOptions) -> Result<Option<Copied>, Error> {
 }
 
 fn exists(local: &Path) -> Error {
-    Error::local(local)(io::ErrorKind::AlreadyExists.into())
+    Error::local(local)(ErrorKind::AlreadyExists.into())
+}
+
+/// Checks that all of a file arrived, and that it was not written to meanwhile; `beyond` is the
+/// bound, if there is more of it than the host said. Parks.
+///
+/// A file that grew is taken for what it was, as files that are appended to are.
+pub(crate) fn check_whole(
+    file: &RemoteFile,
+    (remote, about): (&[u8], &Attributes),
+    (arrived, beyond): (u64, Option<u64>),
+    scope: &Scope,
+) -> Result<(), Error> {
+    let Some(expected) = about.size else {
+        return Ok(());
+    };
+    if arrived != expected {
+        return Err(Error::Short { expected, arrived });
+    }
+    // What came by one answer is one version of it, and not worth another question.
+    if beyond.is_none() && expected <= ONE_ANSWER_BYTES {
+        return Ok(());
+    }
+    let told = file.stat(scope);
+    let told = told.map_err(|error| Error::remote(Operation::Stat, remote, error))?;
+    let changed = |about: &Attributes| about.times.map(|(_, changed)| changed);
+    match (told.size, beyond) {
+        (Some(size), _) if size > expected => Ok(()),
+        (_, Some(bytes_max)) => Err(Error::TooLarge { bytes_max }),
+        (Some(size), _) if size == expected && changed(&told) == changed(about) => Ok(()),
+        _ => Err(Error::Changed {
+            remote: remote.to_vec(),
+        }),
+    }
 }
 
 /// How many bytes are taken: what the host says that there are, or what the caller allows.
@@ -264,10 +323,35 @@ fn make_directory<'a>(local: &'a Path, options: &CopyOptions) -> Result<&'a Path
 fn make_part(local: &Path, options: &CopyOptions) -> Result<NamedTempFile, Error> {
     let directory = make_directory(local, options)?;
     // Mode 0600 until it is whole, under a name that begins with a dot.
+    let name = local.file_name().unwrap_or_default();
+    let name = part::name_beside(name.as_bytes());
     let part = tempfile::Builder::new()
-        .prefix(".sshoal-")
+        .prefix(OsStr::from_bytes(&name))
+        .rand_bytes(0)
         .tempfile_in(directory);
+    sweep_now_and_then(directory);
     part.map_err(Error::local(local))
+}
+
+/// Removes what killed copies left in a directory; not for each of the many copies to it.
+fn sweep_now_and_then(directory: &Path) {
+    {
+        let mut swept = SWEPT.lock();
+        let now = Instant::now();
+        if swept
+            .get(directory)
+            .is_some_and(|last| now.duration_since(*last) < SWEEP_PAUSE)
+        {
+            return;
+        }
+        if swept.len() >= SWEPT_MAX {
+            swept.clear();
+        }
+        swept.insert(directory.to_path_buf(), now);
+    }
+    let directory = directory.to_path_buf();
+    // What cannot be looked into is left as it is.
+    let _ = blocking(move || File::open(directory).map(|opened| sweep::here(opened.as_fd())));
 }
 
 /// Gives the part file its permissions and times, has it written to the disk and named.
@@ -294,7 +378,7 @@ fn store(
                 .set_modified(time(modified));
             file.set_times(times)?;
         }
-        file.sync_all()?;
+        sync(file)?;
         let named = match existing {
             Existing::Overwrite => part.persist(&target),
             // It fails where something has the name by then.
@@ -304,6 +388,21 @@ fn store(
     });
     let stored = stored.unwrap_or_else(|panic| Err(io::Error::other(panic)));
     stored.map_err(Error::local(local))
+}
+
+/// Has a file written to the disk, where its file system can do that. Blocks.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Returns the process's umask without changing it, where the system tells it.
@@ -318,5 +417,13 @@ pub(crate) fn umask() -> u32 {
 const FILE_PERMISSIONS: u32 = 0o644;
 /// The umask where the system does not tell it: nobody else may write.
 const UMASK: u32 = 0o022;
+/// What one answer of a host holds at least of a file; OpenSSH's hold eight times as much.
+const ONE_ANSWER_BYTES: u64 = 32 * 1024;
+/// When directories were last rid of what killed copies left; a leaf lock, nothing waits under it.
+static SWEPT: Mutex<BTreeMap<PathBuf, Instant>> = Mutex::new(BTreeMap::new());
+/// Directories of which it is remembered.
+const SWEPT_MAX: usize = 1000;
+/// How long a directory is left alone then.
+const SWEEP_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes that a writer is given at once.
 const WRITE_BYTES: usize = 1024 * 1024;

@@ -4,6 +4,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -69,6 +70,8 @@ impl Tokens {
 pub(crate) struct Governor {
     progress: Option<Progress>,
     bounds: Vec<Bandwidth>,
+    /// Whether the file is counted: one that is copied again is one file.
+    begun: AtomicBool,
     /// Held while the copy is under way.
     _place: Option<Permit>,
 }
@@ -91,12 +94,16 @@ impl Governor {
         Ok(Self {
             progress: options.progress.clone(),
             bounds,
+            begun: AtomicBool::new(false),
             _place: place,
         })
     }
 
     pub(crate) fn begin(&self, bytes: u64) {
-        self.count(|progress| progress.begin(bytes));
+        match self.begun.swap(true, Ordering::Relaxed) {
+            false => self.count(|progress| progress.begin(bytes)),
+            true => self.expect(bytes),
+        }
     }
 
     /// Counts bytes of which nothing was known when the file was begun.

@@ -1,6 +1,6 @@
 //! One file to a host, over SFTP: whole under its name, or not at all.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,10 @@ pub struct Copied {
 /// # Errors
 ///
 /// By whose file and at what; the host's file is then as it was, and nothing is left beside it,
-/// unless the connection was lost.
+/// unless the connection was lost: what then is left, a later copy that looks into the directory
+/// removes ([`Resume::Yes`](crate::Resume) or [`put_tree`](crate::put_tree) with
+/// [`TreeOptions::sync`](crate::TreeOptions)). A source that is written to meanwhile is a `Local`
+/// one, unless it only grew: then what it had at first is copied.
 pub fn put(
     session: &Session,
     source: &Source,
@@ -112,7 +115,7 @@ pub fn put_reader(
     };
     match put.stays()? {
         Some(kept) => Ok(kept),
-        None => put.run(|file, part| put.write_from(reader, file, part)),
+        None => put.run(|file| put.write_from(reader, file)),
     }
 }
 
@@ -153,7 +156,7 @@ impl Put<'_> {
         match (self.stays()?, self.options.resume) {
             (Some(kept), _) => Ok(kept),
             (None, Resume::Yes) => self.resume(source),
-            (None, Resume::No) => self.run(|file, part| self.write(source, 0, file, part)),
+            (None, Resume::No) => self.run(|file| self.write(source, 0, file)),
         }
     }
 
@@ -169,19 +172,26 @@ impl Put<'_> {
         }
     }
 
-    fn run(
-        &self,
-        fill: impl FnOnce(&RemoteFile, &[u8]) -> Result<Sent, Error>,
-    ) -> Result<Copied, Error> {
+    fn run(&self, fill: impl FnOnce(&RemoteFile) -> Result<Sent, Error>) -> Result<Copied, Error> {
         let part = part::name_beside(self.remote);
-        let sent = self
-            .create(&part)
-            .and_then(|file| self.complete(file, &part, fill));
+        let made = self.create(&part);
+        let sent = made.and_then(|file| self.complete(file, &part, fill));
         let result = sent.and_then(|bytes| self.give_name(&part).map(|()| bytes));
-        if result.is_err() {
-            self.clean_up(&part);
+        match result {
+            Ok(bytes) => Ok(self.ended(bytes)),
+            Err(error) => {
+                self.clean_up(|sftp, scope| sftp.remove(&part, scope));
+                self.refused(error)
+            }
         }
-        result.map(|bytes| self.ended(bytes))
+    }
+
+    /// What failed; but that something has the name by then is no failure where that stays.
+    fn refused(&self, error: Error) -> Result<Copied, Error> {
+        match (&error, self.options.existing) {
+            (Error::Exists { .. }, Existing::Keep) => self.stays()?.ok_or(error),
+            _ => Err(error),
+        }
     }
 
     fn ended(&self, bytes: u64) -> Copied {
@@ -189,11 +199,23 @@ impl Put<'_> {
         Copied { bytes, kept: false }
     }
 
-    fn clean_up(&self, part: &[u8]) {
-        if self.session.is_open() {
-            // The scope may have ended; what was begun must go all the same.
-            let scope = Scope::root().child(Some(CLEAN_UP_TIMEOUT));
-            let _ = self.sftp.remove(part, &scope);
+    /// Does what has to be done with a part file after a failure.
+    fn clean_up(&self, work: impl Fn(&Sftp, &Scope) -> Result<(), SftpError>) {
+        if !self.session.is_open() {
+            return;
+        }
+        // The scope may have ended; what was begun must go all the same.
+        let scope = match self.scope.check() {
+            Ok(()) => self.scope.child(Some(CLEAN_UP_LONGEST)),
+            Err(_) => Scope::root().child(Some(CLEAN_UP_TIMEOUT)),
+        };
+        match work(self.sftp, &scope) {
+            Ok(()) | Err(SftpError::Status(_)) => {}
+            // The server of this channel may have ended, and the session not.
+            Err(_) if self.session.is_open() && scope.check().is_ok() => {
+                let _ = Sftp::open(self.session, &scope).and_then(|sftp| work(&sftp, &scope));
+            }
+            Err(_) => {}
         }
     }
 
@@ -218,11 +240,11 @@ impl Put<'_> {
         &self,
         file: RemoteFile,
         part: &[u8],
-        fill: impl FnOnce(&RemoteFile, &[u8]) -> Result<Sent, Error>,
+        fill: impl FnOnce(&RemoteFile) -> Result<Sent, Error>,
     ) -> Result<u64, Error> {
-        let failed = |operation| move |error| Error::remote(operation, part, error);
-        let written = fill(&file, part).and_then(|sent| {
-            let told = file.stat(self.scope).map_err(failed(Operation::Stat))?;
+        let written = fill(&file).and_then(|sent| {
+            let told = file.stat(self.scope);
+            let told = told.map_err(self.failed(Operation::Stat))?;
             let arrived = told.size.unwrap_or_default();
             if arrived != sent.bytes {
                 return Err(Error::Short {
@@ -230,23 +252,34 @@ impl Put<'_> {
                     arrived,
                 });
             }
-            self.dress(&file).map_err(failed(Operation::SetStat))?;
-            file.sync(self.scope).map_err(failed(Operation::Sync))?;
-            Ok(sent)
+            // While the permissions are such that the host's command may read it.
+            if let Some(ours) = sent.digest {
+                checksum::compare(self.session, (part, self.remote), ours, self.scope)?;
+            }
+            let dressed = self.dress(&file, told.mode);
+            dressed.map_err(self.failed(Operation::SetStat))?;
+            match file.sync(self.scope) {
+                // Some file systems cannot.
+                Ok(_) | Err(SftpError::Status(SftpStatus::OP_UNSUPPORTED)) => Ok(sent),
+                Err(error) => Err(self.failed(Operation::Sync)(error)),
+            }
         });
-        let closed = file.close(self.scope).map_err(failed(Operation::Close));
+        let closed = file.close(self.scope);
         // The first failure is the one that counts.
         let sent = written?;
-        closed?;
-        if let Some(ours) = sent.digest {
-            checksum::compare(self.session, (part, self.remote), ours, self.scope)?;
-        }
+        closed.map_err(self.failed(Operation::Close))?;
         Ok(sent.bytes)
+    }
+
+    /// A failure by the name that the copy is to have.
+    fn failed(&self, operation: Operation) -> impl Fn(SftpError) -> Error {
+        move |error| Error::remote(operation, self.remote, error)
     }
 
     /// Makes the part file, and the directories for it where they are missing.
     fn create(&self, part: &[u8]) -> Result<RemoteFile, Error> {
-        let mode = OpenMode::CreateNew(self.permissions());
+        // Ours to read and to go on with, until it is dressed.
+        let mode = OpenMode::CreateNew(self.permissions() | PRIVATE);
         let made = match self.sftp.file(part, mode, self.scope) {
             Err(SftpError::Status(SftpStatus::NO_SUCH_FILE))
                 if self.options.parents == Parents::Make =>
@@ -260,14 +293,8 @@ impl Put<'_> {
     }
 
     /// Writes what follows an offset of a source.
-    fn write(
-        &self,
-        source: &Source,
-        from: u64,
-        file: &RemoteFile,
-        part: &[u8],
-    ) -> Result<Sent, Error> {
-        let failed = |error| Error::remote(Operation::Write, part, error);
+    fn write(&self, source: &Source, from: u64, file: &RemoteFile) -> Result<Sent, Error> {
+        let failed = self.failed(Operation::Write);
         let mut writing = file.writing();
         let (mut offset, size) = (from, source.size());
         self.governor.begin(size);
@@ -286,6 +313,8 @@ impl Put<'_> {
             offset += length as u64;
         }
         writing.finish(self.scope).map_err(failed)?;
+        let changed = source.check_unchanged();
+        changed.map_err(|error| local_error(source, error))?;
         let digest = match self.options.verify {
             Verify::Size => None,
             Verify::Sha256 => Some(checksum::of_source(source, self.scope)?),
@@ -299,9 +328,8 @@ impl Put<'_> {
         &self,
         reader: impl Read + Send + 'static,
         file: &RemoteFile,
-        part: &[u8],
     ) -> Result<Sent, Error> {
-        let failed = |error| Error::remote(Operation::Write, part, error);
+        let failed = self.failed(Operation::Write);
         let mut writing = file.writing();
         let mut hasher = (self.options.verify == Verify::Sha256).then(Sha256::new);
         let mut feed = Feed::new(reader, READ_BYTES);
@@ -311,7 +339,8 @@ impl Put<'_> {
             self.governor.expect(read.len() as u64);
             for piece in read.chunks(file.write_max()) {
                 self.governor.pass(piece.len(), self.scope)?;
-                writing.write(bytes, piece, self.scope).map_err(failed)?;
+                let written = writing.write(bytes, piece, self.scope);
+                written.map_err(&failed)?;
                 bytes += piece.len() as u64;
             }
             if let Some(hasher) = &mut hasher {
@@ -323,12 +352,15 @@ impl Put<'_> {
         Ok(Sent { bytes, digest })
     }
 
-    /// Gives the part file the permissions and times that were asked for.
-    fn dress(&self, file: &RemoteFile) -> Result<(), SftpError> {
+    /// Gives the part file the permissions and times that were asked for; `told` are those that it
+    /// has.
+    fn dress(&self, file: &RemoteFile, told: Option<u32>) -> Result<(), SftpError> {
         let preserve = self.options.preserve == Preserve::Yes;
         let about = self.about.filter(|_| preserve);
         let attributes = Attributes {
-            mode: (self.options.permissions).or(about.map(|about| about.permissions)),
+            mode: (self.options.permissions)
+                .or(about.map(|about| about.permissions))
+                .or(self.less_than_private(told)),
             times: about.map(|about| (seconds(about.times.0), seconds(about.times.1))),
             ..Attributes::default()
         };
@@ -338,7 +370,14 @@ impl Put<'_> {
         file.set_stat(&attributes, self.scope)
     }
 
-    /// The permissions with which the part file is made; the host's umask takes from them.
+    /// What the part file may not keep of the permissions that it was made with.
+    fn less_than_private(&self, told: Option<u32>) -> Option<u32> {
+        let own = self.permissions();
+        let told = told.filter(|_| own & PRIVATE != PRIVATE)?;
+        Some(told & own & 0o777)
+    }
+
+    /// The permissions that the copy is to have; the host's umask takes from them.
     fn permissions(&self) -> u32 {
         let own = self.about.map(|about| about.permissions & 0o777);
         match self.options.permissions {
@@ -349,8 +388,11 @@ impl Put<'_> {
 
     fn give_name(&self, part: &[u8]) -> Result<(), Error> {
         if self.options.existing == Existing::Overwrite {
-            let renamed = self.sftp.rename_over(part, self.remote, self.scope);
-            return renamed.map_err(|error| Error::remote(Operation::Rename, self.remote, error));
+            let renamed = match self.sftp.renames_over() {
+                true => self.sftp.rename_over(part, self.remote, self.scope),
+                false => self.take_place(part),
+            };
+            return renamed.map_err(self.failed(Operation::Rename));
         }
         // It fails where something has the name by then: of two copies at once, one wins.
         let renamed = self.sftp.rename(part, self.remote, self.scope);
@@ -358,6 +400,32 @@ impl Put<'_> {
             Ok(_) => self.exists(),
             Err(_) => Error::remote(Operation::Rename, self.remote, error),
         })
+    }
+
+    /// Gives the name of a file that is there, where the server cannot rename over one: that goes
+    /// out of the way, and back should the name not be given.
+    fn take_place(&self, part: &[u8]) -> Result<(), SftpError> {
+        let (sftp, remote, scope) = (self.sftp, self.remote, self.scope);
+        let refused = match sftp.rename(part, remote, scope) {
+            Err(error @ SftpError::Status(_)) => error,
+            other => return other,
+        };
+        if sftp.lstat(remote, scope).is_err() {
+            return Err(refused);
+        }
+        let aside = part::name_beside(remote);
+        sftp.rename(remote, &aside, scope)?;
+        match sftp.rename(part, remote, scope) {
+            // The copy has its name: what it replaces is of no more use to anybody.
+            Ok(()) => {
+                self.clean_up(|sftp, scope| sftp.remove(&aside, scope));
+                Ok(())
+            }
+            Err(error) => {
+                self.clean_up(|sftp, scope| sftp.rename(&aside, remote, scope));
+                Err(error)
+            }
+        }
     }
 
     fn exists(&self) -> Error {
@@ -382,7 +450,11 @@ impl From<SftpError> for Failed {
 /// Reads a piece of what is sent.
 fn read_source(source: &Source, offset: u64, piece: &mut [u8]) -> Result<(), Error> {
     let read = source.read_at(offset, piece);
-    read.map_err(|error| Error::local(source.path().unwrap_or_else(|| "".as_ref()))(error))
+    read.map_err(|error| local_error(source, error))
+}
+
+fn local_error(source: &Source, error: io::Error) -> Error {
+    Error::local(source.path().unwrap_or_else(|| "".as_ref()))(error)
 }
 
 /// Makes a directory, and those that it is in, where they are missing. Parks.
@@ -403,8 +475,12 @@ pub(crate) fn seconds(time: i64) -> u32 {
 
 /// Bytes that are asked of a reader at once.
 const READ_BYTES: usize = 1024 * 1024;
-/// How long the removal of an unfinished file may take after a failure.
+/// How long the removal of an unfinished file may take after the caller's end of the copy.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take after another failure: what was sent before has to arrive first.
+const CLEAN_UP_LONGEST: Duration = Duration::from_secs(30);
+/// What the part file's owner may do with it.
+const PRIVATE: u32 = 0o600;
 /// Permissions of a directory that is made; the host's umask takes from them.
 pub(crate) const DIRECTORY_PERMISSIONS: u32 = 0o777;
 /// Permissions of a copy whose source has none.

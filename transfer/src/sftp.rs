@@ -269,6 +269,11 @@ impl Sftp {
         })
     }
 
+    /// Returns whether the server can rename a file over another at once.
+    pub(crate) fn renames_over(&self) -> bool {
+        self.0.extensions.posix_rename
+    }
+
     /// Renames a file over another at once, where the server can (`posix-rename@openssh.com`); else
     /// to a name that nothing has. Parks.
     ///

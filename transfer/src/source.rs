@@ -119,6 +119,21 @@ impl Source {
         self.0.about
     }
 
+    /// Fails if the file was written to since it was opened. One that only grew is taken for what
+    /// it was, as files that are appended to are.
+    pub(crate) fn check_unchanged(&self) -> io::Result<()> {
+        let (From::File { file, .. }, Some(about)) = (&self.0.from, self.0.about) else {
+            return Ok(());
+        };
+        let metadata = file.metadata()?;
+        let changed = (metadata.mtime(), metadata.mtime_nsec());
+        let same = metadata.len() == self.0.size && changed == (about.times.1, about.nanoseconds);
+        match same || metadata.len() > self.0.size {
+            true => Ok(()),
+            false => Err(io::Error::other("was changed while it was copied")),
+        }
+    }
+
     /// Returns the file's path, where it is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.0.from {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use sshoal_reactor::offload;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::{Coming, make_directory, make_part};
+use super::{Coming, make_directory, make_part, sweep_now_and_then};
 use crate::checksum::{self, Digest};
 use crate::error::Error;
 use crate::options::Verify;
@@ -20,7 +20,7 @@ use crate::put::Copied;
 impl Coming<'_> {
     /// Copies, and goes on with what an earlier copy of the same file left.
     pub(super) fn resume(&self, local: &Path) -> Result<Copied, Error> {
-        make_directory(local, self.options)?;
+        sweep_now_and_then(make_directory(local, self.options)?);
         // A file whose version cannot be told is copied anew.
         let (Some(size), Some((_, changed))) = (self.about.size, self.about.times) else {
             return self.afresh(make_part(local, self.options)?, local);
@@ -31,30 +31,25 @@ impl Coming<'_> {
         let key = Key::new(&version, local.as_os_str().as_bytes());
         let prefix = key.prefix(local.as_os_str().as_bytes());
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(&prefix));
-        let Some(mut part) = claim(&path).map_err(Error::local(&path))? else {
+        let Some(mut part) = claim(&path).map_err(Error::local(local))? else {
             // Another copy is at it.
             return self.afresh(make_part(local, self.options)?, local);
         };
         match self.fill(&mut part, size, local) {
-            Ok(bytes) => {
-                self.store(part, local.to_path_buf())?;
-                Ok(self.ended(bytes))
-            }
-            Err(error @ (Error::Differs { .. } | Error::Short { .. } | Error::TooLarge { .. })) => {
-                Err(error)
-            }
+            Ok(bytes) => self.store(part, local, bytes),
+            // Nothing that is worth to be gone on with.
+            Err(
+                error @ (Error::Differs { .. }
+                | Error::Short { .. }
+                | Error::Changed { .. }
+                | Error::TooLarge { .. }),
+            ) => Err(error),
             Err(error) => {
                 // It stays for the next copy.
                 part.disable_cleanup(true);
                 Err(error)
             }
         }
-    }
-
-    fn afresh(&self, mut part: NamedTempFile, local: &Path) -> Result<Copied, Error> {
-        let bytes = self.receive(part.as_file_mut(), local)?;
-        self.store(part, local.to_path_buf())?;
-        Ok(self.ended(bytes))
     }
 
     /// Brings a part file to its end, from where its own is good, and checks all of it.
@@ -128,7 +123,11 @@ fn claim(path: &Path) -> io::Result<Option<NamedTempFile>> {
     // A link that somebody laid there is neither followed nor waited at.
     let file = match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() => return Ok(None),
-        Ok(_) => options.open(path)?,
+        Ok(_) => match options.open(path) {
+            // Another user's.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+            other => other?,
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match options.create_new(true).open(path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
@@ -140,7 +139,8 @@ fn claim(path: &Path) -> io::Result<Option<NamedTempFile>> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
+        // Where files cannot be locked nobody can tell who else has it.
+        Err(TryLockError::Error(_)) => return Ok(None),
     }
     // The name may have gone to another file before the lock was ours: to the whole copy, even.
     let (own, named) = (file.metadata()?, fs::symlink_metadata(path));

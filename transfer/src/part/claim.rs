@@ -1,4 +1,4 @@
-//! Part files that a later copy finds: what they belong to, and who writes them.
+//! Part files that a later copy goes on with: what they belong to, and who writes them.
 //!
 //! Their names tell both: a key of the source and the target, and the copy that has claimed the
 //! file. Who wants one gives it a name of its own by a rename, at which only one can succeed. A
@@ -6,12 +6,11 @@
 //! another one it is assumed for an hour after the file last changed.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use super::owner::{self, Owner, Standing};
 use super::{beside, next, now};
 use crate::remote_path;
 
@@ -22,17 +21,6 @@ pub(crate) struct Key([u8; 8]);
 /// A copy under way that has part files under names of its own; it ends with this value.
 #[derive(Debug)]
 pub(crate) struct Claim(Owner);
-
-/// Who writes a part file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owner {
-    /// 0 of a file that its copy gave up in order.
-    machine: u32,
-    process: u32,
-    /// When the process began, in the machine's own count.
-    begun: u64,
-    number: u64,
-}
 
 impl Key {
     /// Returns the key of what tells a source's version apart, and of its target.
@@ -55,44 +43,34 @@ impl Key {
         beside(target, own.as_bytes(), LONGEST)
     }
 
-    /// Returns whether a name in a directory is that of a part file that nobody writes.
+    /// Returns whether a name in a directory is that of a part file that nobody writes; `changed`
+    /// is when it last changed.
     pub(crate) fn is_left(self, target: &[u8], name: &[u8], changed: Option<u32>) -> bool {
         let prefix = self.prefix(target);
         let owner = name.strip_prefix(remote_path::name(&prefix));
         owner
+            .and_then(|owner| owner.strip_prefix(b"-"))
             .and_then(Owner::parse)
-            .is_some_and(|owner| !owner.may_write(changed))
+            .is_some_and(|owner| !may_write(owner, changed))
     }
 }
 
 impl Claim {
     pub(crate) fn new() -> Self {
-        let (machine, begun) = ourselves();
         let number = next();
         LIVE.lock().insert(number);
-        Self(Owner {
-            machine,
-            process: std::process::id(),
-            begun,
-            number,
-        })
+        Self(Owner::ours(number))
     }
 
     /// Returns the path of this copy's own part file.
     pub(crate) fn path(&self, key: Key, target: &[u8]) -> Vec<u8> {
-        [key.prefix(target), self.0.suffix()].concat()
+        [&key.prefix(target), &b"-"[..], &self.0.text()].concat()
     }
 
     /// Returns the path under which it leaves its part file to others.
     pub(crate) fn path_left(&self, key: Key, target: &[u8]) -> Vec<u8> {
-        let time = now().as_nanos();
-        let owner = Owner {
-            machine: 0,
-            process: std::process::id(),
-            begun: u64::try_from(time).unwrap_or(u64::MAX),
-            number: self.0.number,
-        };
-        [key.prefix(target), owner.suffix()].concat()
+        let nobody = Owner::nobody(self.0.number);
+        [&key.prefix(target), &b"-"[..], &nobody.text()].concat()
     }
 }
 
@@ -102,93 +80,27 @@ impl Drop for Claim {
     }
 }
 
-impl Owner {
-    fn suffix(self) -> Vec<u8> {
-        let Self {
-            machine,
-            process,
-            begun,
-            number,
-        } = self;
-        format!("-{machine:x}-{process:x}-{begun:x}-{number:x}").into_bytes()
-    }
-
-    fn parse(suffix: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(suffix).ok()?.strip_prefix('-')?;
-        let mut numbers = text
-            .split('-')
-            .map(|digits| u64::from_str_radix(digits, 16).ok());
-        let mut number = || numbers.next().flatten();
-        let owner = Self {
-            machine: u32::try_from(number()?).ok()?,
-            process: u32::try_from(number()?).ok()?,
-            begun: number()?,
-            number: number()?,
-        };
-        (owner.suffix() == suffix).then_some(owner)
-    }
-
-    /// Returns whether the copy may still go on; `changed` is when its file last changed.
-    fn may_write(self, changed: Option<u32>) -> bool {
-        let (machine, begun) = ourselves();
-        if self.machine == 0 {
-            return false;
-        }
-        if self.machine != machine || machine == UNKNOWN {
+/// Returns whether the copy may still go on; `changed` is when its file last changed.
+fn may_write(owner: Owner, changed: Option<u32>) -> bool {
+    match owner.standing() {
+        Standing::Over => false,
+        Standing::Ours => LIVE.lock().contains(&owner.number),
+        Standing::Alive => true,
+        Standing::Unknown => {
             let age = now().as_secs().checked_sub(changed.unwrap_or(0).into());
-            return age.is_none_or(|age| age < ABANDONED_SECONDS);
-        }
-        match self.process == std::process::id() && self.begun == begun {
-            true => LIVE.lock().contains(&self.number),
-            false => began(&self.process.to_string()) == Some(self.begun),
+            age.is_none_or(|age| age < ABANDONED_SECONDS)
         }
     }
-}
-
-/// Returns what tells this machine, and the start of this process, from others.
-fn ourselves() -> (u32, u64) {
-    static OURSELVES: OnceLock<(u32, u64)> = OnceLock::new();
-    *OURSELVES.get_or_init(|| {
-        let told = |path| fs::read(path).unwrap_or_default();
-        // Containers may share the number of their machine, but not the numbers of processes.
-        let space = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-        let machine = Sha256::new()
-            .chain_update(told("/etc/machine-id"))
-            .chain_update(told("/proc/sys/kernel/random/boot_id"))
-            .chain_update(space.as_os_str().as_encoded_bytes())
-            .finalize();
-        let machine = machine
-            .first_chunk()
-            .map(|first| u32::from_be_bytes(*first));
-        match (machine, began("self")) {
-            (Some(machine), Some(begun)) => (machine.clamp(1, UNKNOWN - 1), begun),
-            _ => (UNKNOWN, 0),
-        }
-    })
-}
-
-/// Returns when a process began, where there is one (`starttime` of proc_pid_stat(5)).
-fn began(process: &str) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may hold anything: the fields are counted behind its end.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let fields = std::str::from_utf8(&stat[end + 1..]).ok()?;
-    let mut fields = fields.split_whitespace();
-    // A process that ended and was not waited for writes nothing.
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
 }
 
 /// The numbers of this process's copies under way; a leaf lock, nothing waits under it.
 static LIVE: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 /// What stands between a target's name and a part file's key.
-const MARK: &str = ".sshoal-part-";
-/// The longest of what stands behind a target's name: mark, key, and four numbers.
-const LONGEST: usize = MARK.len() + 16 + 1 + 8 + 1 + 8 + 1 + 16 + 1 + 16;
-/// Of a machine where processes cannot be told apart.
-const UNKNOWN: u32 = u32::MAX;
+pub(super) const MARK: &str = ".sshoal-part-";
+/// The digits of a key.
+pub(super) const KEY_DIGITS: usize = 16;
+/// The longest of what stands behind a target's name: mark, key and owner.
+const LONGEST: usize = MARK.len() + KEY_DIGITS + 1 + owner::LONGEST;
 /// When a copy from another machine is taken to have ended.
 const ABANDONED_SECONDS: u64 = 3600;
 
@@ -224,27 +136,17 @@ mod tests {
     /// Of a machine that nobody knows, and of processes of this one that are there and are not.
     #[test]
     fn other_machines_and_processes_are_judged_by_what_is_known() {
-        let (machine, _) = ourselves();
         let seconds = u32::try_from(now().as_secs()).expect("before 2106");
-        let owner = |machine, process, begun| Owner {
-            machine,
-            process,
-            begun,
-            number: 1,
-        };
-        let stranger = owner(machine ^ 2, 1, 1);
-        assert!(stranger.may_write(Some(seconds)));
+        let stranger = Owner::stranger();
+        assert!(may_write(stranger, Some(seconds)));
         assert!(
-            stranger.may_write(Some(seconds + 100)),
+            may_write(stranger, Some(seconds + 100)),
             "its clock is ahead"
         );
-        assert!(!stranger.may_write(Some(seconds - 4000)));
-        if machine != UNKNOWN {
-            let parent = std::os::unix::process::parent_id();
-            let begun = began(&parent.to_string()).expect("our parent is there");
-            assert!(owner(machine, parent, begun).may_write(Some(0)));
-            let reused = owner(machine, parent, begun + 1);
-            assert!(!reused.may_write(Some(seconds)));
+        assert!(!may_write(stranger, Some(seconds - 4000)));
+        if let Some([parent, before]) = Owner::parents() {
+            assert!(may_write(parent, Some(0)));
+            assert!(!may_write(before, Some(seconds)));
         }
     }
 

@@ -1,12 +1,11 @@
 //! Going on with a copy to a host that was cut short.
 
-use sshoal_reactor::Scope;
-
-use super::{CLEAN_UP_TIMEOUT, Copied, Put, read_source};
+use super::{Copied, PRIVATE, Put, read_source};
 use crate::bytes::list;
 use crate::error::{Error, Operation};
 use crate::options::Verify;
 use crate::part::claim::{Claim, Key};
+use crate::part::sweep;
 use crate::sftp::{FileType, OpenMode, SftpError};
 use crate::source::Source;
 use crate::{checksum, remote_path};
@@ -22,7 +21,7 @@ impl Put<'_> {
             at => match self.from(source, at, &part) {
                 // What was there is not what it seemed to be.
                 Err(Error::Differs { .. } | Error::Short { .. }) => {
-                    self.clean_up(&part);
+                    self.clean_up(|sftp, scope| sftp.remove(&part, scope));
                     self.from(source, 0, &part)
                 }
                 other => other,
@@ -31,20 +30,25 @@ impl Put<'_> {
         if result.is_ok() {
             result = self.give_name(&part);
         }
-        match &result {
-            Ok(()) => {}
-            // Nothing that is worth to be gone on with.
-            Err(Error::Differs { .. } | Error::Short { .. } | Error::Exists { .. }) => {
-                self.clean_up(&part);
+        match result {
+            Ok(()) => Ok(self.ended(source.size())),
+            Err(error) => {
+                match error {
+                    // Nothing that is worth to be gone on with.
+                    Error::Differs { .. } | Error::Short { .. } | Error::Exists { .. } => {
+                        self.clean_up(|sftp, scope| sftp.remove(&part, scope));
+                    }
+                    Error::Local { .. } if source.check_unchanged().is_err() => {
+                        self.clean_up(|sftp, scope| sftp.remove(&part, scope));
+                    }
+                    _ => {
+                        let left = claim.path_left(key, self.remote);
+                        self.clean_up(|sftp, scope| sftp.rename_over(&part, &left, scope));
+                    }
+                }
+                self.refused(error)
             }
-            Err(_) if self.session.is_open() => {
-                let scope = Scope::root().child(Some(CLEAN_UP_TIMEOUT));
-                let left = claim.path_left(key, self.remote);
-                let _ = self.sftp.rename_over(&part, &left, &scope);
-            }
-            Err(_) => {}
         }
-        result.map(|()| self.ended(source.size()))
     }
 
     fn key(&self, source: &Source) -> Result<Key, Error> {
@@ -68,6 +72,9 @@ impl Put<'_> {
             Err(SftpError::Status(_)) => return Ok(0),
             Err(error) => return Err(Error::from_sftp(error)),
         };
+        let names = listed.iter().map(|entry| (&entry.name, &entry.attributes));
+        let swept = sweep::there(self.sftp, directory, names, self.scope);
+        swept.map_err(Error::from_sftp)?;
         let mut left: Vec<_> = (listed.into_iter())
             .filter(|entry| {
                 let changed = entry.attributes.times.map(|(_, changed)| changed);
@@ -103,39 +110,42 @@ impl Put<'_> {
 
     /// Returns the size of a part file whose end is as the source has it; removes any other.
     fn check(&self, part: &[u8], source: &Source) -> Result<u64, Error> {
-        let failed = |operation| move |error| Error::remote(operation, part, error);
         // What was listed as a file may have become a link meanwhile.
         let about = self.sftp.lstat(part, self.scope);
-        let about = about.map_err(failed(Operation::Stat))?;
+        let about = about.map_err(self.failed(Operation::Stat))?;
         let size = about.size.unwrap_or(0);
         if about.file_type() == FileType::File && size > 0 && size <= source.size() {
             let from = size - size.min(TAIL_BYTES);
             let file = self.sftp.file(part, OpenMode::Read, self.scope);
-            let file = file.map_err(failed(Operation::Open))?;
-            let (mut at, mut same) = (from, true);
+            let file = file.map_err(self.failed(Operation::Open))?;
+            let mut at = from;
             let mut own = Vec::new();
             let read = file.read_to_end(from, Some(size), self.scope, |piece| {
+                // The server of a copy that was killed may still write what it was sent.
+                let left = usize::try_from(size - at).unwrap_or(usize::MAX);
+                let piece = &piece[..piece.len().min(left)];
                 own.resize(piece.len(), 0);
-                if at + piece.len() as u64 > size {
-                    same = false;
-                    return Err(Unlike::Longer);
-                }
                 read_source(source, at, &mut own).map_err(Unlike::Here)?;
-                same &= own == piece;
-                at += piece.len() as u64;
-                Ok(())
+                let pairs = own.iter().zip(piece);
+                let same = pairs.take_while(|(ours, theirs)| ours == theirs).count();
+                at += same as u64;
+                match same == piece.len() && !piece.is_empty() {
+                    true => Ok(()),
+                    false => Err(Unlike::Enough),
+                }
             });
             match read {
-                Ok(_) | Err(Unlike::Longer) => {}
+                Ok(_) | Err(Unlike::Enough) => {}
                 Err(Unlike::Here(error)) => return Err(error),
-                Err(Unlike::There(error)) => return Err(failed(Operation::Read)(error)),
+                Err(Unlike::There(error)) => return Err(self.failed(Operation::Read)(error)),
             }
-            if same && at == size {
-                return Ok(size);
+            // Where all of the end is wrong, what is before it is not to be believed.
+            if at > from {
+                return Ok(at);
             }
         }
         let removed = self.sftp.remove(part, self.scope);
-        removed.map_err(failed(Operation::Remove))?;
+        removed.map_err(self.failed(Operation::Remove))?;
         Ok(0)
     }
 
@@ -144,12 +154,21 @@ impl Put<'_> {
         let file = match at {
             0 => self.create(part)?,
             _ => {
-                let mode = OpenMode::Write(self.permissions());
+                let mode = OpenMode::Write(self.permissions() | PRIVATE);
                 let file = self.sftp.file(part, mode, self.scope);
-                file.map_err(|error| Error::remote(Operation::Open, part, error))?
+                let file = file.map_err(self.failed(Operation::Open))?;
+                // One that went meanwhile was made anew, and has nothing before the offset.
+                let told = file.stat(self.scope);
+                let arrived = told.map_err(self.failed(Operation::Stat))?.size;
+                let arrived = arrived.unwrap_or_default();
+                if arrived < at {
+                    let expected = at;
+                    return Err(Error::Short { expected, arrived });
+                }
+                file
             }
         };
-        self.complete(file, part, |file, part| self.write(source, at, file, part))?;
+        self.complete(file, part, |file| self.write(source, at, file))?;
         if at == 0 || self.options.verify == Verify::Sha256 {
             return Ok(());
         }
@@ -167,7 +186,7 @@ impl Put<'_> {
 
 /// Why the end of a part file was not read to its end.
 enum Unlike {
-    Longer,
+    Enough,
     Here(Error),
     There(SftpError),
 }
@@ -178,5 +197,6 @@ impl From<SftpError> for Unlike {
     }
 }
 
-/// Bytes at the end of a part file that are compared before it is gone on with.
-const TAIL_BYTES: u64 = 1024 * 1024;
+/// Bytes at the end of a part file that are compared before it is gone on with: more than the 4 MiB
+/// that may be under way, since some servers write what is in any order.
+const TAIL_BYTES: u64 = 5 * 1024 * 1024;

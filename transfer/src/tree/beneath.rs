@@ -18,8 +18,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use super::name::is_one_name;
 use super::options::DryRun;
 use super::{open, prune};
+use crate::get::sync;
 use crate::options::{Existing, Parents};
-use crate::part;
+use crate::part::{self, sweep};
 use crate::remote_path;
 
 /// A directory that is being filled.
@@ -85,6 +86,13 @@ impl Dir {
             dress: Dress::default(),
         };
         Ok((dir, !is_there))
+    }
+
+    /// Removes what killed copies left in it.
+    pub(crate) fn sweep(&self) {
+        if let (Some(file), DryRun::No) = (&self.file, self.dry_run) {
+            sweep::here(file.as_fd());
+        }
     }
 
     /// Opens a directory in this one, or makes it; whether it was made, or would be.
@@ -260,7 +268,7 @@ impl Part {
         existing: Existing,
     ) -> io::Result<()> {
         dress.put_on(&self.file)?;
-        self.file.sync_all()?;
+        sync(&self.file)?;
         let (from, to) = (OsStr::from_bytes(&self.name), one(target)?);
         let dir = self.dir.fd()?;
         if existing == Existing::Overwrite {

@@ -126,6 +126,8 @@ impl Getting<'_> {
         let (root, made) = root.map_err(Error::local(self.local))?;
         if made {
             self.course.note(|report| report.directories += 1);
+        } else {
+            root.sweep();
         }
         let own = root.file().map(File::try_clone).transpose();
         let own = own.map_err(Error::local(self.local))?;
@@ -305,6 +307,8 @@ impl Getting<'_> {
             self.done(&path, Action::MakeDirectory, |report| {
                 report.directories += 1
             });
+        } else {
+            dir.sweep();
         }
         let dir = Arc::new(dir);
         let listed = self.list(&dir);

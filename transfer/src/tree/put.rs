@@ -15,10 +15,11 @@ use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, PERMITS, side_by_side};
 use crate::error::{Error, Operation};
 use crate::options::{Existing, Parents, Preserve};
+use crate::part::{self, sweep};
 use crate::put::{DIRECTORY_PERMISSIONS, make_directories, put_over, seconds};
 use crate::remote_tree::{self, Deleting};
 use crate::sftp::{Attributes, FileType, Sftp, SftpError, SftpStatus};
-use crate::{checksum, part, remote_path};
+use crate::{checksum, remote_path};
 
 /// Copies a directory's content to a host's directory, which is made if it is not there. Parks.
 ///
@@ -207,7 +208,12 @@ impl Putting<'_> {
             });
             None
         } else if self.looks() {
-            Some(Arc::new(self.list(&path)?))
+            let listing = self.list(&path)?;
+            if self.options.dry_run == DryRun::No {
+                let swept = sweep::there(&self.sftp, &path, &listing, scope);
+                swept.map_err(Error::from_sftp)?;
+            }
+            Some(Arc::new(listing))
         } else {
             None
         };

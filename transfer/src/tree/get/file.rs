@@ -10,7 +10,7 @@ use sshoal_reactor::{blocking, offload};
 use super::{Getting, Job};
 use crate::checksum::{self, Digest};
 use crate::error::{Error, Operation};
-use crate::get::bytes_max;
+use crate::get::{bytes_max, check_whole};
 use crate::limits::Governor;
 use crate::options::{Existing, Preserve, Verify};
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, SftpError};
@@ -167,6 +167,9 @@ impl Getting<'_> {
         let mut bytes = 0;
         let read = file.read_to_end(0, about.size, self.course.scope(), |piece| {
             let count = piece.len() as u64;
+            if about.size.is_some_and(|size| bytes + count > size) {
+                return Err(Failed::Beyond);
+            }
             bytes += count;
             if bytes > one_max {
                 let bytes_max = one_max;
@@ -185,17 +188,15 @@ impl Getting<'_> {
             let written = part.file().write_all(piece);
             written.map_err(|error| Failed::Here(self.here(path)(error)))
         });
+        let beyond = matches!(read, Err(Failed::Beyond)).then_some(one_max);
         match read {
-            Ok(_) => {}
+            Ok(_) | Err(Failed::Beyond) => {}
             Err(Failed::Here(error)) => return Err(error),
             Err(Failed::There(error)) => {
                 return Err(Error::remote(Operation::Read, remote, error));
             }
         }
-        if let Some(expected) = about.size.filter(|expected| *expected != bytes) {
-            let arrived = bytes;
-            return Err(Error::Short { expected, arrived });
-        }
+        check_whole(file, (remote, about), (bytes, beyond), self.course.scope())?;
         if let Some(hasher) = hasher {
             let ours = hasher.finalize().into();
             checksum::compare(self.session, (remote, remote), ours, self.course.scope())?;
@@ -208,6 +209,8 @@ impl Getting<'_> {
 enum Failed {
     Here(Error),
     There(SftpError),
+    /// There is more than the host said.
+    Beyond,
 }
 
 impl From<SftpError> for Failed {
