@@ -5,21 +5,21 @@
 //! in `beneath`, which never leaves the chosen directory. One file's own rules are `put`'s and
 //! `get`'s.
 
-mod beneath;
+pub(crate) mod beneath;
 mod get;
-mod local;
-mod name;
-mod options;
+pub(crate) mod local;
+pub(crate) mod name;
+pub(crate) mod options;
 mod put;
 mod remote;
-mod report;
-mod work;
+pub(crate) mod report;
+pub(crate) mod work;
 
 #[cfg(fuzzing)]
 pub(crate) use name::{is_one_name, stays_beneath};
 
 pub use get::get_tree;
 pub use local::LocalTree;
-pub use options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
+pub use options::{Delete, DryRun, Itemise, Links, Stream, TreeOptions, Unchanged};
 pub use put::put_tree;
 pub use report::{Action, Change, FailedEntry, SkippedEntry, TreeReport, WhySkipped};

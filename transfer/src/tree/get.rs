@@ -12,7 +12,7 @@ use sshoal_session::Session;
 
 use super::beneath::{Dir, Dress, Part};
 use super::name::{is_one_name, stays_beneath};
-use super::options::{Itemise, Links, TreeOptions, Unchanged};
+use super::options::{Itemise, Links, Stream, TreeOptions, Unchanged};
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, Jobs, side_by_side};
 use crate::error::{Error, Operation};
@@ -40,6 +40,9 @@ pub fn get_tree(
     options: &TreeOptions,
     scope: &Scope,
 ) -> TreeReport {
+    if options.stream == Stream::Tar {
+        return crate::tar::get(session, remote, local, options, scope);
+    }
     let course = Course::new(scope);
     match Sftp::open(session, course.scope()) {
         Ok(sftp) => {
