@@ -25,6 +25,7 @@ mod receive_tree;
 mod record;
 pub(crate) use record::cleaned;
 mod send_tree;
+pub(crate) use send_tree::{check_offered, dress, tell_of_walk};
 mod talk;
 
 use record::{Record, parse};

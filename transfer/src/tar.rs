@@ -1,26 +1,15 @@
-//! A directory in one stream through the host's `tar`.
+//! A directory in one stream through the host's `tar`, for many small files; chosen by
+//! [`Stream::Tar`](crate::Stream::Tar).
+//!
+//! `format` is the archive's, written and read here: what is written is as plain as it can be, so
+//! that every `tar` reads it, and what is read has bounds for each part, since a host may send
+//! anything. `put` unpacks into a directory of its own and gives all of it names in the end, `get`
+//! takes entries by the rules of `incoming`.
 
-use std::path::Path;
+mod format;
+mod get;
+mod pipe;
+mod put;
 
-use sshoal_reactor::Scope;
-use sshoal_session::Session;
-
-use crate::error::Error;
-use crate::tree::{LocalTree, TreeOptions, TreeReport};
-
-const REFUSED: Error = Error::NotOffered {
-    way: "tar",
-    what: "anything",
-};
-
-pub(crate) fn put(_: &Session, _: &LocalTree, _: &[u8], _: &TreeOptions, _: &Scope) -> TreeReport {
-    let mut report = TreeReport::default();
-    report.ended_early = Some(REFUSED);
-    report
-}
-
-pub(crate) fn get(_: &Session, _: &[u8], _: &Path, _: &TreeOptions, _: &Scope) -> TreeReport {
-    let mut report = TreeReport::default();
-    report.ended_early = Some(REFUSED);
-    report
-}
+pub(crate) use get::get;
+pub(crate) use put::put;
