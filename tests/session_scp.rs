@@ -17,6 +17,7 @@ use sshoal::{
 };
 use support::{
     files::{bytes_of, names},
+    programs::{program, with_programs},
     sessions::{connect, limit, random_bytes, within_ms},
     sshd::Sshd,
 };
@@ -25,27 +26,6 @@ fn subdirectory(sshd: &Sshd, name: &str) -> PathBuf {
     let dir = sshd.scratch().join(name);
     fs::create_dir(&dir).expect("makes a directory");
     dir
-}
-
-/// A server whose users find the programs in its scratch's `bin` before others.
-#[track_caller]
-fn with_programs(path: impl Fn(&Path) -> String) -> Option<(Sshd, PathBuf)> {
-    let programs = tempfile::tempdir().expect("makes a directory").keep();
-    let sshd = Sshd::builder()
-        .log_level("INFO")
-        .config(&format!("SetEnv PATH={}", path(&programs)))
-        .start();
-    if sshd.is_none() {
-        fs::remove_dir_all(&programs).expect("removes the directory");
-    }
-    Some((sshd?, programs))
-}
-
-/// Puts a program there.
-fn program(dir: &Path, name: &str, script: &str) {
-    let path = dir.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("writes the program");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("sets the mode");
 }
 
 #[test]

@@ -189,6 +189,22 @@ pub enum Error {
         /// The file's path on the host.
         remote: Vec<u8>,
     },
+    /// What the options ask for is not offered by this way of copying; nothing was copied.
+    #[error("{way} does not offer {what}")]
+    NotOffered {
+        /// How it was to be copied.
+        way: &'static str,
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// What the host's `tar` sent breaks the format; what arrived before is kept.
+    #[error("tar of remote directory {}: {what}", remote.escape_ascii())]
+    TarFormat {
+        /// The path on the host.
+        remote: Vec<u8>,
+        /// The rule that it broke.
+        what: &'static str,
+    },
     /// A pattern for lines is none.
     #[error("bad pattern: {message}")]
     Pattern {

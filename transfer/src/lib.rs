@@ -9,6 +9,7 @@
 
 mod bytes;
 mod checksum;
+mod directories;
 mod error;
 mod fs;
 #[cfg(fuzzing)]
@@ -16,6 +17,7 @@ pub mod fuzzing;
 mod get;
 mod glob;
 mod host_names;
+mod incoming;
 mod limits;
 mod options;
 mod part;
@@ -27,6 +29,7 @@ mod scp;
 pub mod sftp;
 mod source;
 mod stream;
+mod tar;
 mod tree;
 
 pub use bytes::{exists, glob, read, stat, write};
@@ -41,6 +44,6 @@ pub use put::{Copied, put, put_reader};
 pub use scp::{Keep, Scp};
 pub use source::Source;
 pub use tree::{
-    Action, Change, Delete, DryRun, FailedEntry, Itemise, Links, LocalTree, SkippedEntry,
+    Action, Change, Delete, DryRun, FailedEntry, Itemise, Links, LocalTree, SkippedEntry, Stream,
     TreeOptions, TreeReport, Unchanged, WhySkipped, get_tree, put_tree,
 };

@@ -1,7 +1,8 @@
-//! One file there or back by the host's `scp`, for hosts without SFTP.
+//! Files and directories there or back by the host's `scp`, for hosts without SFTP.
 //!
-//! The principal type is [`Scp`]. The protocol is spoken here, over a command's two streams; what a
-//! host sends is a file's bytes and nothing else: it chooses neither a name nor a place.
+//! The principal type is [`Scp`]. The protocol is spoken here, over a command's two streams. What a
+//! host sends as one file is its bytes and nothing else: it chooses neither a name nor a place. What
+//! it sends as a directory is written beneath the chosen one (`incoming`).
 
 use std::fs::{File, FileTimes, Permissions};
 use std::io::{Read, Write};
@@ -13,11 +14,18 @@ use sshoal_reactor::{Scope, blocking};
 use sshoal_session::Session;
 
 use crate::error::Error;
+use crate::limits::Governor;
+use crate::options::CopyOptions;
 use crate::part;
 use crate::put::Copied;
+use crate::source::Source;
+use crate::tree::name::is_one_name;
 
+mod receive_tree;
 mod record;
 pub(crate) use record::cleaned;
+mod send_tree;
+pub(crate) use send_tree::{check_offered, dress, tell_of_walk};
 mod talk;
 
 use record::{Record, parse};
@@ -30,7 +38,8 @@ pub struct Scp<'a> {
     session: &'a Session,
     scope: &'a Scope,
     keep: Keep,
-    bytes_max: u64,
+    bytes_max: Option<u64>,
+    limits: CopyOptions,
 }
 
 /// What of a file goes along with its bytes.
@@ -61,7 +70,8 @@ impl<'a> Scp<'a> {
             session,
             scope,
             keep: Keep::default(),
-            bytes_max: u64::MAX,
+            bytes_max: None,
+            limits: CopyOptions::new(),
         }
     }
 
@@ -71,9 +81,19 @@ impl<'a> Scp<'a> {
         self
     }
 
-    /// Sets how many bytes a received file may have. Default: any number.
+    /// Sets how many bytes a received file may have. Default: any number into a file, and 64 MiB
+    /// into memory ([`Scp::receive_bytes`]).
     pub fn bytes_max(mut self, bytes: u64) -> Self {
-        self.bytes_max = bytes;
+        self.bytes_max = Some(bytes);
+        self
+    }
+
+    /// Sets the counters, the bounds of bytes a second and how many copies there are at once, as
+    /// these options have them; the rest of them is not for single files. Default: none.
+    ///
+    /// Directories are copied by the options that are given with them.
+    pub fn limits(mut self, options: &CopyOptions) -> Self {
+        self.limits = options.clone();
         self
     }
 
@@ -108,7 +128,8 @@ impl<'a> Scp<'a> {
             ([.., b'/'], Some(name)) => [remote, name].concat(),
             _ => remote.to_vec(),
         };
-        self.deliver((&mut source, local), &remote, &given)
+        let governor = Governor::enter(&self.limits, self.scope)?;
+        self.deliver((&mut source, local), &remote, (&given, &governor))
     }
 
     /// Writes bytes to a path on the host where nothing stands, with a mode. Parks.
@@ -123,15 +144,17 @@ impl<'a> Scp<'a> {
             times: None,
         };
         let mut source = bytes;
-        self.deliver((&mut source, Path::new("")), remote, &given)
+        let governor = Governor::enter(&self.limits, self.scope)?;
+        self.deliver((&mut source, Path::new("")), remote, (&given, &governor))
     }
 
     fn deliver(
         &self,
         (source, local): (&mut dyn Read, &Path),
         remote: &[u8],
-        given: &Given,
+        (given, governor): (&Given, &Governor),
     ) -> Result<Copied, Error> {
+        governor.begin(given.size);
         let command = sink_command(&part::name_beside(remote), remote);
         let mut talk = Talk::start(self.session, command, (remote, self.scope))?;
         talk.acknowledged()?;
@@ -153,12 +176,14 @@ impl<'a> Scp<'a> {
                     arrived: given.size - left,
                 });
             }
+            governor.pass(filled, self.scope)?;
             talk.send(&chunk[..filled])?;
             left -= filled as u64;
         }
         talk.send(&[0])?;
         talk.acknowledged()?;
         talk.finish()?;
+        governor.end();
         Ok(Copied {
             bytes: given.size,
             kept: false,
@@ -179,7 +204,9 @@ impl<'a> Scp<'a> {
             .filter(|parent| !parent.as_os_str().is_empty());
         let part = tempfile::NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")));
         let mut part = part.map_err(Error::local(local))?;
-        let given = self.fetch(remote, &mut |bytes| {
+        let governor = Governor::enter(&self.limits, self.scope)?;
+        let bytes_max = self.bytes_max.unwrap_or(u64::MAX);
+        let given = self.fetch(remote, (bytes_max, &governor), &mut |bytes| {
             part.write_all(bytes).map_err(Error::local(local))
         })?;
         let (target, keep) = (local.to_path_buf(), self.keep);
@@ -199,53 +226,64 @@ impl<'a> Scp<'a> {
         });
         let stored = stored.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
         let bytes = stored.map_err(Error::local(local))?;
+        governor.end();
         Ok(Copied { bytes, kept: false })
     }
 
-    /// Reads a host's file. Parks.
+    /// Reads a host's file of at most 64 MiB, or what [`Scp::bytes_max`] says. Parks.
     ///
     /// # Errors
     ///
     /// As [`Scp::receive`].
     pub fn receive_bytes(&self, remote: &[u8]) -> Result<Vec<u8>, Error> {
         let mut all = Vec::new();
-        self.fetch(remote, &mut |bytes| {
+        let governor = Governor::enter(&self.limits, self.scope)?;
+        let bytes_max = self.bytes_max.unwrap_or(MEMORY_BYTES_MAX);
+        self.fetch(remote, (bytes_max, &governor), &mut |bytes| {
             all.extend_from_slice(bytes);
             Ok(())
         })?;
+        governor.end();
         Ok(all)
     }
 
     fn fetch(
         &self,
         remote: &[u8],
+        (bytes_max, governor): (u64, &Governor),
         take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<Given, Error> {
         let with_times = self.keep == Keep::ModeAndTimes;
         let command = source_command(remote, with_times);
         let mut talk = Talk::start(self.session, command, (remote, self.scope))?;
         talk.send(&[0])?;
-        let mut record = read_record(&mut talk)?;
+        let mut line = talk.line()?;
         let mut times = None;
-        if let Record::Times { modified, accessed } = record {
+        if let Record::Times { modified, accessed } = read(&talk, &line)? {
             if !with_times {
                 return Err(talk.protocol("times that were not asked for"));
             }
             times = Some((modified, accessed));
             talk.send(&[0])?;
-            record = read_record(&mut talk)?;
+            line = talk.line()?;
         }
-        let Record::File { mode, size } = record else {
-            return Err(talk.protocol("times twice"));
+        let (mode, size) = match read(&talk, &line)? {
+            Record::File { mode, size, name } if is_one_name(name) => (mode, size),
+            Record::File { .. } => return Err(talk.protocol("a name that leads elsewhere")),
+            Record::Times { .. } => return Err(talk.protocol("times twice")),
+            Record::Directory { .. } | Record::End => {
+                return Err(talk.protocol("a directory where a file was asked for"));
+            }
         };
-        if size > self.bytes_max {
-            let bytes_max = self.bytes_max;
+        if size > bytes_max {
             return Err(Error::TooLarge { bytes_max });
         }
+        governor.begin(size);
         talk.send(&[0])?;
         let mut left = size;
         while left > 0 {
             let data = talk.data(left)?;
+            governor.pass(data.len(), self.scope)?;
             left -= data.len() as u64;
             take(data)?;
         }
@@ -257,9 +295,24 @@ impl<'a> Scp<'a> {
     }
 }
 
-fn read_record(talk: &mut Talk<'_>) -> Result<Record, Error> {
-    let line = talk.line()?;
-    parse(&line).map_err(|what| talk.protocol(what))
+fn read<'a>(talk: &Talk<'_>, line: &'a [u8]) -> Result<Record<'a>, Error> {
+    parse(line).map_err(|what| talk.protocol(what))
+}
+
+/// What a source has, byte after byte.
+struct Bytes<'a> {
+    source: &'a Source,
+    offset: u64,
+}
+
+impl Read for Bytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.source.size() - self.offset;
+        let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        self.source.read_at(self.offset, &mut buffer[..count])?;
+        self.offset += count as u64;
+        Ok(count)
+    }
 }
 
 /// Reads until the chunk is full or the source ends.
@@ -296,7 +349,7 @@ fn source_command(path: &[u8], with_times: bool) -> Vec<u8> {
 }
 
 /// Returns a path as one word of a POSIX shell that no program takes for an option.
-fn word(path: &[u8]) -> Vec<u8> {
+pub(crate) fn word(path: &[u8]) -> Vec<u8> {
     let mut word = b"'".to_vec();
     if path.first() == Some(&b'-') {
         word.extend_from_slice(b"./");
@@ -325,6 +378,8 @@ end 1 "$1""#;
 
 /// The exit status of [`SINK`] where something stands already (`EX_CANTCREAT` of sysexits.h).
 const EXISTS: u32 = 73;
+/// Bytes of a file that are received into memory by default.
+const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes sent at once.
 const CHUNK_BYTES: usize = 32_700;
 /// The permission bits that are passed on.

@@ -5,16 +5,16 @@
 //! in `beneath`, which never leaves the chosen directory. One file's own rules are `put`'s and
 //! `get`'s.
 
-mod beneath;
+pub(crate) mod beneath;
 mod get;
-mod local;
-mod name;
+pub(crate) mod local;
+pub(crate) mod name;
 mod open;
-mod options;
+pub(crate) mod options;
 mod prune;
 mod put;
-mod report;
-mod work;
+pub(crate) mod report;
+pub(crate) mod work;
 
 pub(crate) use name::is_one_name;
 #[cfg(fuzzing)]
@@ -22,6 +22,6 @@ pub(crate) use name::stays_beneath;
 
 pub use get::get_tree;
 pub use local::LocalTree;
-pub use options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
+pub use options::{Delete, DryRun, Itemise, Links, Stream, TreeOptions, Unchanged};
 pub use put::put_tree;
 pub use report::{Action, Change, FailedEntry, SkippedEntry, TreeReport, WhySkipped};

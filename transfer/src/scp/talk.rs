@@ -18,7 +18,20 @@ pub(super) struct Talk<'a> {
     start: usize,
     /// What it wrote to standard error, as far as a message has room.
     errors: Vec<u8>,
+    /// Bytes that came and are of no use.
+    useless: usize,
     buffer: Vec<u8>,
+}
+
+/// What a host's `scp` that sends says where something may begin.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A line without its `\n`.
+    Line(Vec<u8>),
+    /// What it could not send; it goes on with the next.
+    Warning(Error),
+    /// The end of its output.
+    End,
 }
 
 impl<'a> Talk<'a> {
@@ -34,6 +47,7 @@ impl<'a> Talk<'a> {
             output: Vec::new(),
             start: 0,
             errors: Vec::new(),
+            useless: 0,
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -60,17 +74,52 @@ impl<'a> Talk<'a> {
     pub(super) fn line(&mut self) -> Result<Vec<u8>, Error> {
         match self.byte()? {
             1 | 2 => Err(self.refused()),
-            first => {
-                let mut line = vec![first];
-                loop {
-                    match self.byte()? {
-                        b'\n' => return Ok(line),
-                        _ if line.len() >= LINE_BYTES_MAX => {
-                            return Err(self.protocol("a line without an end"));
-                        }
-                        byte => line.push(byte),
-                    }
+            first => self.rest(vec![first]),
+        }
+    }
+
+    /// Reads what a host that sends a tree says next.
+    pub(super) fn next(&mut self) -> Result<Next, Error> {
+        if self.start == self.output.len() && !self.more()? {
+            return Ok(Next::End);
+        }
+        match self.byte()? {
+            1 => {
+                let message = self.rest(Vec::new())?;
+                Ok(Next::Warning(self.said(&message)))
+            }
+            2 => Err(self.refused()),
+            b'\n' => Ok(Next::Line(Vec::new())),
+            first => self.rest(vec![first]).map(Next::Line),
+        }
+    }
+
+    /// Says that something is not taken; a host's `scp` goes on with the next.
+    pub(super) fn refuse(&mut self) -> Result<(), Error> {
+        self.send(b"\x01sshoal: not taken\n")
+    }
+
+    /// Waits for the host's word on what it sent; why it could not send all of it, if so.
+    pub(super) fn verdict(&mut self) -> Result<Option<Error>, Error> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => {
+                let message = self.rest(Vec::new())?;
+                Ok(Some(self.said(&message)))
+            }
+            2 => Err(self.refused()),
+            _ => Err(self.protocol("more of a file than it said")),
+        }
+    }
+
+    fn rest(&mut self, mut line: Vec<u8>) -> Result<Vec<u8>, Error> {
+        loop {
+            match self.byte()? {
+                b'\n' => return Ok(line),
+                _ if line.len() >= LINE_BYTES_MAX => {
+                    return Err(self.protocol("a line without an end"));
                 }
+                byte => line.push(byte),
             }
         }
     }
@@ -87,7 +136,12 @@ impl<'a> Talk<'a> {
     }
 
     /// Ends the input, and waits for a good end with nothing more said.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(self) -> Result<(), Error> {
+        self.finish_after(&[0])
+    }
+
+    /// As [`Talk::finish`], with any of these statuses for a good end.
+    pub(super) fn finish_after(mut self, statuses: &[u32]) -> Result<(), Error> {
         match self.child.close_stdin(self.scope) {
             Err(error) if error.kind() != Kind::Closed => return Err(error.into()),
             _ => {}
@@ -102,7 +156,7 @@ impl<'a> Talk<'a> {
             });
         }
         match self.child.wait(self.scope)? {
-            Exit::Status(0) => Ok(()),
+            Exit::Status(status) if statuses.contains(&status) => Ok(()),
             exit => Err(self.failed(&exit)),
         }
     }
@@ -131,12 +185,22 @@ impl<'a> Talk<'a> {
                     return Ok(true);
                 }
                 Some((OutputStream::Stderr, bytes)) => {
+                    self.count_useless(bytes)?;
                     let room = MESSAGE_BYTES_MAX.saturating_sub(self.errors.len());
                     self.errors
                         .extend_from_slice(&self.buffer[..bytes.min(room)]);
                 }
                 None => return Ok(false),
             }
+        }
+    }
+
+    /// A host may go on for ever with what nobody waits for.
+    fn count_useless(&mut self, bytes: usize) -> Result<(), Error> {
+        self.useless += bytes;
+        match self.useless > USELESS_BYTES_MAX {
+            true => Err(self.protocol("output without an end")),
+            false => Ok(()),
         }
     }
 
@@ -153,11 +217,15 @@ impl<'a> Talk<'a> {
     }
 
     /// The error of an `scp` that ended in the middle.
-    fn ended(&mut self) -> Error {
+    pub(super) fn ended(&mut self) -> Error {
         loop {
             match self.more() {
                 // It is not known what this answers.
-                Ok(true) => {}
+                Ok(true) => {
+                    if let Err(error) = self.count_useless(self.output.len()) {
+                        return error;
+                    }
+                }
                 Ok(false) => break,
                 Err(error) => return error,
             }
@@ -194,5 +262,7 @@ impl<'a> Talk<'a> {
 
 /// Bytes read at once.
 const READ_BYTES: usize = 32 * 1024;
+/// Bytes that nobody waits for, of which a host may send no more.
+const USELESS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest line: a path and two numbers.
 const LINE_BYTES_MAX: usize = 8 * 1024;

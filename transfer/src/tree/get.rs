@@ -14,7 +14,7 @@ use sshoal_session::Session;
 
 use super::beneath::{Dir, Dress};
 use super::name::{is_one_name, stays_beneath};
-use super::options::{Delete, DryRun, Itemise, Links, TreeOptions};
+use super::options::{Delete, DryRun, Itemise, Links, Stream, TreeOptions};
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, Jobs, side_by_side};
 use super::{open, prune};
@@ -52,6 +52,9 @@ pub fn get_tree(
     options: &TreeOptions,
     scope: &Scope,
 ) -> TreeReport {
+    if options.stream == Stream::Tar {
+        return crate::tar::get(session, remote, local, options, scope);
+    }
     let course = Course::new(scope);
     match Sftp::open(session, course.scope()) {
         Ok(sftp) => {

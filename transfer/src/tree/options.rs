@@ -20,6 +20,27 @@ pub struct TreeOptions {
     pub(crate) entries_max: usize,
     pub(crate) bytes_max: u64,
     pub(crate) files_at_once: NonZeroUsize,
+    pub(crate) stream: Stream,
+}
+
+/// In how many streams a directory is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stream {
+    /// Each file is copied for itself, over SFTP.
+    #[default]
+    Each,
+    /// All go in one stream through the host's `tar`, which is faster for many small files.
+    ///
+    /// Putting, the stream is unpacked into a hidden directory beside the target, or in it where it
+    /// is there; when all has arrived, that gets the target's name, or each file in it is renamed
+    /// to its own. So a copy that is cut short changes nothing. The host needs `sh` and the usual
+    /// commands. Times before 1970 become that of 1970.
+    ///
+    /// What is not offered ends the copy before it begins: [`Unchanged`], [`Delete`], [`DryRun`]
+    /// and [`Verify::Sha256`](crate::Verify::Sha256) for putting, the last for getting. Getting,
+    /// a file of several names fails on hosts whose `tar` is not GNU's.
+    Tar,
 }
 
 /// What becomes of symbolic links.
@@ -172,6 +193,12 @@ impl TreeOptions {
         self
     }
 
+    /// Sets in how many streams the directory is copied. Default: [`Stream::Each`].
+    pub fn stream(mut self, stream: Stream) -> Self {
+        self.stream = stream;
+        self
+    }
+
     /// Makes it a synchronisation: permissions and times are kept, and equal files are not copied
     /// again, by size and time unless [`TreeOptions::unchanged`] said otherwise; of those that differ
     /// in permissions or times alone, only these are set.
@@ -216,6 +243,7 @@ impl Default for TreeOptions {
             entries_max: ENTRIES_MAX,
             bytes_max: BYTES_MAX,
             files_at_once: FILES_AT_ONCE,
+            stream: Stream::Each,
         }
     }
 }

@@ -10,7 +10,7 @@ use sshoal_session::Session;
 
 use super::local::{Entry, EntryKind, LocalTree};
 use super::name::stays_beneath;
-use super::options::{Delete, DryRun, Itemise, Links, TreeOptions, Unchanged};
+use super::options::{Delete, DryRun, Itemise, Links, Stream, TreeOptions, Unchanged};
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, PERMITS, side_by_side};
 use crate::error::{Error, Operation};
@@ -43,6 +43,9 @@ pub fn put_tree(
     options: &TreeOptions,
     scope: &Scope,
 ) -> TreeReport {
+    if options.stream == Stream::Tar {
+        return crate::tar::put(session, tree, remote, options, scope);
+    }
     let course = Course::new(scope);
     match Sftp::open(session, course.scope()) {
         Ok(sftp) => {
