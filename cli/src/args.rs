@@ -17,11 +17,15 @@ use sshoal::RetryOn;
 #[cfg(feature = "demo")]
 mod demo;
 mod far;
+mod fs;
 mod inherited;
 
 #[cfg(feature = "demo")]
 pub(crate) use self::demo::{DemoAction, DemoArgs};
 pub(crate) use self::far::FarArgs;
+pub(crate) use self::fs::{
+    ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
+};
 mod launch;
 pub(crate) use launch::LaunchArgs;
 
@@ -55,6 +59,9 @@ pub(crate) enum Action {
     /// Forwards ports through many hosts, until interrupted
     #[command(after_help = FORWARD_EXAMPLES)]
     Forward(Box<ForwardArgs>),
+    /// Works on the files of many hosts
+    #[command(after_help = fs::EXAMPLES)]
+    Fs(Box<FsArgs>),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -340,13 +347,14 @@ pub(crate) struct Limit(pub(crate) Option<Duration>);
 
 /// Parses the command line and the environment of this process.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches()?;
+    let matches = fs::behind_the_verb(Cli::command()).try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let common = match &mut cli.action {
         Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),
         Action::Forward(forward) => {
             Some((&mut forward.whom, &mut forward.access, &mut forward.pace))
         }
+        Action::Fs(fs) => Some(fs.common()),
         #[cfg(feature = "demo")]
         _ => None,
     };
@@ -378,6 +386,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
     }
     match &mut cli.action {
         Action::Run(run) => inherited::fill_show(&mut run.show, &from_this_process),
+        Action::Fs(fs) => inherited::fill_show(&mut fs.show, &from_this_process),
         Action::Forward(forward) => {
             forward.verbose |= !forward.quiet && inherited::is_verbose(&from_this_process);
         }
@@ -471,7 +480,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        fs::behind_the_verb(Cli::command()).debug_assert();
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sshoal::{Collect, Detail, OnTimeout, parse_hosts_file};
 use crate::args::{DemoAction, DemoArgs};
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Driven, View, drive};
-use crate::engine::Job;
+use crate::engine::{Job, Running};
 use crate::exit_code::INTERNAL;
 use crate::plan::{self, Access, Pace, Talk};
 use crate::progress::Progress;
@@ -87,7 +87,8 @@ fn run(args: &DemoArgs) -> Result<u8> {
     };
     let before = usage::cpu_time();
     let mut gathered = Gathered::default();
-    let driven = drive(job, &recorder, &mut gathered, &mut console)?;
+    let start = |messages| Running::start(job, messages);
+    let driven = drive(count, start, Some(&recorder), &mut gathered, &mut console)?;
     let spent = usage::cpu_time().saturating_sub(before);
     console.put(gathered.report(&driven, spent, count).as_bytes());
     fleet.stop()?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use sshoal::{Event, OutputStream, StopCause};
 
 use crate::console::{Console, Sink};
-use crate::engine::{Job, Running};
+use crate::engine::Running;
 use crate::exit_code::{Facts, Interrupt};
 use crate::record::{Record, Recorder};
 use crate::signals::{self, Demand, Escalation};
@@ -21,6 +21,8 @@ use crate::terminal::Terminal;
 pub(crate) enum Message {
     /// Something happened to some hosts, in this order.
     Events(Vec<Event>),
+    /// A host has ended whose record is made; the run was stopped before, by this.
+    Ended(Box<Record>, Option<StopCause>),
     /// Every host has ended.
     Over,
     /// Someone wants the run to stop; it has been told so already.
@@ -46,20 +48,21 @@ pub(crate) struct Driven {
     pub(crate) wall: Duration,
 }
 
-/// Runs a job to its end, or to the one that a signal asks for.
+/// Goes on with what `start` begins on so many hosts to its end, or to the one that a signal asks
+/// for. The recorder is for those whose outcomes come as events.
 ///
 /// # Errors
-/// Fails if the job cannot be begun; nothing was run then.
+/// Fails if it cannot be begun; nothing was run then.
 pub(crate) fn drive(
-    job: Job,
-    recorder: &Recorder,
+    hosts: usize,
+    start: impl FnOnce(Messages) -> Result<Running>,
+    recorder: Option<&Recorder>,
     view: &mut dyn View,
     console: &mut Console,
 ) -> Result<Driven> {
-    let hosts = job.hosts.len();
     let (sender, receiver) = sync_channel(MESSAGES_MAX);
     let begun = Instant::now();
-    let running = Running::start(job, sender.clone())?;
+    let running = start(sender.clone())?;
     let interrupt = Arc::default();
     let stopper = Stopper {
         running: running.clone(),
@@ -113,7 +116,12 @@ struct Drive {
 
 impl Drive {
     /// Takes one message in; false when there will be no more.
-    fn step(&mut self, recorder: &Recorder, view: &mut dyn View, console: &mut Console) -> bool {
+    fn step(
+        &mut self,
+        recorder: Option<&Recorder>,
+        view: &mut dyn View,
+        console: &mut Console,
+    ) -> bool {
         let message = match self.give_up {
             None => self.receiver.recv().map_err(RecvTimeoutError::from),
             Some(at) => self
@@ -124,6 +132,7 @@ impl Drive {
             Err(_) | Ok(Message::Over) => return false,
             Ok(Message::Signal(Demand::StopLaunching)) => self.say_state(console),
             Ok(Message::Signal(Demand::End)) => self.end(),
+            Ok(Message::Ended(record, stop)) => self.ended(&record, stop, view, console),
             Ok(Message::Events(events)) => {
                 for event in events {
                     self.event(event, recorder, view, console);
@@ -142,7 +151,7 @@ impl Drive {
     fn event(
         &mut self,
         event: Event,
-        recorder: &Recorder,
+        recorder: Option<&Recorder>,
         view: &mut dyn View,
         console: &mut Console,
     ) {
@@ -160,26 +169,39 @@ impl Drive {
                 view.bytes(index, from, &bytes, console);
             }
             Event::Finished(outcome) => {
-                let record = recorder.record(&outcome);
-                self.finished += 1;
-                self.ended += usize::from(record.started.is_some());
-                self.facts.add(record.class());
-                if outcome.stopped_by() == Some(StopCause::Failures) {
-                    self.facts.stop_for_failures();
+                if let Some(recorder) = recorder {
+                    let record = recorder.record(&outcome);
+                    self.ended(&record, outcome.stopped_by(), view, console);
                 }
-                view.finished(&record, console);
             }
             _ => {}
         }
     }
 
+    fn ended(
+        &mut self,
+        record: &Record,
+        stop: Option<StopCause>,
+        view: &mut dyn View,
+        console: &mut Console,
+    ) {
+        self.finished += 1;
+        self.ended += usize::from(record.started.is_some());
+        self.facts.add(record.class());
+        if stop == Some(StopCause::Failures) {
+            self.facts.stop_for_failures();
+        }
+        view.finished(record, console);
+    }
+
     fn say_state(&self, console: &mut Console) {
         console.say(&format!(
             "interrupted: no more hosts are begun; {} of {} ended, {} in flight; Ctrl-C again \
-             ends their commands",
+             ends their {}",
             self.ended,
             self.hosts,
-            self.running.in_flight()
+            self.running.in_flight(),
+            self.running.what()
         ));
     }
 

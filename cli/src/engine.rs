@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sshoal::{
-    Collect, Commands, Config, Detail, Events, Fleet, Host, Input, Launch, OnTimeout, RunHandle,
-    RunSpec,
+    Collect, Commands, Config, Detail, Each, Events, Fleet, Host, Input, Launch, OnTimeout,
+    RunHandle, RunSpec, StopCause, Visited,
 };
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
+use crate::record::Record;
 
 /// A command for a host list.
 #[derive(Debug)]
@@ -38,6 +39,14 @@ pub(crate) struct Job {
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     handle: RunHandle,
+    what: What,
+}
+
+/// What the hosts do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Commands,
+    Files,
 }
 
 impl Running {
@@ -84,7 +93,42 @@ impl Running {
             .name("events".to_owned())
             .spawn(forward)
             .context("cannot begin")?;
-        Ok(Self { handle })
+        Ok(Self {
+            handle,
+            what: What::Commands,
+        })
+    }
+
+    /// Takes work on files under way, and makes each host's record by `record`; what happens goes to
+    /// `messages`, [`Message::Over`] last.
+    ///
+    /// # Errors
+    /// Fails if there is no thread for it; the work is cancelled then.
+    pub(crate) fn files<T: Send + 'static>(
+        (mut each, fleet): (Each<T>, Fleet),
+        record: impl Fn(Visited<T>, Option<StopCause>) -> Record + Send + 'static,
+        messages: Messages,
+    ) -> Result<Self> {
+        let handle = each.handle();
+        let pass = move || {
+            while let Some(visited) = each.next() {
+                let stop = each.stopped_by();
+                let record = Box::new(record(visited, stop));
+                if messages.send(Message::Ended(record, stop)).is_err() {
+                    return;
+                }
+            }
+            drop(fleet);
+            let _ = messages.send(Message::Over);
+        };
+        thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(pass)
+            .context("cannot begin")?;
+        Ok(Self {
+            handle,
+            what: What::Files,
+        })
     }
 
     /// Begins no more hosts.
@@ -94,7 +138,18 @@ impl Running {
 
     /// Ends every host, and the commands that run on them.
     pub(crate) fn end(&self) {
-        self.handle.cancel_and_end(END_WITHIN);
+        match self.what {
+            What::Commands => self.handle.cancel_and_end(END_WITHIN),
+            What::Files => self.handle.cancel(),
+        }
+    }
+
+    /// Returns what the hosts do, for people.
+    pub(crate) fn what(&self) -> &'static str {
+        match self.what {
+            What::Commands => "commands",
+            What::Files => "work",
+        }
     }
 
     /// Returns how many hosts have been begun and have not ended.

@@ -22,6 +22,7 @@ mod drive;
 mod engine;
 mod exit_code;
 mod forward;
+mod fs;
 mod hosts;
 mod launch;
 mod local;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let done = match cli.action {
         Action::Run(args) => run::run(&args),
         Action::Forward(args) => forward::forward(&args),
+        Action::Fs(args) => fs::fs(&args),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

@@ -9,7 +9,7 @@ use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
-use crate::engine::Job;
+use crate::engine::{Job, Running};
 use crate::exit_code::INTERNAL;
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
@@ -60,7 +60,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         detail: renderers.detail(),
         collect: renderers.collect(),
     };
-    let driven = drive(job, &recorder, &mut renderers, &mut console)?;
+    let count = job.hosts.len();
+    let start = |messages| Running::start(job, messages);
+    let driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
     let written = renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);

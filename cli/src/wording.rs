@@ -1,7 +1,6 @@
 //! Failures in one line each, in OpenSSH's words where it has some, so that whoever searches for
 //! `Connection refused` finds it.
 
-use std::error::Error as _;
 use std::io;
 
 use sshoal::{Error, Phase};
@@ -64,7 +63,7 @@ fn opening(text: &str) -> &str {
 }
 
 /// Joins an error and its causes, each said once.
-fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = without_number(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -47,11 +47,7 @@ impl SudoFs<'_> {
     fn if_there(&self, path: &[u8], follow: &str) -> Result<Option<Attributes>, Error> {
         match self.attributes(path, follow) {
             Ok(told) => Ok(Some(told)),
-            Err(Error::Command { message, .. })
-                if NOTHING.iter().any(|no| message.contains(no)) =>
-            {
-                Ok(None)
-            }
+            Err(error) if error.is_not_there() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -181,13 +177,6 @@ fn room(told: &[u8]) -> Option<FileSystemStat> {
         name_max,
     })
 }
-
-/// What commands say of a path where nothing is.
-const NOTHING: [&str; 3] = [
-    "No such file or directory",
-    "Not a directory",
-    "Too many levels of symbolic links",
-];
 
 /// `r -L NAME…`, or with an empty first argument for links themselves, prints a line for each name.
 ///
