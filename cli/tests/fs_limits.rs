@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use support::openssh::account::ACCOUNT;
 use support::openssh::sshd::Sshd;
@@ -133,9 +134,9 @@ fn words_that_make_no_sense_are_told_before_anything_is_done() {
     }
 }
 
-/// Where no account with sudo can be made, there is nothing to show.
-#[test]
-fn what_only_root_may_is_done_by_sudo() {
+/// A server whose user may do everything by sudo, under two names, a home that knows it, and the file
+/// with the password; `None` where no such account can be made.
+fn sudoer() -> Option<(Sshd, Home, PathBuf)> {
     let rules = [
         "Defaults timestamp_timeout=0, lecture=never, !use_pty, !syslog",
         "ALL ALL=(ALL:ALL) NOPASSWD: ALL",
@@ -144,7 +145,7 @@ fn what_only_root_may_is_done_by_sudo() {
     let server = server
         .config("UsePAM yes")
         .config("PasswordAuthentication yes");
-    let Some(sshd) = server.start() else { return };
+    let sshd = server.start()?;
     let home = Home::new();
     let config = format!(
         "{}{}Host *\n  User {ACCOUNT}\n  IdentityAgent none\n",
@@ -154,6 +155,14 @@ fn what_only_root_may_is_done_by_sudo() {
     home.write("config", &config);
     home.write("known_hosts", &sshd.known_hosts());
     let password = home.write("password", "secret");
+    Some((sshd, home, password))
+}
+
+#[test]
+fn what_only_root_may_is_done_by_sudo() {
+    let Some((sshd, home, password)) = sudoer() else {
+        return;
+    };
     let dir = sshd.scratch().join("root's own");
     fs::create_dir(&dir).unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();

@@ -309,7 +309,7 @@ Examples:
   sshoal fs write -h hosts.txt --diff /etc/motd < motd     # exit code 6 where it changed
   sshoal fs line -h hosts.txt -n --diff --match '^#?Port ' /etc/ssh/sshd_config 'Port 22'
   sshoal fs chmod -h hosts.txt --sudo 0600 /etc/app.key
-  sshoal fs rm -h hosts.txt -r /tmp/build
+  sshoal fs rm -h hosts.txt -r /var/cache/app
 
 Paths are from the login directory on. Of one host alone the output is shown as it is, of several
 equal outputs once. Names are shown with \\xNN for what is no plain character, and \\\\ for \\.
