@@ -116,7 +116,7 @@ fn filled(bytes: &[u8]) -> Vec<u8> {
 /// A member of any name, with its bytes.
 fn member(name: &[u8], flag: u8, body: &[u8]) -> Vec<u8> {
     let size = body.len() as u64;
-    let record = format!(" path=");
+    let record = " path=";
     // The number counts itself.
     let mut length = record.len() + name.len() + 1;
     length += (length + 3).to_string().len();

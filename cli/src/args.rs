@@ -19,6 +19,7 @@ mod copies;
 mod demo;
 mod far;
 mod forward;
+mod fs;
 mod inherited;
 
 pub(crate) use self::copies::{Bandwidth, CopyArgs, GetArgs, LinksArg, MinRate, PutArgs, SyncArgs};
@@ -26,6 +27,9 @@ pub(crate) use self::copies::{Bandwidth, CopyArgs, GetArgs, LinksArg, MinRate, P
 pub(crate) use self::demo::{DemoAction, DemoArgs};
 pub(crate) use self::far::FarArgs;
 pub(crate) use self::forward::ForwardArgs;
+pub(crate) use self::fs::{
+    ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
+};
 mod launch;
 pub(crate) use launch::LaunchArgs;
 
@@ -68,6 +72,9 @@ pub(crate) enum Action {
     /// Makes a directory of many hosts equal to one here
     #[command(after_help = copies::SYNC_EXAMPLES)]
     Sync(Box<SyncArgs>),
+    /// Works on the files of many hosts
+    #[command(after_help = fs::EXAMPLES)]
+    Fs(Box<FsArgs>),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -317,7 +324,7 @@ pub(crate) struct Limit(pub(crate) Option<Duration>);
 
 /// Parses the command line and the environment of this process.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches()?;
+    let matches = fs::behind_the_verb(Cli::command()).try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let common = match &mut cli.action {
         Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),
@@ -327,6 +334,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Put(put) => Some(put.copy.common()),
         Action::Get(get) => Some(get.copy.common()),
         Action::Sync(sync) => Some(sync.copy.common()),
+        Action::Fs(fs) => Some(fs.common()),
         #[cfg(feature = "demo")]
         _ => None,
     };
@@ -358,6 +366,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
     }
     match &mut cli.action {
         Action::Run(run) => inherited::fill_show(&mut run.show, &from_this_process),
+        Action::Fs(fs) => inherited::fill_show(&mut fs.show, &from_this_process),
         Action::Forward(forward) => {
             forward.verbose |= !forward.quiet && inherited::is_verbose(&from_this_process);
         }
@@ -441,7 +450,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        fs::behind_the_verb(Cli::command()).debug_assert();
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
 use crate::complain;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Messages, drive};
-use crate::engine::Running;
+use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
 use crate::plan::{ColorChoice, Show, Talk};
 use crate::progress::{Moving, Progress};
@@ -115,7 +115,8 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
     let start = |messages: Messages| {
         let work = Work::new(plan, args, moved, sudo)?;
         let each = fleet.each(move |host| work.of(host));
-        Running::copies(each, fleet, recorder, messages)
+        let record = move |visited, stop| recorder.copied(visited, stop);
+        Running::programs(What::Copies, (each, fleet), record, messages)
     };
     let driven = drive(count, start, None, &mut renderers, &mut console)?;
     let written = renderers.end(driven.wall, &mut console);

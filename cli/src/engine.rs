@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use sshoal::{
     Collect, Commands, Config, Detail, Each, Events, Fleet, Host, Input, Launch, OnTimeout,
-    RunHandle, RunSpec,
+    RunHandle, RunSpec, StopCause, Visited,
 };
 
-use crate::copies::Copies;
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
-use crate::record::Recorder;
+use crate::record::Record;
 
 /// A command for a host list.
 #[derive(Debug)]
@@ -45,9 +44,10 @@ pub(crate) struct Running {
 
 /// What the hosts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+pub(crate) enum What {
     Commands,
     Copies,
+    Files,
 }
 
 impl Running {
@@ -100,21 +100,22 @@ impl Running {
         })
     }
 
-    /// Takes copies under way; what happens goes to `messages`, [`Message::Over`] last.
+    /// Takes copies or work on files under way, and makes each host's record by `record`; what
+    /// happens goes to `messages`, [`Message::Over`] last.
     ///
     /// # Errors
-    /// Fails if there is no thread for it; the copies are cancelled then.
-    pub(crate) fn copies(
-        mut each: Each<Copies>,
-        fleet: Fleet,
-        recorder: Arc<Recorder>,
+    /// Fails if there is no thread for it; the work is cancelled then.
+    pub(crate) fn programs<T: Send + 'static>(
+        what: What,
+        (mut each, fleet): (Each<T>, Fleet),
+        record: impl Fn(Visited<T>, Option<StopCause>) -> Record + Send + 'static,
         messages: Messages,
     ) -> Result<Self> {
         let handle = each.handle();
         let pass = move || {
             while let Some(visited) = each.next() {
                 let stop = each.stopped_by();
-                let record = Box::new(recorder.copied(visited, stop));
+                let record = Box::new(record(visited, stop));
                 if messages.send(Message::Ended(record, stop)).is_err() {
                     return;
                 }
@@ -126,10 +127,7 @@ impl Running {
             .name("events".to_owned())
             .spawn(pass)
             .context("cannot begin")?;
-        Ok(Self {
-            handle,
-            what: What::Copies,
-        })
+        Ok(Self { handle, what })
     }
 
     /// Begins no more hosts.
@@ -141,7 +139,7 @@ impl Running {
     pub(crate) fn end(&self) {
         match self.what {
             What::Commands => self.handle.cancel_and_end(END_WITHIN),
-            What::Copies => self.handle.cancel(),
+            What::Copies | What::Files => self.handle.cancel(),
         }
     }
 
@@ -150,6 +148,7 @@ impl Running {
         match self.what {
             What::Commands => "commands",
             What::Copies => "copies",
+            What::Files => "work",
         }
     }
 

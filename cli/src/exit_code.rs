@@ -26,6 +26,8 @@ pub(crate) enum Class {
     Good,
     /// The command ended with another exit status, or by a signal of its own.
     BadStatus,
+    /// All went well, and there was a difference that was asked for.
+    Differs,
     /// The host failed before the command was accepted, or its connection or status was lost.
     Failed,
     /// The command was ended by a limit of ours.
@@ -43,6 +45,7 @@ pub(crate) struct Facts {
     timed_out: bool,
     failed: bool,
     bad_status: bool,
+    differs: bool,
     /// Hosts were left out because others had failed.
     stopped: bool,
     interrupt: Option<Interrupt>,
@@ -54,6 +57,7 @@ impl Facts {
         match class {
             Class::Good | Class::Stopped => {}
             Class::BadStatus => self.bad_status = true,
+            Class::Differs => self.differs = true,
             Class::Failed => self.failed = true,
             Class::TimedOut => self.timed_out = true,
             Class::Internal => self.internal = true,
@@ -70,7 +74,7 @@ impl Facts {
         self.stopped = true;
     }
 
-    /// Returns the exit code: of several that apply the first of 1, 130 or 143, 7, 3, 4, 5.
+    /// Returns the exit code: of several that apply the first of 1, 130 or 143, 7, 3, 4, 5, 6.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self { internal: true, .. } => INTERNAL,
@@ -86,6 +90,7 @@ impl Facts {
             Self {
                 bad_status: true, ..
             } => 5,
+            Self { differs: true, .. } => 6,
             _ => 0,
         }
     }
@@ -115,13 +120,15 @@ mod tests {
 
     #[test]
     fn follows_the_table_and_its_precedence() {
-        use Class::{BadStatus, Failed, Good, Internal, Stopped, TimedOut};
+        use Class::{BadStatus, Differs, Failed, Good, Internal, Stopped, TimedOut};
         let ctrl_c = Some(Interrupt::Interrupted);
         check(&[], None, 0);
         check(&[Good, Good], None, 0);
         check(&[Good, BadStatus], None, 5);
         check(&[Failed, Good], None, 4);
         check(&[BadStatus, Failed], None, 4);
+        check(&[Differs, Good], None, 6);
+        check(&[Differs, BadStatus], None, 5);
         check(&[TimedOut], None, 3);
         check(&[BadStatus, Failed, TimedOut], None, 3);
         check(&[Good, Stopped], None, 0);

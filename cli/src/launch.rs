@@ -132,7 +132,11 @@ pub(crate) struct Taken {
     pub(crate) batch: bool,
 }
 
-fn password() -> Result<Secret> {
+/// Asks for the password that sudo asks for.
+///
+/// # Errors
+/// Fails if there is no terminal to ask on, or nothing was typed.
+pub(crate) fn password() -> Result<Secret> {
     let Some(mut terminal) = Terminal::open() else {
         bail!("--ask-sudo needs a terminal to ask on; allow the user NOPASSWD, or leave it out")
     };

@@ -23,6 +23,7 @@ mod drive;
 mod engine;
 mod exit_code;
 mod forward;
+mod fs;
 mod hosts;
 mod launch;
 mod local;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Action::Put(args) => copies::put(&args),
         Action::Get(args) => copies::get(&args),
         Action::Sync(args) => copies::sync(&args),
+        Action::Fs(args) => fs::fs(&args),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

@@ -301,7 +301,7 @@ fn said(options: &[String], key: &str) -> Option<String> {
 }
 
 /// Whether nobody may be asked.
-fn is_batch(options: &[String]) -> bool {
+pub(crate) fn is_batch(options: &[String]) -> bool {
     said(options, "BatchMode").is_some_and(|value| value.eq_ignore_ascii_case("yes"))
 }
 
@@ -370,7 +370,7 @@ pub(crate) fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
     })
 }
 
-fn show(args: &ShowArgs) -> Result<Show> {
+pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
     let inline = match (args.inline_stdout, args.inline) {
         (true, _) => Some(Inline::StdoutOnly),
         (false, true) => Some(Inline::Both),

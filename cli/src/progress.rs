@@ -157,7 +157,7 @@ impl Progress {
     /// Counts a finished host.
     pub(crate) fn count(&mut self, class: Class) {
         match class {
-            Class::Good => self.good += 1,
+            Class::Good | Class::Differs => self.good += 1,
             _ => self.bad += 1,
         }
         if let Some(bar) = &self.bar {

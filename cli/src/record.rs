@@ -68,6 +68,8 @@ pub(crate) struct Record {
     pub(crate) stderr: Vec<u8>,
     /// Whether some of the output was dropped.
     pub(crate) truncated: bool,
+    /// Whether there was a difference that was asked for.
+    pub(crate) differs: bool,
     pub(crate) attempts: u32,
     pub(crate) started: Option<SystemTime>,
     pub(crate) duration: Duration,
@@ -83,6 +85,7 @@ impl Record {
     /// Returns what the exit code makes of it.
     pub(crate) fn class(&self) -> Class {
         match &self.ending {
+            Ending::Exited(0) if self.differs => Class::Differs,
             Ending::Exited(0) => Class::Good,
             Ending::Exited(_) | Ending::Signaled(_) => Class::BadStatus,
             Ending::NoStatus => Class::Failed,
@@ -217,6 +220,7 @@ impl Recorder {
             stdout,
             stderr,
             truncated: outcome.stdout().is_truncated() || outcome.stderr().is_truncated(),
+            differs: false,
             attempts: outcome.attempts(),
             started: outcome.started(),
             duration: outcome.duration(),
@@ -289,6 +293,7 @@ pub(crate) mod tests {
             stdout: Vec::new(),
             stderr: Vec::new(),
             truncated: false,
+            differs: false,
             attempts: 1,
             started: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)),
             duration: Duration::from_millis(800),

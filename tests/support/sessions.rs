@@ -12,7 +12,7 @@ use sshoal::{
     Session, Timings, known_hosts::KnownHosts,
 };
 
-use super::{fleet::EmbeddedFleet, sshd::Sshd};
+use super::{account::ACCOUNT, fleet::EmbeddedFleet, sshd::Sshd};
 
 /// Longer than anything here takes; only what hangs takes it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -128,4 +128,26 @@ pub(crate) fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(count);
     bytes
+}
+
+/// A server with a user who is not root but may do everything by sudo, with one more rule for sudo, and a session of
+/// that user; `None` where no account can be made.
+pub(crate) fn sudoer(rule: &str) -> Option<(Sshd, Session)> {
+    let rules = [
+        "Defaults timestamp_timeout=0, lecture=never, !use_pty, !syslog",
+        "ALL ALL=(ALL:ALL) NOPASSWD: ALL",
+        rule,
+    ];
+    let sshd = Sshd::builder()
+        .sudoer("secret", &rules)
+        .log_level("INFO")
+        .config("UsePAM yes")
+        .config("PasswordAuthentication yes")
+        .start()?;
+    let keys = host_keys(HostKeyPolicy::Strict, &sshd.known_hosts());
+    let config = Config::builder(keys)
+        .user(ACCOUNT)
+        .password("secret".to_owned().into());
+    let session = connect_with(&sshd, config.keepalive(None));
+    Some((sshd, session))
 }

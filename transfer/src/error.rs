@@ -268,6 +268,16 @@ impl Error {
         }
     }
 
+    /// Returns whether it failed because nothing stands at a path of the host, as SFTP says it or a
+    /// command under `sudo`.
+    pub fn is_not_there(&self) -> bool {
+        match self {
+            Self::Remote { status, .. } => *status == SftpStatus::NO_SUCH_FILE,
+            Self::Command { message, .. } => NOTHING.iter().any(|no| message.contains(no)),
+            _ => false,
+        }
+    }
+
     pub(crate) fn remote(operation: Operation, remote: &[u8], error: SftpError) -> Self {
         match error {
             SftpError::Status(status) => Self::Remote {
@@ -292,6 +302,14 @@ impl Error {
         move |source| Self::Local { path, source }
     }
 }
+
+/// What POSIX has commands say of a path where nothing is; OpenSSH's SFTP server has one status for
+/// the same three.
+const NOTHING: [&str; 3] = [
+    "No such file or directory",
+    "Not a directory",
+    "Too many levels of symbolic links",
+];
 
 /// A scope's end, as the session's error in a transfer.
 pub(crate) fn stopped(stop: Stop, scope: &Scope) -> sshoal_session::Error {

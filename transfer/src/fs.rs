@@ -14,6 +14,7 @@ use crate::sftp::{
 };
 
 mod diff;
+mod find;
 mod line;
 mod owner;
 mod sudo;

@@ -55,14 +55,17 @@ impl Status {
         match self.talk {
             Talk::Verbose => true,
             Talk::Normal => record.ending != untouched,
-            Talk::Quiet => record.ending != untouched && record.class() != Class::Good,
+            Talk::Quiet => {
+                record.ending != untouched
+                    && !matches!(record.class(), Class::Good | Class::Differs)
+            }
         }
     }
 
     fn line(&self, record: &Record) -> String {
         let (on, off) = match (self.colors, record.class()) {
             (Colors::Off, _) => ("", ""),
-            (Colors::On, Class::Good) => ("\x1b[32m", "\x1b[0m"),
+            (Colors::On, Class::Good | Class::Differs) => ("\x1b[32m", "\x1b[0m"),
             (Colors::On, Class::BadStatus | Class::Stopped) => ("\x1b[33m", "\x1b[0m"),
             (Colors::On, _) => ("\x1b[31m", "\x1b[0m"),
         };

@@ -5,6 +5,7 @@
 pub(crate) mod copying;
 pub(crate) mod openssh;
 pub(crate) mod screen;
+pub(crate) mod two_hosts;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

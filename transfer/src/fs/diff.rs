@@ -1,4 +1,6 @@
-//! What was changed in a file of lines, as a unified diff.
+//! What was changed in a file, as a unified diff.
+
+mod shortest;
 
 /// One place where lines were taken out and others put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,31 @@ pub(super) fn unified(path: &[u8], old: &[&[u8]], edits: &[Edit]) -> String {
     text
 }
 
+/// Returns the unified diff of a file's bytes; empty if they are the same. Of bytes that are no text
+/// it says only that they differ.
+pub(super) fn between(path: &[u8], old: &[u8], new: &[u8]) -> String {
+    if old == new {
+        return String::new();
+    }
+    if old.contains(&0) || new.contains(&0) || old.len().max(new.len()) > DIFF_BYTES_MAX {
+        return unknown(path);
+    }
+    let split = |bytes: &'_ [u8]| -> Vec<Vec<u8>> {
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        lines.map(<[u8]>::to_vec).collect()
+    };
+    let (old, new) = (split(old), split(new));
+    let edits = shortest::edits(&old, &new);
+    let old: Vec<&[u8]> = old.iter().map(Vec::as_slice).collect();
+    unified(path, &old, &edits)
+}
+
+/// What is said in place of a difference that is not looked for.
+pub(super) fn unknown(path: &[u8]) -> String {
+    let name = path.escape_ascii();
+    format!("--- {name}\n+++ {name}\nthe bytes differ\n")
+}
+
 fn lines(text: &mut String, mark: char, lines: &[impl AsRef<[u8]>]) {
     for line in lines {
         let line = String::from_utf8_lossy(line.as_ref());
@@ -70,3 +97,5 @@ fn lines(text: &mut String, mark: char, lines: &[impl AsRef<[u8]>]) {
 
 /// Lines around a change that are shown.
 const CONTEXT: usize = 3;
+/// The largest files whose difference is shown line by line.
+const DIFF_BYTES_MAX: usize = 4 * 1024 * 1024;

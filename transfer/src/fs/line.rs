@@ -18,11 +18,21 @@ pub struct LineEdit {
     line: Option<Vec<u8>>,
     /// Which lines are meant, where it is not the line itself.
     pattern: Option<Regex>,
-    every: bool,
+    which: Which,
+    /// Whether lines that differ in white space at their ends alone are the same.
+    trims: bool,
     create: bool,
 }
 
-/// What a [`LineEdit`] changed.
+/// Which of the lines that fit are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    First,
+    Last,
+    Every,
+}
+
+/// What an edit of a file changed, or would.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LineChange {
@@ -38,7 +48,8 @@ impl LineEdit {
         Self {
             line: Some(line.into()),
             pattern: None,
-            every: false,
+            which: Which::Last,
+            trims: false,
             create: false,
         }
     }
@@ -50,7 +61,8 @@ impl LineEdit {
         Self {
             line: None,
             pattern: Regex::new(&pattern).ok(),
-            every: true,
+            which: Which::Every,
+            trims: false,
             create: false,
         }
     }
@@ -64,7 +76,8 @@ impl LineEdit {
         Ok(Self {
             line: None,
             pattern: Some(regex(pattern)?),
-            every: true,
+            which: Which::Every,
+            trims: false,
             create: false,
         })
     }
@@ -75,10 +88,17 @@ impl LineEdit {
     /// # Errors
     ///
     /// `Pattern` if it is none.
-    pub fn replacing(mut self, pattern: &str) -> Result<Self, Error> {
-        self.pattern = Some(regex(pattern)?);
-        self.every = self.line.is_none();
-        Ok(self)
+    pub fn replacing(self, pattern: &str) -> Result<Self, Error> {
+        self.meaning(pattern, Which::Last)
+    }
+
+    /// As [`LineEdit::replacing`], but of the first such line.
+    ///
+    /// # Errors
+    ///
+    /// `Pattern` if it is none.
+    pub fn replacing_first(self, pattern: &str) -> Result<Self, Error> {
+        self.meaning(pattern, Which::First)
     }
 
     /// As [`LineEdit::replacing`], but of every such line.
@@ -87,15 +107,34 @@ impl LineEdit {
     ///
     /// `Pattern` if it is none.
     pub fn replacing_every(self, pattern: &str) -> Result<Self, Error> {
-        let mut edit = self.replacing(pattern)?;
-        edit.every = true;
-        Ok(edit)
+        self.meaning(pattern, Which::Every)
+    }
+
+    fn meaning(mut self, pattern: &str, which: Which) -> Result<Self, Error> {
+        self.pattern = Some(regex(pattern)?);
+        self.which = match self.line {
+            Some(_) => which,
+            None => Which::Every,
+        };
+        Ok(self)
+    }
+
+    /// Has a line that is there already, but for white space at its ends, count as the same. Default:
+    /// it has to be the same to the byte.
+    pub fn ignoring_space(mut self) -> Self {
+        self.trims = true;
+        self
     }
 
     /// Has a file that is not there be made. Default: that is an error where a line is to be there.
     pub fn create(mut self) -> Self {
         self.create = true;
         self
+    }
+
+    /// Returns whether it fails where there is no file.
+    pub(super) fn needs_file(&self) -> bool {
+        self.line.is_some() && !self.create
     }
 
     /// Returns the file's bytes as they are to be, with the change; `None` if they are so already.
@@ -145,14 +184,19 @@ impl LineEdit {
             return gone.collect();
         };
         if meant.is_empty() {
-            return match lines.iter().any(|other| text(other) == line) {
+            let same = |other: &&[u8]| match self.trims {
+                true => other.trim_ascii() == line.trim_ascii(),
+                false => text(other) == line,
+            };
+            return match lines.iter().any(same) {
                 true => Vec::new(),
                 false => vec![added(line, lines)],
             };
         }
-        let meant = match self.every {
-            true => &meant[..],
-            false => &meant[meant.len() - 1..],
+        let meant = match self.which {
+            Which::First => &meant[..1],
+            Which::Last => &meant[meant.len() - 1..],
+            Which::Every => &meant[..],
         };
         let other = meant.iter().filter(|&&at| text(lines[at]) != line);
         let edits = other.map(|&at| Edit {
@@ -241,7 +285,7 @@ impl RemoteFs<'_> {
     /// Reads what is edited; `None` where nothing is.
     fn old(&self, path: &[u8], edit: &LineEdit) -> Result<Option<Vec<u8>>, Error> {
         match there(self.read(path, EDIT_BYTES_MAX))? {
-            None if edit.line.is_some() && !edit.create => {
+            None if edit.needs_file() => {
                 let nothing = SftpError::Status(SftpStatus::NO_SUCH_FILE);
                 Err(failed(Operation::Open, path)(nothing))
             }
@@ -276,23 +320,23 @@ impl RemoteFs<'_> {
     }
 }
 
-fn unchanged() -> LineChange {
+pub(super) fn unchanged() -> LineChange {
     LineChange {
         changed: false,
         diff: String::new(),
     }
 }
 
-fn changed(path: &[u8]) -> Error {
+pub(super) fn changed(path: &[u8]) -> Error {
     Error::Changed {
         remote: path.to_vec(),
     }
 }
 
 /// How often an edit is begun.
-const TRIES: usize = 3;
+pub(super) const TRIES: usize = 3;
 /// The largest file that is edited.
-const EDIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const EDIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 
+use super::find::{self, Look};
 use super::{RemoteFs, failed, there};
 use crate::error::{Error, Operation};
-use crate::glob::Glob;
 use crate::put::DIRECTORY_PERMISSIONS;
 use crate::remote_path;
 use crate::remote_tree::{self, Deleting, too_many};
-use crate::sftp::{Attributes, FileType, SftpError, SftpStatus};
+use crate::sftp::{Attributes, Entry, FileType, SftpError, SftpStatus};
 
 /// What was found in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,92 +73,7 @@ impl RemoteFs<'_> {
     ///
     /// More names than that, or the session's failure.
     pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Vec<Vec<u8>>, Error> {
-        let pattern = pattern.as_ref();
-        let root: &[u8] = if pattern.starts_with(b"/") { b"/" } else { b"" };
-        let parts: Vec<&[u8]> = pattern
-            .split(|byte| *byte == b'/')
-            .filter(|part| !part.is_empty())
-            .collect();
-        let (mut found, mut looked) = (Vec::new(), 0);
-        // Directories with how many parts of the pattern led there.
-        let mut ahead = vec![(root.to_vec(), 0)];
-        while let Some((directory, at)) = ahead.pop() {
-            match parts.get(at) {
-                None if at > 0 => found.push(directory),
-                None => {}
-                Some(part) if *part == b"**" => {
-                    // A last `**` is for what is in the directories.
-                    let within = self.within(&directory, &mut looked)?;
-                    let last = at + 1 == parts.len();
-                    for entry in within {
-                        if entry.name.starts_with(b".") {
-                            continue;
-                        }
-                        let path = remote_path::join(&directory, &entry.name);
-                        if last {
-                            found.push(path.clone());
-                        }
-                        if entry.attributes.file_type() == FileType::Directory {
-                            ahead.push((path, at));
-                        }
-                    }
-                    if !last {
-                        ahead.push((directory, at + 1));
-                    }
-                }
-                Some(part) if is_plain(part) => {
-                    let path = remote_path::join(&directory, part);
-                    let last = at + 1 == parts.len();
-                    if !last || self.is_there(&path)? {
-                        ahead.push((path, at + 1));
-                    }
-                }
-                Some(part) => {
-                    let glob = Glob::new(part);
-                    let within = self.within(&directory, &mut looked)?;
-                    let fitting = within.into_iter().filter(|entry| glob.fits(&entry.name));
-                    ahead.extend(
-                        fitting.map(|entry| (remote_path::join(&directory, &entry.name), at + 1)),
-                    );
-                }
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
-    }
-
-    /// Tells whether a path is there, a link that leads nowhere too.
-    fn is_there(&self, path: &[u8]) -> Result<bool, Error> {
-        match self.sftp.lstat(path, &self.scope) {
-            Ok(_) => Ok(true),
-            Err(SftpError::Status(_)) => Ok(false),
-            Err(error) => Err(Error::from_sftp(error)),
-        }
-    }
-
-    /// Lists what may be a directory; nothing if it is none.
-    fn within(
-        &self,
-        directory: &[u8],
-        looked: &mut usize,
-    ) -> Result<Vec<crate::sftp::Entry>, Error> {
-        let path: &[u8] = if directory.is_empty() {
-            b"."
-        } else {
-            directory
-        };
-        match crate::bytes::list(&self.sftp, path, &self.scope) {
-            Ok(listed) => {
-                *looked += listed.len() + 1;
-                match *looked > LOOKED_MAX {
-                    true => Err(too_many("more names than a pattern is tried on")),
-                    false => Ok(listed),
-                }
-            }
-            Err(SftpError::Status(_)) => Ok(Vec::new()),
-            Err(error) => Err(failed(Operation::List, path)(error)),
-        }
+        find::glob(self, pattern.as_ref())
     }
 
     /// Makes a directory and those above it, with mode 0777 less the host's umask, or the last one
@@ -257,14 +172,23 @@ impl RemoteFs<'_> {
     }
 }
 
-/// Returns whether a part of a pattern is a name as it stands.
-fn is_plain(part: &[u8]) -> bool {
-    !part
-        .iter()
-        .any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
+impl Look for RemoteFs<'_> {
+    fn is_there(&self, path: &[u8]) -> Result<bool, Error> {
+        match self.sftp.lstat(path, &self.scope) {
+            Ok(_) => Ok(true),
+            Err(SftpError::Status(_)) => Ok(false),
+            Err(error) => Err(Error::from_sftp(error)),
+        }
+    }
+
+    fn within(&self, directory: &[u8]) -> Result<Option<Vec<Entry>>, Error> {
+        match crate::bytes::list(&self.sftp, directory, &self.scope) {
+            Ok(listed) => Ok(Some(listed)),
+            Err(SftpError::Status(_)) => Ok(None),
+            Err(error) => Err(failed(Operation::List, directory)(error)),
+        }
+    }
 }
 
-/// Names that are looked at for a pattern.
-const LOOKED_MAX: usize = 1_000_000;
 /// Bytes of all paths that are found: in an endless directory of directories they become long.
 const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -1,6 +1,8 @@
 //! A host's file written whole or not at all, and only if that changes something.
 
-use super::{Owner, RemoteFs, failed, there};
+use super::diff::{between, unknown};
+use super::line::{EDIT_BYTES_MAX, unchanged};
+use super::{LineChange, Owner, RemoteFs, failed, there};
 use crate::error::{Error, Operation};
 use crate::options::Existing;
 use crate::part;
@@ -49,6 +51,32 @@ impl WriteOptions {
     }
 }
 
+/// What a file is to replace.
+pub(super) enum Before {
+    /// Something that is to stay.
+    Kept,
+    /// A file, or what is no file, or nothing.
+    File(Option<Attributes>),
+}
+
+impl WriteOptions {
+    /// Decides by what stands at the path.
+    pub(super) fn before(&self, path: &[u8], there: Option<Attributes>) -> Result<Before, Error> {
+        match (&there, self.existing) {
+            (Some(there), _) if there.file_type() == FileType::Directory => {
+                Err(Error::IsDirectory {
+                    remote: path.to_vec(),
+                })
+            }
+            (Some(_), Existing::Keep) => Ok(Before::Kept),
+            (Some(_), Existing::Fail) => Err(exists(path)),
+            _ => Ok(Before::File(
+                there.filter(|there| there.file_type() == FileType::File),
+            )),
+        }
+    }
+}
+
 impl RemoteFs<'_> {
     /// Writes a file, whole or not at all; returns whether anything changed. A file that has these
     /// bytes and what the options say already stays as it is. A link is replaced, not followed.
@@ -64,18 +92,10 @@ impl RemoteFs<'_> {
         options: &WriteOptions,
     ) -> Result<bool, Error> {
         let (path, bytes) = (path.as_ref(), bytes.as_ref());
-        let before = there(self.lstat(path))?;
-        match (&before, options.existing) {
-            (Some(before), _) if before.file_type() == FileType::Directory => {
-                return Err(Error::IsDirectory {
-                    remote: path.to_vec(),
-                });
-            }
-            (Some(_), Existing::Keep) => return Ok(false),
-            (Some(_), Existing::Fail) => return Err(exists(path)),
-            _ => {}
-        }
-        let before = before.filter(|before| before.file_type() == FileType::File);
+        let before = match self.before(path, options)? {
+            Before::Kept => return Ok(false),
+            Before::File(before) => before,
+        };
         if let Some(before) = &before
             && self.is_so(path, bytes, before, options)?
         {
@@ -83,6 +103,46 @@ impl RemoteFs<'_> {
         }
         self.replace(path, bytes, before.as_ref(), options, || Ok(()))?;
         Ok(true)
+    }
+
+    /// Tells what [`RemoteFs::write`] would change, with the difference of the bytes, and changes
+    /// nothing. Permissions and owner alone may be what would change; there is no difference then.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteFs::write`]; that it may not be written is not found out.
+    pub fn write_preview(
+        &self,
+        path: impl AsRef<[u8]>,
+        bytes: impl AsRef<[u8]>,
+        options: &WriteOptions,
+    ) -> Result<LineChange, Error> {
+        let (path, bytes) = (path.as_ref(), bytes.as_ref());
+        let before = match self.before(path, options)? {
+            Before::Kept => return Ok(unchanged()),
+            Before::File(before) => before,
+        };
+        let Some(before) = before else {
+            let diff = between(path, b"", bytes);
+            return Ok(LineChange {
+                changed: true,
+                diff,
+            });
+        };
+        let changed = !self.is_so(path, bytes, &before, options)?;
+        let diff = match self.read(path, EDIT_BYTES_MAX) {
+            _ if !changed => String::new(),
+            Ok(old) => between(path, &old, bytes),
+            // Who may not read it, or not all of it, may still replace it.
+            Err(Error::Remote { .. } | Error::TooLarge { .. }) => unknown(path),
+            Err(error) => return Err(error),
+        };
+        Ok(LineChange { changed, diff })
+    }
+
+    /// Looks at what a file is to replace.
+    fn before(&self, path: &[u8], options: &WriteOptions) -> Result<Before, Error> {
+        options.before(path, there(self.lstat(path))?)
     }
 
     /// Returns whether a file is already as it is to be.

@@ -37,7 +37,18 @@ fn a_line_takes_the_place_of_what_fits() {
         .replacing_every("^k=")
         .expect("is one");
     check(&every, "k=1\nb\nk=0\n", Some("k=2\nb\nk=2\n"));
+    let first = LineEdit::present("k=2").replacing_first("^k=");
+    check(&first.expect("is one"), "k=1\nk=0\n", Some("k=2\nk=0\n"));
     assert!(LineEdit::present("x").replacing("(").is_err());
+}
+
+#[test]
+fn a_line_that_differs_in_space_at_its_ends_may_count_as_the_same() {
+    check(&LineEdit::present("x"), " x \n", Some(" x \nx\n"));
+    check(&LineEdit::present("x").ignoring_space(), " x \r\n", None);
+    check(&LineEdit::present(" x ").ignoring_space(), "x", None);
+    let other = LineEdit::present("x").ignoring_space();
+    check(&other, "x y\n", Some("x y\nx\n"));
 }
 
 #[test]
