@@ -49,16 +49,9 @@ enum Slot {
 #[derive(Debug, Clone, Copy)]
 enum Broken {
     Ended,
+    /// By the session's failure, which the channel tells to each who asks.
+    Lost,
     Protocol(&'static str),
-}
-
-impl From<Broken> for SftpError {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Ended => Self::Ended,
-            Broken::Protocol(what) => Self::Protocol(what),
-        }
-    }
 }
 
 /// A request under way; dropped without [`Pending::wait`], its reply is thrown away when it comes.
@@ -88,7 +81,7 @@ impl Client {
         make: impl FnOnce(u32) -> Vec<u8>,
         scope: &Scope,
     ) -> Result<Pending<'_>, SftpError> {
-        let id = self.begin()?;
+        let id = self.begin(scope)?;
         let pending = Pending { client: self, id };
         if let Err(error) = self.channel.write_stdin(&make(id), scope) {
             match self.channel.takes_stdin() {
@@ -118,10 +111,11 @@ impl Client {
         }
     }
 
-    fn begin(&self) -> Result<u32, SftpError> {
+    fn begin(&self, scope: &Scope) -> Result<u32, SftpError> {
         let mut state = self.state.lock();
         if let Some(broken) = state.broken {
-            return Err(broken.into());
+            drop(state);
+            return Err(self.failure(broken, scope));
         }
         // Those that were given up count, and it may answer none of them.
         if state.pending.len() >= PENDING_MAX {
@@ -138,7 +132,7 @@ impl Client {
     }
 
     /// Takes a reply that is there, or learns that none will come.
-    fn take(&self, id: u32) -> Result<Option<Reply>, SftpError> {
+    fn take(&self, id: u32, scope: &Scope) -> Result<Option<Reply>, SftpError> {
         let mut state = self.state.lock();
         match state.pending.get(&id) {
             Some(Slot::Arrived(_)) => match state.pending.remove(&id) {
@@ -146,7 +140,10 @@ impl Client {
                 _ => unreachable!("it was seen above, under the same lock"),
             },
             _ => match state.broken {
-                Some(broken) => Err(broken.into()),
+                Some(broken) => {
+                    drop(state);
+                    Err(self.failure(broken, scope))
+                }
                 None => Ok(None),
             },
         }
@@ -156,12 +153,12 @@ impl Client {
     fn wait(&self, id: u32, scope: &Scope) -> Result<Reply, SftpError> {
         loop {
             let sequence = self.arrived.sequence();
-            if let Some(reply) = self.take(id)? {
+            if let Some(reply) = self.take(id, scope)? {
                 return Ok(reply);
             }
             if let Some(turn) = self.reading.try_acquire() {
                 // It may have come while another had the turn.
-                let result = match self.take(id) {
+                let result = match self.take(id, scope) {
                     Ok(None) => self.receive(scope).map(|()| None),
                     other => other,
                 };
@@ -206,7 +203,7 @@ impl Client {
             Err(error) => {
                 drop(state);
                 if !matches!(error, Error::TimedOut { .. } | Error::Cancelled { .. }) {
-                    self.break_off(Broken::Ended);
+                    self.break_off(Broken::Lost);
                 }
                 Err(in_transfer(error).into())
             }
@@ -216,6 +213,18 @@ impl Client {
     fn break_off(&self, broken: Broken) {
         self.state.lock().broken.get_or_insert(broken);
         self.arrived.wake(Interest::BOTH);
+    }
+
+    /// Why nothing more comes. A channel whose session was lost fails at once with that.
+    fn failure(&self, broken: Broken, scope: &Scope) -> SftpError {
+        match broken {
+            Broken::Ended => SftpError::Ended,
+            Broken::Protocol(what) => SftpError::Protocol(what),
+            Broken::Lost => match self.channel.read(&mut [0], scope) {
+                Err(error) => in_transfer(error).into(),
+                Ok(_) => SftpError::Ended,
+            },
+        }
     }
 
     fn abandon(&self, id: u32) {
