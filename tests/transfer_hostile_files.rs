@@ -62,7 +62,13 @@ impl Scene {
     }
 
     fn tree(&self, options: &TreeOptions) -> TreeReport {
-        transfer::get_tree(&self.session, b"/root", &self.at("in"), options, &limit())
+        transfer::get_tree(
+            &self.session,
+            b"/the root",
+            &self.at("in"),
+            options,
+            &limit(),
+        )
     }
 
     /// What changed, in and beside the directory.
@@ -97,7 +103,7 @@ fn one_file_with_a_lie_about_its_size_leaves_nothing() {
     ] {
         let Some(scene) = Scene::new(lie) else { return };
         for name in names {
-            let remote = format!("/root/{name}");
+            let remote = format!("/the root/{name}");
             let options = CopyOptions::new().bytes_max(million);
             let to = scene.at("in/copy");
             let got = transfer::get(&scene.session, remote.as_bytes(), &to, &options, &limit());
@@ -126,7 +132,7 @@ fn every_permission_is_masked_alone_and_in_a_tree() {
         for told in PERMISSIONS {
             let name = format!("file {told:o}");
             let to = scene.at("in/alone").join(&name);
-            let remote = format!("/root/{name}");
+            let remote = format!("/the root/{name}");
             let got = transfer::get(&scene.session, remote.as_bytes(), &to, &copy, &limit());
             assert_eq!(got.expect("is got").bytes, EVIL.len() as u64);
             for path in [
@@ -232,13 +238,19 @@ fn one_file_replaces_a_planted_link() {
         let _ = fs::remove_file(&link);
         symlink("../out/file", &link).expect("links");
         let options = CopyOptions::new().existing(existing);
-        let got = transfer::get(&scene.session, b"/root/file 666", &link, &options, &limit());
+        let got = transfer::get(
+            &scene.session,
+            b"/the root/file 666",
+            &link,
+            &options,
+            &limit(),
+        );
         assert_eq!(got.is_ok(), existing != Existing::Fail, "{got:?}");
         assert_eq!(link.is_symlink(), existing != Existing::Overwrite);
     }
     let up = transfer::get(
         &scene.session,
-        b"/root/..",
+        b"/the root/..",
         &scene.at("in/"),
         &CopyOptions::new(),
         &limit(),
@@ -255,11 +267,13 @@ fn walks_and_removals_stay_beneath() {
         let Some(scene) = Scene::new(lie) else { return };
         let files = scene.session.fs().expect("opens");
         let beneath = |path: &[u8]| {
-            let rest = path.strip_prefix(b"/root").expect("begins with the root");
+            let rest = path
+                .strip_prefix(b"/the root")
+                .expect("begins with the root");
             let mut names = rest.split(|byte| *byte == b'/').skip(1);
             names.all(|name| !matches!(name, b"" | b"." | b"..") && !name.contains(&0))
         };
-        let walked = files.walk("/root", many).expect("walks");
+        let walked = files.walk("/the root", many).expect("walks");
         assert!(walked.iter().all(|found| beneath(&found.path)), "{lie:?}");
         if lie == Lie::Files {
             assert_eq!(
@@ -274,7 +288,7 @@ fn walks_and_removals_stay_beneath() {
             .session
             .fs()
             .expect("opens a channel with another liar");
-        for pattern in ["/root/*", "/root/**", "/root/*/*"] {
+        for pattern in ["/the root/*", "/the root/**", "/the root/*/*"] {
             let found = files.glob(pattern).expect("finds");
             assert!(found.iter().all(|path| beneath(path)), "{lie:?} {pattern}");
         }
@@ -282,15 +296,15 @@ fn walks_and_removals_stay_beneath() {
             .session
             .fs()
             .expect("opens a channel with another liar");
-        assert!(files.remove_all("/root").expect("removes"), "{lie:?}");
+        assert!(files.remove_all("/the root").expect("removes"), "{lie:?}");
         let asked = asked_to_remove(scene.scripts.path());
         assert!(asked.iter().all(|path| beneath(path)), "{lie:?}: {asked:?}");
         assert_eq!(
             asked.last().map(Vec::as_slice),
-            Some(&b"/root"[..]),
+            Some(&b"/the root"[..]),
             "{lie:?}"
         );
-        for path in ["/root/..", "/", ".", ".."] {
+        for path in ["/the root/..", "/", ".", ".."] {
             assert!(files.remove_all(path).is_err());
         }
         assert_eq!(asked_to_remove(scene.scripts.path()).len(), asked.len());
@@ -304,9 +318,9 @@ fn endless_directories_are_given_up_by_walks_and_removals() {
     for lie in [Lie::Endless, Lie::Deep, Lie::Dots] {
         let Some(scene) = Scene::new(lie) else { return };
         let opened = || scene.session.fs().expect("opens a channel");
-        assert!(opened().walk("/root", thousand).is_err(), "{lie:?}");
+        assert!(opened().walk("/the root", thousand).is_err(), "{lie:?}");
         if lie != Lie::Endless {
-            assert!(opened().remove_all("/root").is_err(), "{lie:?}");
+            assert!(opened().remove_all("/the root").is_err(), "{lie:?}");
             assert_eq!(asked_to_remove(scene.scripts.path()).len(), 0, "{lie:?}");
         }
     }

@@ -281,7 +281,7 @@ fn a_killed_server_leaves_no_short_file_and_the_next_copy_goes_on() {
                 fs::remove_file(to.join("file")),
             );
             fs::write(from.join("file"), &bytes).expect("writes");
-            let after = random_below(size as u64 - 500_000, round);
+            let after = random_below(size as u64 / 2, round);
             cut_by(&sshd, victim, after, |session, options| {
                 way.copy(session, &sides, &options.resume(resume))
                     .expect_err(&case);
@@ -314,7 +314,7 @@ fn cut_by(
     wait_for_ends(sshd, 0);
     let session = connect(sshd);
     let progress = Progress::new();
-    let slow = Bandwidth::new(NonZeroU64::new(20_000_000).expect("not 0"));
+    let slow = Bandwidth::new(NonZeroU64::new(10_000_000).expect("not 0"));
     let options = CopyOptions::new().progress(&progress).bandwidth(&slow);
     std::thread::scope(|threads| {
         let copying = threads.spawn(|| copy(&session, options));

@@ -65,6 +65,20 @@ impl Liar {
         let script = format!("cat {}; cat >/dev/null", stream.display());
         self.script(stage, &script, options)
     }
+
+    /// Receives these bytes from a host that ends behind them, when it has read so many answers.
+    #[track_caller]
+    fn cut(
+        &self,
+        stage: &Stage,
+        (bytes, answers): (&[u8], u32),
+        options: &TreeOptions,
+    ) -> TreeReport {
+        let stream = self.programs.join("stream");
+        fs::write(&stream, bytes).expect("writes");
+        let script = format!("cat {}; head -c {answers} >/dev/null", stream.display());
+        self.script(stage, &script, options)
+    }
 }
 
 impl Drop for Liar {
@@ -232,14 +246,12 @@ fn a_directory_that_is_swapped_for_a_link_leads_nowhere() {
 #[test]
 fn lies_about_sizes_are_bounded_and_told() {
     let Some(liar) = Liar::start() else { return };
-    let attack = |stream: &[u8], options: &TreeOptions| {
-        let stage = Stage::new();
-        let report = liar.bytes(&stage, stream, options);
-        assert_eq!(snapshot(&stage.inside()).len(), 0, "{report:?}");
-        report
-    };
     let options = TreeOptions::new();
-    let report = attack(b"D0755 0 root\nC0644 9 short\nevil", &options);
+    let stage = Stage::new();
+    // The request, the directory and the file are answered.
+    let stream = b"D0755 0 root\nC0644 9 short\nevil";
+    let report = liar.cut(&stage, (stream, 3), &options);
+    assert_eq!(snapshot(&stage.inside()).len(), 0, "{report:?}");
     assert_eq!(report.failed[0].path, b"short");
     let (expected, arrived) = (9, 4);
     assert!(
@@ -247,6 +259,12 @@ fn lies_about_sizes_are_bounded_and_told() {
         "{report:?}"
     );
     assert!(report.ended_early.is_some(), "{report:?}");
+    let attack = |stream: &[u8], options: &TreeOptions| {
+        let stage = Stage::new();
+        let report = liar.bytes(&stage, stream, options);
+        assert_eq!(snapshot(&stage.inside()).len(), 0, "{report:?}");
+        report
+    };
     let report = attack(b"D0755 0 root\nC0644 4 long\nevil and more\0E\n", &options);
     assert!(is_protocol(&report), "{report:?}");
     for size in [
@@ -255,7 +273,6 @@ fn lies_about_sizes_are_bounded_and_told() {
         "-1",
         "0x10",
         "",
-        "4 ",
     ] {
         let stream = format!("D0755 0 root\nC0644 {size} x\nevil\0E\n");
         let report = attack(stream.as_bytes(), &options);
@@ -356,7 +373,7 @@ fn what_is_no_tree_is_told() {
         b"Welcome to this host!\nD0755 0 root\nE\n",
     ] {
         let stage = Stage::new();
-        let report = liar.bytes(&stage, stream, &kept);
+        let report = liar.cut(&stage, (stream, 0), &kept);
         let shown = stream.escape_ascii();
         assert!(report.ended_early.is_some(), "{shown}: {report:?}");
         assert_eq!(report.files, 0, "{shown}: {report:?}");

@@ -14,7 +14,7 @@ pub(crate) fn with_programs(path: impl Fn(&Path) -> String) -> Option<(Sshd, Pat
     let programs = tempfile::tempdir().expect("makes a directory").keep();
     let sshd = Sshd::builder()
         .log_level("INFO")
-        .config(&format!("SetEnv PATH={}", path(&programs)))
+        .config(&format!("SetEnv SHLVL=5 PATH={}", path(&programs)))
         .start();
     if sshd.is_none() {
         fs::remove_dir_all(&programs).expect("removes the directory");

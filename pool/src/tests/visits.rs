@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use sshoal_reactor::sync::Event;
@@ -68,6 +69,10 @@ fn one_host_is_cancelled_and_no_other() {
             own[host.index()].wait(host.scope()).is_ok()
         })
         .visits();
+    // Both of those that have a turn are in their programs.
+    while begun.load(Ordering::SeqCst) < 2 {
+        thread::yield_now();
+    }
     visits.host(3).cancel();
     visits.host(0).cancel();
     assert!(visits.host(0).wait(LONG).is_some());

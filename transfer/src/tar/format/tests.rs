@@ -1,3 +1,5 @@
+//! Archives that are read, written and cut short.
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
