@@ -19,6 +19,7 @@ use sshoal::{
     },
 };
 use support::{
+    files::{bytes_of, sides},
     proxy::Proxy,
     sessions::{config_knowing, connect, host, limit},
     sshd::{Sshd, known_hosts_line},
@@ -31,19 +32,6 @@ fn load() -> (usize, usize, u32) {
         Some(_) => (5_000, 100_000_000, 20),
         None => (300, 5_000_000, 3),
     }
-}
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-/// A directory for the hosts' side and one for ours.
-fn sides(sshd: &Sshd) -> [PathBuf; 2] {
-    ["there", "here"].map(|name| {
-        let dir = sshd.scratch().join(name);
-        fs::create_dir(&dir).expect("makes a directory");
-        dir
-    })
 }
 
 fn walk(root: &Path, options: &TreeOptions) -> LocalTree {

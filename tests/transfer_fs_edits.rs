@@ -12,20 +12,11 @@ use sshoal::{
     HostFiles, Session,
     transfer::{Error, LineEdit, WriteOptions},
 };
-use support::{sessions::connect, sshd::Sshd};
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
+use support::{
+    files::{bytes_of, names},
+    sessions::connect,
+    sshd::Sshd,
+};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("is there").permissions().mode() & 0o7777

@@ -24,22 +24,10 @@ use sshoal::{
 };
 use support::{
     account::may_mount,
+    files::{bytes_of, names},
     sessions::{connect, connect_with, limit, random_bytes, resident_kib},
     sshd::Sshd,
 };
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
 
 /// A server, a session, and a directory for each side.
 fn start() -> Option<(Sshd, Session, [PathBuf; 2])> {

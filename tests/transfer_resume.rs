@@ -16,6 +16,7 @@ use sshoal::{
     transfer::{self, Bandwidth, Copied, CopyOptions, Error, Progress, Resume, Source},
 };
 use support::{
+    files::{bytes_of, names, sides},
     sessions::{connect, connect_with, host_keys, identity, limit, random_bytes},
     sshd::Sshd,
 };
@@ -28,28 +29,6 @@ const CHILD_HOST: [&str; 3] = [
     "SSHOAL_TEST_RESUME_KNOWN",
     "SSHOAL_TEST_RESUME_KEY",
 ];
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// A directory for each side.
-fn sides(sshd: &Sshd) -> [PathBuf; 2] {
-    ["there", "here"].map(|name| {
-        let dir = sshd.scratch().join(name);
-        fs::create_dir(&dir).expect("makes a directory");
-        dir
-    })
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {

@@ -13,20 +13,8 @@ use sshoal::{
     HostFiles, Sudo,
     transfer::{Error, LineEdit, SudoFs, WriteOptions, sftp::FileType},
 };
+use support::files::{bytes_of, names};
 use support::sessions::sudoer;
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("lists the directory").flatten();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("is there").permissions().mode() & 0o7777
