@@ -24,17 +24,18 @@ use crate::render::Renderers;
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 
-mod failure;
+mod became;
 mod fill;
 mod hosts;
 mod names;
 mod options;
 mod paths;
 mod plan;
+mod side;
 mod slow;
 mod work;
 
-pub(crate) use failure::Copies;
+pub(crate) use became::Copies;
 use plan::{Direction, Plan};
 use work::Work;
 
@@ -112,9 +113,11 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
         fleet = fleet.pool_size(par);
     }
     let fleet = fleet.build().context("cannot begin")?;
+    let stop_after = plan.pace.stop_after;
     let start = |messages: Messages| {
         let work = Work::new(plan, args, moved, sudo)?;
-        let each = fleet.each(move |host| work.of(host));
+        let fails = |copies: &Copies| !copies.is_stopped && copies.failure().is_some();
+        let each = Running::each(&fleet, stop_after, move |host| work.of(host), fails);
         let record = move |visited, stop| recorder.copied(visited, stop);
         Running::programs(What::Copies, (each, fleet), record, messages)
     };

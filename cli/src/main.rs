@@ -22,6 +22,7 @@ mod demo;
 mod drive;
 mod engine;
 mod exit_code;
+mod failure;
 mod forward;
 mod fs;
 mod hosts;
