@@ -159,7 +159,7 @@ fn a_source_of_any_size_is_put_by_sudo_whole_or_not_at_all() {
     let options = CopyOptions::new().progress(&progress);
     let mut all = 0;
     for size in [0, 1, 131_072, 131_073, 5_000_000] {
-        let bytes: Vec<u8> = (0..size).map(|n: usize| (n * 31 >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|n: usize| ((n * 31) >> 7) as u8).collect();
         let source = Source::bytes(bytes.clone());
         let copied = files.put(&source, at("f"), &options).expect("copies");
         assert_eq!((copied.bytes, copied.kept), (size as u64, false));
@@ -184,7 +184,7 @@ fn a_source_of_any_size_is_put_by_sudo_whole_or_not_at_all() {
     for (name, options, part) in [
         ("f", &fail, "already exists"),
         ("d", &options, "is a directory"),
-        ("n/f", &expect, "No such file or directory"),
+        ("n/f", &expect, "could not write remote file"),
         ("f/g", &options, "could not make remote directory"),
         (
             "g",

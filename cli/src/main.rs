@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&wording::chain(&*error));
             ExitCode::from(exit_code::USAGE)
         }
     }

@@ -209,7 +209,10 @@ fn two_hosts_never_write_one_file_and_bad_words_are_refused_before_anything_move
             vec!["put", "x/motd", "y/motd", &dest],
             "two SRC would be copied to",
         ),
-        (vec!["put", "nothing", &dest], "cannot read nothing"),
+        (
+            vec!["put", "nothing", &dest],
+            "cannot read nothing: No such file or directory\n",
+        ),
         (
             vec!["put", "--scp", "--verify", "x/motd", &dest],
             "--scp does not go with --verify",
@@ -399,7 +402,11 @@ fn one_host_fails_while_the_others_go_on() {
         (&bad["outcome"], &bad["phase"]),
         (&"failed".into(), &"transfer".into())
     );
-    assert!(!bad["failed"].as_array().unwrap().is_empty(), "{bad}");
+    let failed = &bad["failed"].as_array().unwrap()[0];
+    assert_eq!(
+        (&failed["phase"], &failed["kind"]),
+        (&"transfer".into(), &"exists".into())
+    );
     assert_eq!(read(&hosts.there("0/sub/b")), "de");
     assert_eq!(read(&hosts.there("1")), "in the way");
 }

@@ -296,3 +296,21 @@ fn a_directory_that_is_to_go_where_a_file_is_says_so() {
     assert!(stderr(&failed).contains("Not a directory"));
     assert_eq!(fs::read(hosts.there("x")).unwrap(), b"a file");
 }
+
+/// Nobody reads what is itemised: the copies are made all the same, on all hosts.
+#[test]
+fn copies_go_on_when_standard_output_is_closed() {
+    let Some(hosts) = Copying::start(3) else {
+        return;
+    };
+    make_site(&hosts);
+    let to = hosts.dest("{n}");
+    let words = ["sync", "-p", "1", "--itemize", "--template", "site", &to];
+    let mut child = hosts.spawn(&words);
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    for n in ["0", "1", "2"] {
+        assert_site(&hosts.there(n));
+    }
+}
