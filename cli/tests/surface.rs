@@ -161,7 +161,7 @@ fn every_flag_is_given_by_some_test() {
                     .iter()
                     .any(|end| sources.contains(&format!("\"{word}{end}")))
             };
-            if !words.into_iter().any(|word| given(word)) {
+            if !words.into_iter().any(given) {
                 without.insert(format!("{action} {long}"));
             }
         }
