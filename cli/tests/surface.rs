@@ -169,6 +169,18 @@ fn every_flag_is_given_by_some_test() {
     assert!(without.is_empty(), "{without:#?}");
 }
 
+/// clap makes a line's end of the placeholder itself.
+#[test]
+fn help_of_templates_names_all_placeholders() {
+    for action in ["run", "put", "get", "sync"] {
+        let help = help_of(action);
+        let words: Vec<&str> = help.split_whitespace().collect();
+        let help = words.join(" ");
+        let all = "{host}, {user}, {port}, {total} and, for n in braces, the number from 0";
+        assert!(help.contains(all), "{action}: {help}");
+    }
+}
+
 /// What `sync` does anyway, or refuses, its help does not offer.
 #[test]
 fn help_says_what_goes_where_and_offers_what_works() {

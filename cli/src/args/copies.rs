@@ -11,6 +11,8 @@ use clap::{Args, Command, ValueEnum};
 use super::{AccessArgs, ColorArg, FarArgs, PaceArgs, WhomArgs, inherited, parse_count};
 use crate::size;
 
+// Help has no {n}: clap takes it for a line's end.
+
 /// The arguments of `sshoal put`.
 #[derive(Debug, Args)]
 pub(crate) struct PutArgs {
@@ -37,8 +39,8 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) copy: CopyArgs,
     /// Path of each host's copy in DEST: of {host}, which is unlike for all hosts, {path} and {file}
-    /// of SRC, {user}, {port}, {n} and {total}; or the name of a program whose names are used:
-    /// pssh, parallel-ssh, clush [default: {host}/{path}]
+    /// of SRC, {user}, {port}, {total} and, for n in braces, the host's number from 0; or the name of a
+    /// program whose names are used: pssh, parallel-ssh, clush [default: {host}/{path}]
     #[arg(long, value_name = "TEMPLATE", env = "SSHOAL_NAME")]
     #[arg(help_heading = "What to call it")]
     pub(crate) name: Option<OsString>,
@@ -95,8 +97,8 @@ pub(crate) struct CopyArgs {
     pub(crate) tell: TellArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
-    /// Fills {host}, {user}, {port}, {n} (from 0) and {total} in the paths for each host, as they
-    /// are; {{ and }} are braces
+    /// Fills {host}, {user}, {port}, {total} and, for n in braces, the number from 0 in the paths for
+    /// each host, as they are; {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would be copied where, and copies nothing; sync asks the hosts what they have
