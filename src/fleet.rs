@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sshoal_pool::{
     Each, KeepOpen, OnTimeout, OpenAhead, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run,
-    RunError, RunSpec, Started,
+    RunError, RunSpec, Started, StopAfter,
 };
 use sshoal_pool::{Shells, ShellsError};
 use sshoal_reactor::Scope;
@@ -70,6 +70,16 @@ impl Fleet {
         F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
     {
         self.pool.each(program)
+    }
+
+    /// As [`Fleet::each`], and begins no more hosts after so many failures; see
+    /// [`Pool::each_until`].
+    pub fn each_until<T, F>(&self, stop_after: StopAfter, program: F) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
+        self.pool.each_until(stop_after, program)
     }
 
     /// Starts copying to a file of all hosts; see [`transfer::put`](sshoal_transfer::put). What is

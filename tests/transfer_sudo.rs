@@ -11,7 +11,8 @@ use std::{
 use sshoal::{
     HostFiles, Sudo,
     transfer::{
-        Error, Existing, LineEdit, Operation, Owner, SudoFs, WriteOptions, sftp::SftpStatus,
+        CopyOptions, Error, Existing, LineEdit, Operation, Owner, Parents, Preserve, Progress,
+        Resume, Source, SudoFs, Verify, WriteOptions, sftp::SftpStatus,
     },
 };
 use support::{
@@ -130,4 +131,80 @@ fn names_modes_and_owners_are_changed_by_sudo() {
         .expect_err("is a directory");
     assert!(matches!(error, Error::IsDirectory { .. }), "{error}");
     assert_eq!(names(&dir), ["file", "moved"]);
+}
+
+/// Sources of several sizes, the empty one among them, arrive whole and are counted. What cannot be
+/// copied, since a directory has the name, the source was written to meanwhile, no directory is there
+/// or the options ask for what there is not, leaves all as it was and nothing beside it.
+#[test]
+fn a_source_of_any_size_is_put_by_sudo_whole_or_not_at_all() {
+    let Some((sshd, session)) = sudoer("") else {
+        return;
+    };
+    let dir = sshd.scratch().join("it's $root's");
+    fs::create_dir(&dir).expect("makes");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("sets");
+    let at = |name: &str| bytes_of(&dir.join(name)).to_vec();
+    let files: SudoFs<'_> = session.sudo_fs(Sudo::new());
+    let progress = Progress::new();
+    let options = CopyOptions::new().progress(&progress);
+    let mut all = 0;
+    for size in [0, 1, 131_072, 131_073, 5_000_000] {
+        let bytes: Vec<u8> = (0..size).map(|n: usize| ((n * 31) >> 7) as u8).collect();
+        let source = Source::bytes(bytes.clone());
+        let copied = files.put(&source, at("f"), &options).expect("copies");
+        assert_eq!((copied.bytes, copied.kept), (size as u64, false));
+        assert!(fs::read(dir.join("f")).expect("reads") == bytes);
+        let again = files.put(&source, at("f"), &options).expect("looks");
+        assert!(again.kept, "it is so already");
+        all += 2 * size as u64;
+    }
+    assert_eq!(progress.bytes(), all);
+    let local = sshd.scratch().join("local");
+    fs::write(&local, "first").expect("writes");
+    let source = Source::file(&local).expect("opens");
+    let kept = options.clone().existing(Existing::Keep);
+    assert!(files.put(&source, at("f"), &kept).expect("looks").kept);
+    fs::create_dir(dir.join("d")).expect("makes");
+    let expect = options.clone().parents(Parents::Expect);
+    let fail = options.clone().existing(Existing::Fail);
+    let put = |name: &str, options: &CopyOptions| {
+        let put = files.put(&source, at(name), options);
+        put.expect_err("does not copy").to_string()
+    };
+    for (name, options, part) in [
+        ("f", &fail, "already exists"),
+        ("d", &options, "is a directory"),
+        ("n/f", &expect, "could not write remote file"),
+        ("f/g", &options, "could not make remote directory"),
+        (
+            "g",
+            &options.clone().preserve(Preserve::Yes),
+            "does not offer the times",
+        ),
+        (
+            "g",
+            &options.clone().verify(Verify::Sha256),
+            "does not offer SHA-256",
+        ),
+        (
+            "g",
+            &options.clone().resume(Resume::Yes),
+            "does not offer copies",
+        ),
+    ] {
+        let error = put(name, options);
+        assert!(error.contains(part), "{name}: {error}");
+    }
+    files
+        .put(&source, at("new/dir/"), &options)
+        .expect("keeps its name");
+    assert_eq!(
+        fs::read(dir.join("new/dir/local")).expect("reads"),
+        b"first"
+    );
+    fs::write(&local, "other").expect("writes");
+    let changed = put("g", &options);
+    assert!(changed.starts_with("local file"), "{changed}");
+    assert_eq!(names(&dir), ["d", "f", "new"], "{changed}");
 }

@@ -64,13 +64,13 @@ pub(crate) enum Action {
     #[command(after_help = forward::EXAMPLES)]
     Forward(Box<ForwardArgs>),
     /// Copies files and directories to many hosts
-    #[command(after_help = copies::PUT_EXAMPLES)]
+    #[command(after_help = copies::PUT_EXAMPLES, override_usage = copies::PUT_USAGE)]
     Put(Box<PutArgs>),
     /// Copies files and directories from many hosts
-    #[command(after_help = copies::GET_EXAMPLES)]
+    #[command(after_help = copies::GET_EXAMPLES, override_usage = copies::GET_USAGE)]
     Get(Box<GetArgs>),
     /// Makes a directory of many hosts equal to one here
-    #[command(after_help = copies::SYNC_EXAMPLES)]
+    #[command(after_help = copies::SYNC_EXAMPLES, override_usage = copies::SYNC_USAGE)]
     Sync(Box<SyncArgs>),
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
@@ -123,8 +123,8 @@ pub(crate) struct RunArgs {
     pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
-    /// Fills {host}, {user}, {port}, {n} (from 0) and {total} in for each host, quoted for its shell
-    /// ({host:raw} is not); {{ and }} are braces
+    /// Fills {host}, {user}, {port}, {total} and, for n in braces, the number from 0 in for each host,
+    /// quoted for its shell ({host:raw} is not); {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would run where, and runs nothing
@@ -324,7 +324,8 @@ pub(crate) struct Limit(pub(crate) Option<Duration>);
 
 /// Parses the command line and the environment of this process.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
-    let matches = fs::behind_the_verb(Cli::command()).try_get_matches()?;
+    let command = copies::without_what_sync_refuses(fs::behind_the_verb(Cli::command()));
+    let matches = command.try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let common = match &mut cli.action {
         Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),

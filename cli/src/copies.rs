@@ -14,27 +14,28 @@ use crate::access::{self, Opened};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
 use crate::complain;
 use crate::console::{Console, Sink, Terminals};
-use crate::drive::{Messages, drive};
+use crate::drive::{Messages, View, drive};
 use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
 use crate::plan::{ColorChoice, Show, Talk};
 use crate::progress::{Moving, Progress};
-use crate::record::Recorder;
+use crate::record::{Record, Recorder};
 use crate::render::Renderers;
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 
-mod failure;
+mod became;
 mod fill;
 mod hosts;
 mod names;
 mod options;
 mod paths;
 mod plan;
+mod side;
 mod slow;
 mod work;
 
-pub(crate) use failure::Copies;
+pub(crate) use became::Copies;
 use plan::{Direction, Plan};
 use work::Work;
 
@@ -80,7 +81,10 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
     let show = show(args, plan.itemize)?;
     let terminals = Terminals::detect();
     let colors = ColorChoice::from(args.tell.color).for_output(terminals.stderr);
-    let mut renderers = Renderers::open(&show, &labels, colors)?;
+    let mut shown = Shown {
+        renderers: Renderers::open(&show, &labels, colors)?,
+        is_dry: args.dry_run,
+    };
     let moved = Moved::new();
     let progress = match terminals.stderr && show.talk != Talk::Quiet {
         true => Progress::of_copies(Moving {
@@ -112,14 +116,16 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
         fleet = fleet.pool_size(par);
     }
     let fleet = fleet.build().context("cannot begin")?;
+    let stop_after = plan.pace.stop_after;
     let start = |messages: Messages| {
         let work = Work::new(plan, args, moved, sudo)?;
-        let each = fleet.each(move |host| work.of(host));
+        let fails = |copies: &Copies| !copies.is_stopped && copies.failure().is_some();
+        let each = Running::each(&fleet, stop_after, move |host| work.of(host), fails);
         let record = move |visited, stop| recorder.copied(visited, stop);
         Running::programs(What::Copies, (each, fleet), record, messages)
     };
-    let driven = drive(count, start, None, &mut renderers, &mut console)?;
-    let written = renderers.end(driven.wall, &mut console);
+    let driven = drive(count, start, None, &mut shown, &mut console)?;
+    let written = shown.renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
     match written {
@@ -128,6 +134,25 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
             complain(&format!("{error:#}"));
             Ok(INTERNAL)
         }
+    }
+}
+
+/// Shows hosts as a run's are shown.
+struct Shown {
+    renderers: Renderers,
+    is_dry: bool,
+}
+
+impl View for Shown {
+    fn bytes(&mut self, _: usize, _: Sink, _: &[u8], _: &mut Console) {}
+
+    fn finished(&mut self, record: &Record, console: &mut Console) {
+        self.renderers.finished(record, console);
+    }
+
+    fn outlives_stdout(&self) -> bool {
+        // The copies are what it is for, whether anybody reads of them or not.
+        !self.is_dry || self.renderers.writes_files()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use sshoal::{
     Collect, Commands, Config, Detail, Each, Events, Fleet, Host, Input, Launch, OnTimeout,
-    RunHandle, RunSpec, StopCause, Visited,
+    Reached, RunHandle, RunSpec, StopAfter, StopCause, Visited,
 };
 
 use crate::drive::{Message, Messages};
@@ -100,6 +100,26 @@ impl Running {
         })
     }
 
+    /// Begins a program on the hosts of a fleet; `fails` says of what it returned whether the host
+    /// counts as failed for `stop_after`.
+    pub(crate) fn each<T: Send + 'static>(
+        fleet: &Fleet,
+        stop_after: Option<StopAfter>,
+        program: impl Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+        fails: impl Fn(&T) -> bool + Send + Sync + 'static,
+    ) -> Each<T> {
+        let Some(stop_after) = stop_after else {
+            return fleet.each(program);
+        };
+        fleet.each_until(stop_after, move |host| {
+            let done = program(host);
+            if fails(&done) {
+                host.count_as_failed();
+            }
+            done
+        })
+    }
+
     /// Takes copies or work on files under way, and makes each host's record by `record`; what
     /// happens goes to `messages`, [`Message::Over`] last.
     ///
@@ -115,7 +135,10 @@ impl Running {
         let pass = move || {
             while let Some(visited) = each.next() {
                 let stop = each.stopped_by();
+                let left_out = visited.outcome().stopped_by() == Some(StopCause::Failures);
                 let record = Box::new(record(visited, stop));
+                // Those that were under way went on to their end.
+                let stop = stop.filter(|stop| left_out || *stop != StopCause::Failures);
                 if messages.send(Message::Ended(record, stop)).is_err() {
                     return;
                 }

@@ -21,9 +21,8 @@ use crate::record::{Ending, Record, Recorder};
 use crate::render::{Inline, Renderers};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{complain, hosts, launch};
+use crate::{complain, failure, hosts, launch};
 
-mod failure;
 mod files;
 mod merged;
 mod text;
@@ -71,7 +70,10 @@ impl Plan {
             gather: args.gather || (!said && hosts.len() > 1),
             verb: Verb::resolve(&args.verb, stdin_taken)?,
             access: Access { own, ..access },
-            pace: plan::pace(&args.pace, &args.access)?,
+            pace: Pace {
+                stop_after: args.far.stop_after(),
+                ..plan::pace(&args.pace, &args.access)?
+            },
             hosts,
             show,
         })
@@ -117,9 +119,11 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
         limit: plan.pace.command_timeout,
         dry_run: args.dry_run,
     };
+    let stop_after = plan.pace.stop_after;
     let fleet = fleet(plan.hosts, configs, &plan.pace)?;
     let start = |messages| {
-        let each = fleet.each(move |host| work.of(host));
+        let fails = |done: &Done| !done.stopped && (done.failed.is_some() || done.denies);
+        let each = Running::each(&fleet, stop_after, move |host| work.of(host), fails);
         let record = move |visited, stop| record(&recorder, visited, stop);
         Running::programs(What::Files, (each, fleet), record, messages)
     };

@@ -22,6 +22,7 @@ mod demo;
 mod drive;
 mod engine;
 mod exit_code;
+mod failure;
 mod forward;
 mod fs;
 mod hosts;
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&wording::chain(&*error));
             ExitCode::from(exit_code::USAGE)
         }
     }

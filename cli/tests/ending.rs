@@ -36,7 +36,8 @@ fn a_timed_out_command_is_gone_and_the_line_says_so() {
     let Some(sshd) = quiet() else { return };
     let mark = mark();
     let command = format!("sleep {mark} & sleep {mark}");
-    let ran = output(run(&sshd).args(["-t", "1", "--jsonl", "-", &command]));
+    let args = ["--no-kill-on-timeout", "--kill-on-timeout", "-t", "1"];
+    let ran = output(run(&sshd).args(args).args(["--jsonl", "-", &command]));
     assert_eq!(ran.status.code(), Some(3), "{}", stderr(&ran));
     let said = stderr(&ran);
     assert!(

@@ -337,6 +337,11 @@ fn quiet_says_only_what_failed_and_verbose_adds_phases() {
     );
     let none = stderr(&output(fleet.run_on(2).args(["--no-summary", "true"])));
     assert_eq!(none.lines().count(), 2, "{none}");
+    let only = stderr(&output(fleet.run_on(2).args(["-q", "--summary", "true"])));
+    assert!(
+        only.starts_with("2 hosts in ") && only.lines().count() == 1,
+        "{only}"
+    );
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn a_host_that_fails_leaves_the_others_alone_and_is_named() {
     assert_eq!(of("one")["stdout"], "here\n");
     assert_eq!(
         (&of("two")["phase"], &of("two")["kind"]),
-        (&"transfer".into(), &"io".into())
+        (&"transfer".into(), &"not_found".into())
     );
     // What the host said before it failed is shown.
     let text = check(&hosts.fs("one", &["exists", "f"]), 0, "yes\n");
@@ -353,4 +353,50 @@ fn a_difference_is_shown_and_is_the_exit_code() {
     let shown =
         "---------------\none\n---------------\n--- f\n+++ f\n@@ -2,3 +2,4 @@\n B\n d\n e\n+g\n";
     check(&failed, 4, shown);
+}
+
+/// The flags of single verbs that no other test gives.
+#[test]
+fn verbs_do_more_where_they_are_told_to() {
+    let Some(hosts) = TwoHosts::start() else {
+        return;
+    };
+    let path = hosts.dir(0).join("f");
+    fs::write(&path, "a 1\na 2\n  b  \n").unwrap();
+    let run = |code: i32, words: &[&str]| {
+        let done = output(&mut hosts.fs("one", words));
+        assert_eq!(
+            done.status.code(),
+            Some(code),
+            "{words:?} {}",
+            stderr(&done)
+        );
+        stdout(&done) + &stderr(&done)
+    };
+    run(0, &["line", "f", "b", "--ignore-space"]);
+    assert_eq!(fs::read(&path).unwrap(), b"a 1\na 2\n  b  \n");
+    run(0, &["line", "f", "c", "--match", "^a ", "--all"]);
+    assert_eq!(fs::read(&path).unwrap(), b"c\nc\n  b  \n");
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(time).unwrap();
+    for words in [
+        &["stat", "f"][..],
+        &["ls", "--long"],
+        &["walk", ".", "--long"],
+    ] {
+        let told = run(0, &[words, &["--times"]].concat());
+        assert!(told.contains("2001-09-09"), "{words:?} {told}");
+    }
+    run(0, &["write", "g", "x"]);
+    let told = run(4, &["walk", ".", "--max-names", "1"]);
+    assert!(told.contains("more names in a tree"), "{told}");
+    let own = fs::metadata(&path).unwrap();
+    let owner = format!("{}:{}", own.uid(), own.gid());
+    run(0, &["mkdir", "d", "--owner", &owner]);
+    run(0, &["write", "d/f", "x", "--owner", &owner]);
+    let refused = run(4, &["write", "d/f", "x", "--owner", "nobody-here"]);
+    assert!(refused.contains("knows no account"), "{refused}");
+    let told = run(0, &["exists", "f", "--summary"]);
+    assert!(told.contains("1 host in "), "{told}");
 }

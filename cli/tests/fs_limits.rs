@@ -6,14 +6,15 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use support::openssh::account::ACCOUNT;
 use support::openssh::sshd::Sshd;
 use support::openssh::{Home, section};
 use support::screen::Screen;
-use support::two_hosts::{TwoHosts, fs as sshoal_fs};
+use support::two_hosts::{TwoHosts, at_home, fs as sshoal_fs};
 use support::{output, sshoal, stderr, stdout};
 
 const HOSTILE: &str = "a\x1b[2J\none ok\u{202e}\\";
@@ -225,5 +226,73 @@ fn what_only_root_may_is_done_by_sudo() {
         fs::read_dir(&dir).unwrap().count(),
         1,
         "nothing is left over"
+    );
+}
+
+/// Runs to the end; returns the most memory that it was seen to have, in KiB, too.
+fn watched(command: &mut std::process::Command) -> (Output, u64) {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        most = most.max(peak.unwrap_or(0));
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    (child.wait_with_output().unwrap(), most)
+}
+
+/// 40 MiB go to two hosts, into a directory that only root may enter; the memory that this takes is
+/// watched. A file that is there hands its owner and permissions on, or stops the copy.
+#[test]
+fn a_large_file_is_put_by_sudo_where_only_root_may() {
+    let Some((sshd, home, password)) = sudoer() else {
+        return;
+    };
+    let dir = sshd.scratch().join("root's own");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+    let bytes: Vec<u8> = (0..10 << 20).flat_map(|n: u32| n.to_le_bytes()).collect();
+    let local = home.path("large");
+    fs::write(&local, &bytes).unwrap();
+    fs::set_permissions(&local, fs::Permissions::from_mode(0o775)).unwrap();
+    let put = |from: &Path, to: &Path, words: &[&str]| {
+        let mut command = at_home(&home, "put");
+        command.args(["-H", "one two", "--template", "--password-file"]);
+        command.arg(&password).args(words).args([from, to]);
+        watched(&mut command)
+    };
+    let (refused, _) = put(&local, &dir.join("new/{n}"), &[]);
+    assert_eq!(refused.status.code(), Some(4));
+    let (done, peak) = put(&local, &dir.join("new/{n}"), &["--sudo"]);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    for n in ["0", "1"] {
+        let about = fs::metadata(dir.join("new").join(n)).unwrap();
+        assert_eq!((about.mode() & 0o7777, about.uid()), (0o755, 0));
+        assert!(fs::read(dir.join("new").join(n)).unwrap() == bytes);
+    }
+    assert!(peak > 0 && peak < 40 << 10, "{peak} KiB");
+    let there = dir.join("there");
+    fs::write(&there, "before").unwrap();
+    fs::set_permissions(&there, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::chown(&there, Some(4321), Some(4321)).unwrap();
+    let (kept, _) = put(&local, &dir.join("there"), &["--sudo", "--no-clobber"]);
+    assert!(
+        kept.status.code() == Some(4) && stderr(&kept).contains("already exists"),
+        "{}",
+        stderr(&kept)
+    );
+    assert_eq!(fs::read(&there).unwrap(), b"before");
+    let (done, _) = put(&password, &there, &["--sudo"]);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    let about = fs::metadata(&there).unwrap();
+    assert_eq!((about.mode() & 0o7777, about.uid()), (0o640, 4321));
+    assert_eq!(fs::read(&there).unwrap(), b"secret");
+    let names = fs::read_dir(&dir).unwrap().count();
+    assert_eq!(
+        (names, fs::read_dir(dir.join("new")).unwrap().count()),
+        (2, 2)
     );
 }

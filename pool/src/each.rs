@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Reached<'a> {
     session: &'a dyn Connected,
     scope: &'a Scope,
     took: Duration,
+    /// Whether the program said that the host failed.
+    failed: AtomicBool,
 }
 
 impl<'a> Reached<'a> {
@@ -42,6 +45,7 @@ impl<'a> Reached<'a> {
             session,
             scope,
             took: Duration::ZERO,
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -67,6 +71,16 @@ impl<'a> Reached<'a> {
         self.session
             .session()
             .expect("a pool's sessions are SSH sessions")
+    }
+
+    /// Notes that the host failed, for [`StopAfter`](crate::StopAfter) alone: see
+    /// [`Pool::each_until`](crate::Pool::each_until). What the program returns is not looked at.
+    pub fn count_as_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Returns how long it took to reach the host, in this attempt; next to nothing where the

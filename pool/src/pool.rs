@@ -19,6 +19,7 @@ use crate::event::{Collect, Detail};
 use crate::input::Input;
 use crate::live::Started;
 use crate::run::{Job, Run, RunSpec, RunState};
+use crate::stop::StopAfter;
 use crate::worker;
 
 mod builder;
@@ -126,14 +127,38 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
     {
+        self.program(program, None)
+    }
+
+    /// As [`Pool::each`], and begins no more hosts after as many failures as `stop_after` allows.
+    /// A host fails that is not reached, or for which the program panics or calls
+    /// [`Reached::count_as_failed`]. Does not wait.
+    pub fn each_until<T, F>(&self, stop_after: StopAfter, program: F) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
+        self.program(program, Some(stop_after))
+    }
+
+    fn program<T, F>(&self, program: F, stop_after: Option<StopAfter>) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
         let values = Values::default();
         let shared = Arc::clone(&values);
         let program = Box::new(move |host: &Reached<'_>| {
             let value = program(host);
             shared.lock().insert(host.index(), value);
         });
-        let run = self.submit(Job::Program(program), Detail::Outcomes, Collect::No);
-        Each::new(run, values)
+        let (engine, job) = (&self.engine, Job::Program(program));
+        let told = (Detail::Outcomes, Collect::No);
+        let make = |id| {
+            let state = RunState::new(id, job, told, engine.hosts.len(), &engine.settings);
+            state.stop_after(stop_after)
+        };
+        Each::new(Run::new(engine, engine.submit(make)), values)
     }
 
     /// Returns the hosts in input order.
@@ -188,13 +213,6 @@ impl Pool {
 
     pub(crate) fn shared_hosts(&self) -> Arc<[Host]> {
         Arc::clone(&self.engine.hosts)
-    }
-
-    fn submit(&self, job: Job, detail: Detail, collect: Collect) -> Run {
-        let engine = &self.engine;
-        let hosts = engine.hosts.len();
-        let make = |id| RunState::new(id, job, (detail, collect), hosts, &engine.settings);
-        Run::new(engine, engine.submit(make))
     }
 }
 

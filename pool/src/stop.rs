@@ -35,7 +35,8 @@ pub struct StopAfter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Failing {
-    /// All but exit status 0.
+    /// All but exit status 0; of programs, panics and hosts that were not reached, and what
+    /// [`Reached::count_as_failed`](crate::Reached::count_as_failed) was called for.
     #[default]
     NotSuccessful,
     /// Only those of hosts on which the command was not started: not reached, not let in, or
@@ -124,10 +125,11 @@ impl Failures {
         }
     }
 
-    /// Counts a host's end; returns what is done with hosts in flight if the run is to stop at
-    /// it, which is said once.
-    pub(crate) fn count(&self, end: &End) -> Option<Flights> {
+    /// Counts a host's end, and whether its program said that it failed; returns what is done with
+    /// hosts in flight if the run is to stop at it, which is said once.
+    pub(crate) fn count(&self, end: &End, said: bool) -> Option<Flights> {
         let fails = match self.spec.counting {
+            Failing::NotSuccessful if said => true,
             Failing::NotSuccessful => !matches!(end, End::Exited(0) | End::Cancelled { .. }),
             Failing::NotStarted => end.is_not_started(),
         };

@@ -99,6 +99,9 @@ impl<'a> Directories<'a> {
             (SftpError::Status(_), Ok(there)) if there.file_type() == FileType::Directory => {
                 Ok(false)
             }
+            (SftpError::Status(_), Ok(_)) => Err(Error::Exists {
+                path: path.to_vec(),
+            }),
             _ => Err(Error::remote(Operation::MakeDirectory, path, error)),
         }
     }

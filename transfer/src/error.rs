@@ -47,6 +47,16 @@ pub enum Operation {
     StatFileSystem,
 }
 
+impl Operation {
+    /// What it is done to, in words.
+    fn object(self) -> &'static str {
+        match self {
+            Self::MakeDirectory | Self::List => "directory",
+            _ => "file",
+        }
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -59,7 +69,7 @@ impl fmt::Display for Operation {
             Self::Rename => "rename",
             Self::SetStat => "set permissions or times of",
             Self::Sync => "sync",
-            Self::MakeDirectory => "make directory",
+            Self::MakeDirectory => "make",
             Self::Remove => "remove",
             Self::Link => "make link",
             Self::ReadLink => "read link",
@@ -80,7 +90,11 @@ pub enum Error {
     #[error(transparent)]
     Sftp(SftpError),
     /// The host's SFTP server refused something.
-    #[error("could not {operation} remote file {}: {status}", remote.escape_ascii())]
+    #[error(
+        "could not {operation} remote {} {}: {status}",
+        operation.object(),
+        remote.escape_ascii()
+    )]
     Remote {
         /// What it refused.
         operation: Operation,
@@ -174,7 +188,11 @@ pub enum Error {
         name: String,
     },
     /// A command on the host, in place of SFTP, did not do it.
-    #[error("could not {operation} remote file {}: {message}", remote.escape_ascii())]
+    #[error(
+        "could not {operation} remote {} {}: {message}",
+        operation.object(),
+        remote.escape_ascii()
+    )]
     Command {
         /// What it was to do.
         operation: Operation,

@@ -120,7 +120,7 @@ pub fn put_reader(
 }
 
 /// Returns the path of the copy: one that ends in `/` gets the source's name.
-fn target(source: &Source, remote: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn target(source: &Source, remote: &[u8]) -> Result<Vec<u8>, Error> {
     let file = source.path().and_then(|path| path.file_name());
     match (remote_path::name(remote), file) {
         ([], Some(name)) => Ok(remote_path::join(remote, name.as_encoded_bytes())),

@@ -6,18 +6,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 
-use super::{AccessArgs, ColorArg, PaceArgs, WhomArgs, inherited, parse_count};
+use super::{AccessArgs, ColorArg, FarArgs, PaceArgs, WhomArgs, inherited, parse_count};
 use crate::size;
+
+// Help has no {n}: clap takes it for a line's end.
 
 /// The arguments of `sshoal put`.
 #[derive(Debug, Args)]
 pub(crate) struct PutArgs {
     #[command(flatten)]
     pub(crate) copy: CopyArgs,
-    /// Writes the files as another user by sudo, whatever may be written over SFTP [default user:
-    /// root]; for files alone
+    /// Writes the files as another user by sudo, where SFTP's user may not [default user: root]; for
+    /// files alone
     #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "root", env = "SSHOAL_SUDO")]
     #[arg(help_heading = "How to copy")]
@@ -37,8 +39,8 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) copy: CopyArgs,
     /// Path of each host's copy in DEST: of {host}, which is unlike for all hosts, {path} and {file}
-    /// of SRC, {user}, {port}, {n} and {total}; or the name of a program whose names are used:
-    /// pssh, parallel-ssh, clush [default: {host}/{path}]
+    /// of SRC, {user}, {port}, {total} and, for n in braces, the host's number from 0; or the name of a
+    /// program whose names are used: pssh, parallel-ssh, clush [default: {host}/{path}]
     #[arg(long, value_name = "TEMPLATE", env = "SSHOAL_NAME")]
     #[arg(help_heading = "What to call it")]
     pub(crate) name: Option<OsString>,
@@ -93,8 +95,10 @@ pub(crate) struct CopyArgs {
     pub(crate) how: HowArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
-    /// Fills {host}, {user}, {port}, {n} (from 0) and {total} in the paths for each host, as they
-    /// are; {{ and }} are braces
+    #[command(flatten)]
+    pub(crate) far: FarArgs,
+    /// Fills {host}, {user}, {port}, {total} and, for n in braces, the number from 0 in the paths for
+    /// each host, as they are; {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would be copied where, and copies nothing; sync asks the hosts what they have
@@ -127,10 +131,14 @@ pub(crate) struct HowArgs {
     /// Copies directories with all that is in them
     #[arg(short = 'r', long, env = "SSHOAL_RECURSIVE", value_parser = FalseyValueParser::new())]
     pub(crate) recursive: bool,
-    /// Copies by scp, for hosts without SFTP; a file that is there is then never overwritten on a
-    /// host
+    /// Copies by scp, for hosts without SFTP; on a host a file that is there is then never
+    /// overwritten, and of directories links are not copied by put and followed by get
     #[arg(long, env = "SSHOAL_SCP", value_parser = FalseyValueParser::new())]
     pub(crate) scp: bool,
+    /// With -r, copies each directory in one stream through the host's tar, which is faster for
+    /// many small files
+    #[arg(long, env = "SSHOAL_TAR", value_parser = FalseyValueParser::new())]
+    pub(crate) tar: bool,
     /// Overwrites files that are there, each all at once (the default over SFTP)
     #[arg(long, env = "SSHOAL_OVERWRITE", value_parser = FalseyValueParser::new())]
     #[arg(overrides_with_all = ["keep", "no_clobber"])]
@@ -143,7 +151,7 @@ pub(crate) struct HowArgs {
     #[arg(long, env = "SSHOAL_NO_CLOBBER", value_parser = FalseyValueParser::new())]
     #[arg(overrides_with_all = ["overwrite", "keep"])]
     pub(crate) no_clobber: bool,
-    /// Keeps permissions and times; sync always does
+    /// Keeps permissions and times [default: permissions, less the umask of where the copy is made]
     #[arg(short = 'a', long, env = "SSHOAL_PRESERVE", value_parser = FalseyValueParser::new())]
     pub(crate) preserve: bool,
     /// Symbolic links in directories: skip them, or copy those that stay inside [default: skip]
@@ -228,6 +236,24 @@ impl TellArgs {
     }
 }
 
+/// Leaves out of the help of `sync` what it refuses, or does anyway.
+pub(super) fn without_what_sync_refuses(command: Command) -> Command {
+    let others = [
+        "recursive",
+        "scp",
+        "tar",
+        "overwrite",
+        "keep",
+        "no_clobber",
+        "preserve",
+    ];
+    command.mut_subcommand("sync", |sync| {
+        others.into_iter().fold(sync, |sync, other| {
+            sync.mut_arg(other, |arg| arg.hide(true))
+        })
+    })
+}
+
 fn parse_bandwidth(text: &str) -> Result<Bandwidth, String> {
     let (rate, each) = match text.strip_suffix("/host") {
         Some(rate) => (rate, true),
@@ -261,26 +287,35 @@ fn parse_min_rate(text: &str) -> Result<MinRate, String> {
 /// Over how long a rate is too low, unless it is said.
 const WINDOW_SECONDS: u64 = 10;
 
+pub(super) const PUT_USAGE: &str = "sshoal put [OPTIONS] SRC... DEST";
+pub(super) const GET_USAGE: &str = "sshoal get [OPTIONS] SRC... DEST";
+pub(super) const SYNC_USAGE: &str = "sshoal sync [OPTIONS] SRC DEST";
+
 pub(super) const PUT_EXAMPLES: &str = "\
 Examples:
   sshoal put -h hosts.txt motd /etc/motd
   sshoal put -h hosts.txt a.conf b.conf /etc/app/        # both keep their names
   sshoal put -h hosts.txt -r site /srv/site              # what is in site goes into /srv/site
+  sshoal put -h hosts.txt -r --tar node_modules /srv/app/node_modules   # many small files
+  sshoal put -h hosts.txt -k --sudo app.conf /etc/app.conf   # no more hosts after one that fails
+  sshoal put -h hosts.txt --resume --bandwidth 50M image.iso /srv/   # again after an interruption
   sshoal put -h hosts.txt --template keys/{host}.key /etc/app/key
 
 A file goes to DEST, or into it if it ends in / or is a directory there. A directory's content goes
 into DEST, or into DEST/NAME if DEST ends in / or there are several SRC. Paths without a / at their
 begin are from the login directory on. Each file is written under a temporary name and renamed.
+Files that are there are overwritten, unless --keep or --no-clobber is given, or --scp, which fails.
 Rates are bytes: k, M and G are thousands, Ki, Mi and Gi are 1024s.
 
 Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or
 --min-rate ended a host's copies, 4 a host could not be reached or some file not be copied,
-130 interrupted, 143 terminated, 1 internal.";
+7 stopped by -k or --max-fail, 130 interrupted, 143 terminated, 1 internal.";
 
 pub(super) const GET_EXAMPLES: &str = "\
 Examples:
   sshoal get -h hosts.txt /etc/hosts out                 # out/web1/etc/hosts and so on
-  sshoal get -h hosts.txt -r /var/log/app logs --name '{host}'
+  sshoal get -h hosts.txt -r /var/log/app logs --name '{host}'     # what is in it, in logs/web1
+  sshoal get -h hosts.txt -r --tar --max-fail 10% /srv/data data   # in one stream for each host
   sshoal get -h hosts.txt --name clush /etc/motd out     # out/motd.web1
   sshoal get -h hosts.txt --name parallel-ssh /etc/motd motd     # motd_web1
   sshoal get -h hosts.txt -L out /etc/motd motd          # out/web1/motd
@@ -291,8 +326,8 @@ With --template, a DEST with a placeholder is the whole path, unless there is a 
 Rates are bytes: k, M and G are thousands, Ki, Mi and Gi are 1024s.
 
 Exit codes: 0 all good, 2 usage (nothing was copied), 3 a time limit or --min-rate ended a host's
-copies, 4 a host could not be reached or some file not be copied, 130 interrupted, 143 terminated,
-1 internal.";
+copies, 4 a host could not be reached or some file not be copied, 7 stopped by -k or --max-fail,
+130 interrupted, 143 terminated, 1 internal.";
 
 pub(super) const SYNC_EXAMPLES: &str = "\
 Examples:
@@ -307,7 +342,7 @@ A line of --itemize is HOST<tab>copy|mkdir|link|delete<tab>PATH, with what is no
 
 Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or
 --min-rate ended a host's copies, 4 a host could not be reached or some file not be copied,
-130 interrupted, 143 terminated, 1 internal.";
+7 stopped by -k or --max-fail, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(test)]
 mod tests {

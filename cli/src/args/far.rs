@@ -10,8 +10,9 @@ use sshoal::StopAfter;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How far")]
 pub(crate) struct FarArgs {
-    /// Begins no more hosts after the first that fails: that ends with anything but exit status 0;
-    /// those under way go on to their end
+    /// Begins no more hosts after the first that fails: that is not reached, whose command ends with
+    /// anything but exit status 0, or whose files cannot all be copied; those under way go on to
+    /// their end
     #[arg(short = 'k', long, env = "SSHOAL_FAIL_FAST", value_parser = FalseyValueParser::new())]
     fail_fast: bool,
     /// Begins no more hosts after so many that fail, or so many per cent of all, as in 10%

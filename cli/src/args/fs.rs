@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Command, Subcommand};
 
-use super::{AccessArgs, PaceArgs, ShowArgs, WhomArgs};
+use super::{AccessArgs, FarArgs, PaceArgs, ShowArgs, WhomArgs};
 
 /// The arguments of `sshoal fs`, which may stand before and behind its verb.
 #[derive(Debug, Args)]
@@ -20,6 +20,8 @@ pub(crate) struct FsArgs {
     pub(crate) pace: PaceArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) far: FarArgs,
     /// Shows equal outputs once, at the end, under the names of their hosts (the default for
     /// several hosts)
     #[arg(short = 'b', long, env = "SSHOAL_GATHER", value_parser = FalseyValueParser::new())]

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Result, bail};
 use sshoal::transfer::{
     self, CopyOptions, Delete, DryRun, Existing, Itemise, Links, Preserve, Progress, Resume,
-    TreeOptions, Unchanged, Verify,
+    Stream, TreeOptions, Unchanged, Verify,
 };
 
 use crate::args::{Bandwidth, CopyArgs, LinksArg, SyncArgs};
@@ -16,21 +16,20 @@ use crate::args::{Bandwidth, CopyArgs, LinksArg, SyncArgs};
 /// It does not, by the flags.
 pub(super) fn check(args: &CopyArgs) -> Result<()> {
     let how = &args.how;
-    if !how.scp {
-        return Ok(());
+    let (verify, resume) = ((how.verify, "--verify"), (how.resume, "--resume"));
+    let refused = match (how.scp, how.tar) {
+        (true, _) => ("--scp", vec![(how.tar, "--tar"), verify, resume]),
+        (_, true) => ("--tar", vec![verify, resume]),
+        _ => return Ok(()),
+    };
+    let (way, others) = refused;
+    if let Some((_, other)) = others.iter().find(|(set, _)| *set) {
+        bail!("{way} does not go with {other}; leave one out");
     }
-    let others = [
-        (how.recursive, "--recursive (copy files, or over SFTP)"),
-        (how.verify, "--verify"),
-        (how.resume, "--resume"),
-        (args.flow.transfers.is_some(), "--transfers"),
-        (!args.flow.bandwidth.is_empty(), "--bandwidth"),
-        (args.flow.min_rate.is_some(), "--min-rate"),
-    ];
-    match others.iter().find(|(set, _)| *set) {
-        Some((_, name)) => bail!("--scp does not go with {name}; leave one out"),
-        None => Ok(()),
+    if how.scp && how.links.is_some() {
+        bail!("--scp does not go with --links: put skips links, and get follows them");
     }
+    Ok(())
 }
 
 /// Returns what becomes of files that are there.
@@ -73,10 +72,15 @@ pub(super) fn file(args: &CopyArgs, progress: &Progress) -> CopyOptions {
 
 /// Returns the options of a directory, but for how each file is copied.
 pub(super) fn tree(args: &CopyArgs) -> TreeOptions {
-    TreeOptions::new().links(match args.how.links {
+    let links = match args.how.links {
         Some(LinksArg::Copy) => Links::Copy,
         _ => Links::Skip,
-    })
+    };
+    let stream = match args.how.tar {
+        true => Stream::Tar,
+        false => Stream::Each,
+    };
+    TreeOptions::new().links(links).stream(stream)
 }
 
 /// Returns the options of a directory that is kept in step.

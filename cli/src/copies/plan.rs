@@ -78,12 +78,18 @@ impl Plan {
     pub(super) fn put(args: &PutArgs) -> Result<Self> {
         if args.sudo.is_some() {
             let how = &args.copy.how;
-            let flow = &args.copy.flow;
-            let others = how.recursive || how.scp || how.resume || how.verify || how.preserve;
-            if others || !flow.bandwidth.is_empty() || flow.min_rate.is_some() {
+            let others = [
+                how.recursive,
+                how.scp,
+                how.tar,
+                how.resume,
+                how.verify,
+                how.preserve,
+            ];
+            if others.contains(&true) {
                 bail!(
-                    "--sudo writes single files by a command; leave -r, -a, --scp, --resume, \
-                     --verify, --bandwidth and --min-rate out"
+                    "--sudo writes single files by a command; leave -r, -a, --scp, --tar, --resume \
+                     and --verify out"
                 );
             }
         }
@@ -98,8 +104,10 @@ impl Plan {
     }
 
     pub(super) fn sync(args: &SyncArgs) -> Result<Self> {
-        if args.copy.how.scp {
-            bail!("sync compares over SFTP; leave --scp out");
+        if args.copy.how.scp || args.copy.how.tar {
+            bail!(
+                "sync compares over SFTP, file by file; leave --scp and --tar out, or use put -r"
+            );
         }
         if options::existing(&args.copy) != Existing::Overwrite {
             bail!("sync makes files equal; leave --keep and --no-clobber out, or use put");
@@ -135,6 +143,9 @@ impl Plan {
 
     fn begin(direction: Direction, args: &CopyArgs) -> Result<Self> {
         options::check(args)?;
+        if args.how.tar && !args.how.recursive {
+            bail!("--tar is for directories; add -r, or leave it out");
+        }
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let (hosts, own) = hosts::read(&args.whom)?;
         let access = Access {
@@ -149,7 +160,10 @@ impl Plan {
             names: Names::new(labels, &hosts, logins),
             hosts,
             access,
-            pace: plan::pace(&args.pace, &args.access)?,
+            pace: Pace {
+                stop_after: args.far.stop_after(),
+                ..plan::pace(&args.pace, &args.access)?
+            },
             items: Vec::new(),
             tree: TreeOptions::new(),
             itemize: false,

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::copies::Copies;
-use crate::record::{Ending, Record};
+use crate::record::{Ending, Failure, Record};
 use crate::sanitise::is_harmless;
 use crate::time::rfc3339;
 
@@ -125,6 +125,11 @@ struct Entry {
     path: String,
     path_encoding: &'static str,
     what: String,
+    /// Of a failure alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
 }
 
 impl Entry {
@@ -135,6 +140,16 @@ impl Entry {
             path,
             path_encoding,
             what,
+            phase: None,
+            kind: None,
+        }
+    }
+
+    fn failed(path: &[u8], why: &Failure) -> Self {
+        Self {
+            phase: Some(why.phase),
+            kind: Some(why.kind),
+            ..Self::new(path, &why.reason)
         }
     }
 }
@@ -152,9 +167,7 @@ impl From<&Copies> for Copied {
             links: copies.links,
             deleted: copies.deleted,
             skipped: skipped.map(|(path, why)| Entry::new(path, why)).collect(),
-            failed: failed
-                .map(|(path, why)| Entry::new(path, &why.reason))
-                .collect(),
+            failed: failed.map(|(path, why)| Entry::failed(path, why)).collect(),
             changes: changes.map(|(word, path)| Entry::new(path, word)).collect(),
             unlisted: copies.unlisted,
         }

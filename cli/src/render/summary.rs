@@ -124,7 +124,8 @@ impl Summary {
 fn copied([bytes, files, kept, deleted, failed]: [u64; 5], wall: Duration) -> String {
     let rate = (bytes as f64 / wall.as_secs_f64().max(1e-6)) as u64;
     let (bytes, rate) = (size::show(bytes), size::show(rate));
-    let mut line = format!("{files} files copied, {bytes} ({rate}/s)");
+    let plural = if files == 1 { "" } else { "s" };
+    let mut line = format!("{files} file{plural} copied, {bytes} ({rate}/s)");
     for (count, word) in [(kept, "kept"), (deleted, "deleted"), (failed, "not copied")] {
         if count > 0 {
             line.push_str(&format!(", {count} {word}"));

@@ -58,8 +58,13 @@ impl TwoHosts {
 
 /// `sshoal fs` at home, with a deadline for what hangs.
 pub(crate) fn fs(home: &Home) -> Command {
+    at_home(home, "fs")
+}
+
+/// A sub-command at home, with a deadline for what hangs.
+pub(crate) fn at_home(home: &Home, action: &str) -> Command {
     let file = home.path("config");
     let mut command = sshoal(file.ancestors().nth(2).unwrap());
-    command.args(["fs", "--deadline", "100"]);
+    command.args([action, "--deadline", "100"]);
     command
 }

@@ -62,6 +62,28 @@ fn hosts_after_the_first_failure_are_not_begun() {
     assert!(last.eq(0..5));
 }
 
+/// Hosts are worked on in turn, and the second's program says that it failed: with a limit of two the
+/// refused third host is the second failure. What the programs return is not looked at.
+#[test]
+fn programs_say_themselves_which_hosts_count_as_failed() {
+    for (limit, expected) in [(1, 2), (2, 3), (3, 5)] {
+        let fake = Fake::new(Script::default()).with(2, refuses());
+        let pool = fake.pool_of(builder(5).size(count(1)));
+        let each = pool.each_until(StopAfter::failures(count(limit)), |host| {
+            if host.index() == 1 {
+                host.count_as_failed();
+            }
+        });
+        let visited = each.in_order();
+        let begun = visited.iter().filter(|host| host.outcome().attempts() > 0);
+        assert_eq!(begun.count(), expected, "{limit}");
+        assert!(visited[1].value().is_some(), "its outcome stays");
+        let stopped = visited[4].outcome().stopped_by();
+        assert_eq!(stopped.is_some(), limit < 3);
+        assert!(stopped.is_none_or(|cause| cause == StopCause::Failures));
+    }
+}
+
 #[test]
 fn a_run_stops_at_as_many_failures_as_were_set_and_else_never() {
     let fake = Fake::new(Script::default());

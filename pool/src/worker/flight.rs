@@ -43,6 +43,8 @@ pub(super) struct Flight<'a> {
     usable: bool,
     /// Whether the command has had a part of its input only.
     input_cut: bool,
+    /// Whether the program said that the host failed.
+    failed: bool,
 }
 
 /// How far a flight is, for a panic's phase.
@@ -84,6 +86,7 @@ impl<'a> Flight<'a> {
             ending: None,
             usable: false,
             input_cut: false,
+            failed: false,
         }
     }
 
@@ -104,6 +107,7 @@ impl<'a> Flight<'a> {
             bytes,
             ending,
             usable,
+            failed,
             ..
         } = *self;
         let orderly =
@@ -124,7 +128,7 @@ impl<'a> Flight<'a> {
         let who = (index, &engine.hosts);
         let outcome = Outcome::new(who, (end, stopped_by), output, timings, visit);
         let failures = run.failures.as_ref();
-        let stop = failures.and_then(|failures| failures.count(outcome.end()));
+        let stop = failures.and_then(|failures| failures.count(outcome.end(), failed));
         run.deliver(outcome.of_command(bytes).after(ending));
         engine.ended(run.id, index);
         if let Some(flights) = stop {
@@ -198,7 +202,9 @@ impl<'a> Flight<'a> {
                 self.run.traced.enter((self.index, host), Phase::Run);
                 let scope = self.scope().child(None);
                 let reached = Reached::new((self.index, host), session, &scope);
-                program(&reached.after(begun.elapsed()));
+                let reached = reached.after(begun.elapsed());
+                program(&reached);
+                self.failed = reached.is_failed();
                 self.timings.add(Phase::Run, began.elapsed());
                 Ok(Exit::Status(0))
             }

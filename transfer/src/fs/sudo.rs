@@ -4,7 +4,7 @@
 //! the forms of GNU, busybox and the BSDs are tried in turn.
 
 use sshoal_reactor::Scope;
-use sshoal_session::{Exit, Launch, Output, Session, Sudo, quote};
+use sshoal_session::{Exit, Launch, Session, Sudo, quote};
 
 use super::Owner;
 use crate::error::{Error, Operation};
@@ -12,8 +12,11 @@ use crate::remote_path;
 
 mod find;
 mod names;
+mod put;
 mod stat;
 mod write;
+
+use put::Sending;
 
 /// A host's files, as another user sees them. All methods park the calling thread.
 ///
@@ -33,8 +36,14 @@ struct Script<'s> {
     text: &'s str,
     /// The first one is the path that errors name.
     arguments: &'s [&'s [u8]],
-    stdin: Vec<u8>,
+    stdin: Stdin<'s>,
     output_bytes_max: usize,
+}
+
+/// What a script reads.
+enum Stdin<'s> {
+    Bytes(Vec<u8>),
+    Sent(&'s Sending<'s>),
 }
 
 impl<'s> Script<'s> {
@@ -43,12 +52,13 @@ impl<'s> Script<'s> {
             operation,
             text,
             arguments,
-            stdin: Vec::new(),
+            stdin: Stdin::Bytes(Vec::new()),
             output_bytes_max: OUTPUT_BYTES_MAX,
         }
     }
 
-    fn stdin(self, stdin: Vec<u8>) -> Self {
+    fn stdin(self, bytes: Vec<u8>) -> Self {
+        let stdin = Stdin::Bytes(bytes);
         Self { stdin, ..self }
     }
 }
@@ -75,15 +85,15 @@ impl<'a> SudoFs<'a> {
         let most = bytes_max.saturating_add(1);
         let script =
             format!("[ ! -d \"$1\" ] || exit {IS_DIRECTORY}; exec head -c {most} < \"$1\"");
-        let output = self.run(Script {
+        let bytes = self.run(Script {
             output_bytes_max: usize::try_from(most)
                 .unwrap_or(usize::MAX)
                 .saturating_add(STDERR_BYTES),
             ..Script::new(Operation::Read, &script, &[&path])
         })?;
-        match output.stdout.len() as u64 > bytes_max {
+        match bytes.len() as u64 > bytes_max {
             true => Err(Error::TooLarge { bytes_max }),
-            false => Ok(output.stdout),
+            false => Ok(bytes),
         }
     }
 
@@ -167,11 +177,10 @@ impl<'a> SudoFs<'a> {
     fn told(&self, operation: Operation, script: &str, paths: &[&[u8]]) -> Result<Vec<u8>, Error> {
         let paths: Vec<_> = paths.iter().map(|path| arg(path)).collect();
         let paths: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
-        let output = self.run(Script::new(operation, script, &paths))?;
-        Ok(output.stdout)
+        self.run(Script::new(operation, script, &paths))
     }
 
-    fn run(&self, script: Script<'_>) -> Result<Output, Error> {
+    fn run(&self, script: Script<'_>) -> Result<Vec<u8>, Error> {
         // What commands say is compared, and what they sort is sorted, as everywhere.
         let text = format!("LC_ALL=C; export LC_ALL; {}", script.text);
         let mut line = [b"exec sh -c ".as_slice(), &quote(text.as_bytes()), b" sh"].concat();
@@ -180,15 +189,22 @@ impl<'a> SudoFs<'a> {
             line.extend_from_slice(&quote(argument));
         }
         let command = self.session.command(line).launch(&self.launch);
-        let command = command.scope(&self.scope).stdin(script.stdin);
-        let output = command.output_bytes_max(script.output_bytes_max).output()?;
-        if output.exit == Exit::Status(0) {
-            return Ok(output);
+        let command = command.scope(&self.scope);
+        let (exit, stdout, stderr) = match script.stdin {
+            Stdin::Bytes(bytes) => {
+                let command = command.output_bytes_max(script.output_bytes_max);
+                let output = command.stdin(bytes).output()?;
+                (output.exit, output.stdout, output.stderr)
+            }
+            Stdin::Sent(sending) => sending.into(&command.spawn()?, &self.scope)?,
+        };
+        if exit == Exit::Status(0) {
+            return Ok(stdout);
         }
         let remote = script.arguments.first().map(|path| path.to_vec());
         let remote = remote.unwrap_or_default();
-        let message = crate::scp::cleaned(&output.stderr);
-        Err(match output.exit {
+        let message = crate::scp::cleaned(&stderr);
+        Err(match exit {
             Exit::Status(IS_DIRECTORY) => Error::IsDirectory { remote },
             Exit::Status(EXISTS) => Error::Exists { path: remote },
             Exit::Status(CHANGED) => Error::Changed { remote },

@@ -38,7 +38,7 @@ pub enum Stream {
     /// commands. Times before 1970 become that of 1970.
     ///
     /// What is not offered ends the copy before it begins: [`Unchanged`], [`Delete`], [`DryRun`]
-    /// and [`Verify::Sha256`](crate::Verify::Sha256) for putting, the last for getting. Getting,
+    /// and [`Verify::Sha256`] for putting, the last for getting. Getting,
     /// a file of several names fails on hosts whose `tar` is not GNU's.
     Tar,
 }

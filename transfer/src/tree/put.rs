@@ -193,6 +193,7 @@ impl Putting<'_> {
                     self.make_ours(&path, &there);
                     false
                 }
+                Ok(_) => return Err(Error::Exists { path }),
                 Err(SftpError::Status(SftpStatus::NO_SUCH_FILE))
                     if self.options.dry_run == DryRun::Yes =>
                 {

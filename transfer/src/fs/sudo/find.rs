@@ -77,7 +77,7 @@ impl SudoFs<'_> {
         let path = arg(directory);
         let arguments: [&[u8]; 2] = [&path, each.as_bytes()];
         let output = self.run(Script::new(Operation::List, search, &arguments))?;
-        parse(&output.stdout).ok_or_else(|| Error::Command {
+        parse(&output).ok_or_else(|| Error::Command {
             operation: Operation::List,
             remote: directory.to_vec(),
             message: "the host's answer makes no sense".to_owned(),

@@ -62,7 +62,7 @@ impl SudoFs<'_> {
         let (path, name) = (path.as_ref(), arg(path.as_ref()));
         let arguments: [&[u8]; 1] = [&name];
         let script = Script::new(Operation::StatFileSystem, ROOM, &arguments);
-        let told = self.run(script)?.stdout;
+        let told = self.run(script)?;
         room(&told).ok_or_else(|| Error::Command {
             operation: Operation::StatFileSystem,
             remote: path.to_vec(),

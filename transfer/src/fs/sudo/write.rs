@@ -1,6 +1,6 @@
 //! A file written under `sudo`, whole or not at all, and a line of it edited.
 
-use super::{CHANGED, EXISTS, MOVE, Script, SudoFs, arg};
+use super::{CHANGED, EXISTS, MOVE, Script, Stdin, SudoFs, arg};
 use crate::error::{Error, Operation};
 use crate::fs::diff::{between, unknown};
 use crate::fs::line::{EDIT_BYTES_MAX, TRIES, changed, unchanged};
@@ -11,14 +11,14 @@ use crate::part;
 use crate::sftp::{Attributes, FileType};
 
 /// A file as it is to be.
-struct Write<'w> {
-    path: &'w [u8],
-    bytes: Vec<u8>,
-    options: &'w WriteOptions,
+pub(super) struct Write<'w> {
+    pub(super) path: &'w [u8],
+    pub(super) content: Stdin<'w>,
+    pub(super) options: &'w WriteOptions,
     /// The file that is replaced.
-    before: Option<Attributes>,
+    pub(super) before: Option<Attributes>,
     /// What `cksum` says of it, or `-` for nothing there; empty where it may be anything.
-    expected: &'w [u8],
+    pub(super) expected: &'w [u8],
 }
 
 impl SudoFs<'_> {
@@ -40,7 +40,7 @@ impl SudoFs<'_> {
             Before::Kept => Ok(false),
             Before::File(before) => self.replace(Write {
                 path,
-                bytes: bytes.into(),
+                content: Stdin::Bytes(bytes.into()),
                 options,
                 before,
                 expected: b"",
@@ -156,7 +156,7 @@ impl SudoFs<'_> {
         };
         self.replace(Write {
             path: &target,
-            bytes,
+            content: Stdin::Bytes(bytes),
             options: &WriteOptions::new(),
             before: before.filter(|before| before.file_type() == FileType::File),
             expected: expected.trim_ascii(),
@@ -165,10 +165,10 @@ impl SudoFs<'_> {
     }
 
     /// Writes beside a file and takes its name; returns whether that changes anything.
-    fn replace(&self, write: Write<'_>) -> Result<bool, Error> {
+    pub(super) fn replace(&self, write: Write<'_>) -> Result<bool, Error> {
         let Write {
             path,
-            bytes,
+            content,
             options,
             before,
             expected,
@@ -189,7 +189,11 @@ impl SudoFs<'_> {
             Existing::Overwrite => b"over",
             _ => b"alone",
         };
-        let size = bytes.len().to_string();
+        let size = match &content {
+            Stdin::Bytes(bytes) => bytes.len() as u64,
+            Stdin::Sent(sending) => sending.size(),
+        };
+        let size = size.to_string();
         let (target, part) = (arg(path), arg(&part::name_beside(path)));
         let arguments: [&[u8]; 10] = [
             &target,
@@ -206,8 +210,11 @@ impl SudoFs<'_> {
         let text = format!("{}{MOVE}{WRITE}", Self::refuse_directory());
         let text = text.replace("CHANGED", &CHANGED.to_string());
         let text = text.replace("EXISTS", &EXISTS.to_string());
-        let script = Script::new(Operation::Write, &text, &arguments).stdin(bytes);
-        Ok(!self.run(script)?.stdout.starts_with(b"same"))
+        let script = Script {
+            stdin: content,
+            ..Script::new(Operation::Write, &text, &arguments)
+        };
+        Ok(!self.run(script)?.starts_with(b"same"))
     }
 }
 

@@ -1,13 +1,12 @@
 //! What became of a host's copies, as the renderers need it: words and numbers, cleaned where shown.
 
-use sshoal::transfer::{Action, Error, TreeReport, WhySkipped, sftp::SftpStatus};
-use sshoal::{Error as SessionError, Phase};
+use sshoal::transfer::{Action, TreeReport, WhySkipped};
 
 use super::paths;
+use crate::failure::of;
 use crate::record::Failure;
 use crate::sanitise::one_line;
 use crate::size;
-use crate::wording::{chain, reason};
 
 /// What became of a host's copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +58,7 @@ impl Copies {
             files => vec![format!("{files} files, {}", size::show(self.bytes))],
         };
         for (count, word) in [
-            (self.links, "links"),
+            (self.links, if self.links == 1 { "link" } else { "links" }),
             (self.kept, "kept"),
             (self.deleted, "deleted"),
             (self.skipped.len() as u64, "skipped"),
@@ -113,43 +112,10 @@ impl Copies {
     }
 }
 
-/// Returns a failure of a copy in words.
-pub(crate) fn of(error: &Error) -> Failure {
-    let (phase, kind) = match error {
-        Error::Session(error) => (error.phase().as_str(), error.kind().as_str()),
-        Error::Local { .. } => ("local", "io"),
-        Error::Remote { status, .. } if *status == SftpStatus::PERMISSION_DENIED => {
-            ("transfer", "denied")
-        }
-        Error::TooLarge { .. }
-        | Error::TreeTooLarge { .. }
-        | Error::TooDeep { .. }
-        | Error::TooManyEntries { .. } => ("transfer", "limit"),
-        Error::Sftp(_)
-        | Error::ScpProtocol { .. }
-        | Error::BadName { .. }
-        | Error::NamedTwice { .. } => ("transfer", "protocol"),
-        _ => ("transfer", "io"),
-    };
-    Failure {
-        phase,
-        kind,
-        reason: match error {
-            Error::Session(error) => reason(error),
-            error => one_line(&chain(error)).into_owned(),
-        },
-        by_our_limit: matches!(
-            error,
-            Error::Session(SessionError::TimedOut {
-                phase: Phase::Transfer | Phase::Run,
-                ..
-            })
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sshoal::transfer::Error;
+
     use super::*;
 
     #[test]
@@ -161,7 +127,7 @@ mod tests {
         assert_eq!(copies.failure(), None);
         copies.failed.push((b"a".to_vec(), of(&error)));
         let one = copies.failure().unwrap();
-        assert_eq!((one.phase, one.kind), ("transfer", "io"));
+        assert_eq!((one.phase, one.kind), ("transfer", "exists"));
         assert!(one.reason.starts_with("remote file /etc/\\x1b[2J already"));
         copies.failed.push((b"b".to_vec(), of(&error)));
         let many = copies.failure().unwrap();
