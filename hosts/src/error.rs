@@ -118,7 +118,7 @@ pub enum NodeSetError {
         place: Place,
         /// What is wrong with it.
         #[source]
-        source: Box<NodeSetError>,
+        source: Box<Self>,
     },
 }
 

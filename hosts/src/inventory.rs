@@ -8,6 +8,16 @@ use std::sync::Arc;
 use crate::error::{InventoryError, NodeSetError, Place};
 use crate::pattern::{Dialect, Pattern};
 
+mod ansible;
+mod ansible_ini;
+mod clustershell;
+mod file;
+mod format;
+mod own;
+mod ssh_config;
+
+pub use self::ssh_config::ssh_config_includes;
+
 /// What one host has from its inventories: options for the way in, and variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -201,3 +211,6 @@ impl Inventory {
 
 /// The most hosts of one list: room for a million, and not for a range with a digit too many.
 pub const HOSTS_MAX: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests;

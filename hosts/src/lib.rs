@@ -13,13 +13,14 @@ mod fold;
 mod glob;
 mod inventory;
 mod names;
+mod node;
 mod pattern;
 mod selector;
 
 pub use self::error::{InventoryError, NodeSetError, Place};
 pub use self::fold::fold;
 pub use self::glob::glob;
-pub use self::inventory::{HOSTS_MAX, Inventory, Settings, Value};
+pub use self::inventory::{HOSTS_MAX, Inventory, Settings, Value, ssh_config_includes};
 pub use self::selector::{Selector, Words};
 
 /// Expands a node set without groups: each host once, in the order of the text.

@@ -107,6 +107,9 @@ impl Pattern {
         loop {
             let before = *rest;
             let pattern = Self::read(rest, whole, depth)?;
+            if rest.is_empty() {
+                return Err(NodeSetError::Unclosed { text: text() });
+            }
             let own = before[..before.len() - rest.len()].trim();
             let bad = |why| NodeSetError::Range {
                 text: text(),
@@ -118,13 +121,12 @@ impl Pattern {
                 false if pattern.is_digits() => Item::Nested(pattern),
                 false => return Err(bad("brackets in brackets stand among digits alone")),
             });
-            match rest.chars().next() {
-                Some(',') => *rest = &rest[1..],
-                Some(_) => break *rest = &rest[1..],
-                None => return Err(NodeSetError::Unclosed { text: text() }),
+            let is_last = !rest.starts_with(',');
+            *rest = &rest[1..];
+            if is_last {
+                return Ok(items);
             }
         }
-        Ok(items)
     }
 
     /// Returns how many names it stands for; as many as can be counted, if there are more.

@@ -123,7 +123,10 @@ fn too_many_hosts_are_refused_before_they_are_made() {
     let inventory = Inventory::default();
     let selector = Selector::new(&inventory, 1000);
     let together = selector.select("a[1-600],b[1-600]", Words::Hosts);
-    assert!(matches!(together, Err(NodeSetError::TooMany { count: 1200, .. })));
+    assert!(matches!(
+        together,
+        Err(NodeSetError::TooMany { count: 1200, .. })
+    ));
     let again = "a[1-1000]&".repeat(200) + "a1";
     let error = selector.select(&again, Words::Hosts);
     assert!(matches!(error, Err(NodeSetError::TooMuch { .. })));
