@@ -12,6 +12,10 @@ use crate::inventory::{HOSTS_MAX, Inventory, Member, Settings};
 use crate::names::{NameSet, Operator};
 use crate::pattern::{Dialect, Pattern, shortened};
 
+mod candidates;
+
+use candidates::{Candidates, bare};
+
 /// Answers questions about one inventory. What a group stands for is found out once.
 #[derive(Debug)]
 pub struct Selector<'a> {
@@ -43,11 +47,6 @@ struct View<'v> {
     words: Words,
     /// The hosts to choose from: specs by their names and by themselves.
     among: Option<&'v Candidates>,
-}
-
-struct Candidates {
-    all: Rc<NameSet>,
-    by_name: HashMap<Arc<str>, Vec<Arc<str>>>,
 }
 
 impl Inventory {
@@ -135,16 +134,19 @@ impl<'a> Selector<'a> {
         Ok(settings)
     }
 
-    /// Returns the groups that a host is in, in the order of the inventory.
+    /// Returns the groups that each of these hosts is in, in the order of the inventory; a name
+    /// without user and port is in the groups of that name.
     ///
     /// # Errors
     /// As [`Selector::select`], of the groups.
-    pub fn groups_of(&self, spec: &str) -> Result<Vec<&'a str>, NodeSetError> {
-        let mut found = Vec::new();
+    pub fn groups_of_each(&self, specs: &[String]) -> Result<Vec<Vec<&'a str>>, NodeSetError> {
+        let mut found = vec![Vec::new(); specs.len()];
         for (at, group) in self.inventory.all_groups().iter().enumerate() {
             let members = self.members(at, &mut Vec::new())?;
-            if members.contains(spec) || members.contains(bare(spec)) {
-                found.push(group.name.as_str());
+            for (spec, found) in specs.iter().zip(&mut found) {
+                if members.contains(spec) || members.contains(bare(spec)) {
+                    found.push(group.name.as_str());
+                }
             }
         }
         Ok(found)
@@ -401,48 +403,6 @@ impl<'a> Selector<'a> {
     }
 }
 
-impl Candidates {
-    fn new(specs: &[String]) -> Self {
-        let (mut all, mut by_name) = (
-            NameSet::default(),
-            HashMap::<Arc<str>, Vec<Arc<str>>>::new(),
-        );
-        for spec in specs {
-            if all.contains(spec) {
-                continue;
-            }
-            let spec: Arc<str> = spec.as_str().into();
-            all.insert(Arc::clone(&spec));
-            let name = bare(&spec);
-            by_name
-                .entry(name.into())
-                .or_default()
-                .push(Arc::clone(&spec));
-            if name != &*spec {
-                by_name.entry(Arc::clone(&spec)).or_default().push(spec);
-            }
-        }
-        Self {
-            all: Rc::new(all),
-            by_name,
-        }
-    }
-
-    /// Returns the candidates that names stand for.
-    fn of(&self, names: &NameSet) -> NameSet {
-        let specs = names.iter().filter_map(|name| self.by_name.get(name));
-        specs.flatten().collect()
-    }
-
-    /// Returns the names that match a shell pattern.
-    fn matching(&self, pattern: &str) -> NameSet {
-        self.by_name
-            .keys()
-            .filter(|name| glob(pattern, name))
-            .collect()
-    }
-}
-
 /// Says in which group an error was made; the innermost one tells.
 fn in_group(error: NodeSetError, group: &str, place: &crate::Place) -> NodeSetError {
     match error {
@@ -452,19 +412,6 @@ fn in_group(error: NodeSetError, group: &str, place: &crate::Place) -> NodeSetEr
             place: place.clone(),
             source: Box::new(source),
         },
-    }
-}
-
-/// Returns the name of a spec, `[user@]host[:port]`.
-fn bare(spec: &str) -> &str {
-    let rest = spec.rsplit_once('@').map_or(spec, |(_, rest)| rest);
-    if let Some((address, _)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return address;
-    }
-    match rest.split_once(':') {
-        // Several colons are an IPv6 address's.
-        Some((name, port)) if !port.contains(':') => name,
-        _ => rest,
     }
 }
 

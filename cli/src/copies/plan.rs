@@ -15,6 +15,7 @@ use super::hosts::{Names, Place};
 use super::names::{Naming, Wanted, locals};
 use super::{options, paths};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
+use crate::hosts::Chosen;
 use crate::plan::{self, Access, Pace};
 use crate::{access, hosts};
 
@@ -136,7 +137,11 @@ impl Plan {
     fn begin(direction: Direction, args: &CopyArgs) -> Result<Self> {
         options::check(args)?;
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let (hosts, own) = hosts::read(&args.whom)?;
+        let Chosen {
+            hosts,
+            own,
+            variables,
+        } = hosts::choose(&args.whom)?;
         let access = Access {
             own,
             ..plan::access(&args.access, &args.pace, home)?
@@ -146,7 +151,7 @@ impl Plan {
         let logins = access::logins(&access, &hosts, false)?;
         Ok(Self {
             direction,
-            names: Names::new(labels, &hosts, logins),
+            names: Names::new(labels, &hosts, logins).with(variables),
             hosts,
             access,
             pace: plan::pace(&args.pace, &args.access)?,

@@ -380,8 +380,8 @@ proptest! {
             if let Ok(all) = selector.all() {
                 for host in all.iter().take(20) {
                     let _ = selector.settings(host);
-                    let _ = selector.groups_of(host);
                 }
+                let _ = selector.groups_of_each(&all);
             }
         }
     }
