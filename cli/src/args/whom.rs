@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, Resettable};
 use clap::{Args, Command};
 
 use super::parse_count;
@@ -29,7 +29,7 @@ pub(crate) struct WhomArgs {
         long = "group",
         visible_alias = "host-group",
         value_name = "G",
-        env = "SSHOAL_HOST_GROUP"
+        env = "SSHOAL_GROUP_HOSTS"
     )]
     pub(crate) host_groups: Vec<String>,
     /// Where groups, and what is said of hosts, are: our TOML or YAML, Ansible's INI, YAML or JSON,
@@ -151,7 +151,7 @@ impl FromStr for Shard {
 pub(super) fn apart(command: Command) -> Command {
     let only = |id: &'static str, long: &'static str| {
         move |command: Command| {
-            command.mut_arg(id, |arg| arg.long(long).visible_aliases(None::<&str>))
+            command.mut_arg(id, |arg| arg.long(long).visible_alias(Resettable::Reset))
         }
     };
     command
