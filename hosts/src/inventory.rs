@@ -39,8 +39,11 @@ pub struct Value {
 }
 
 /// Hosts and groups. It begins empty; [`Inventory::read`] adds a file's.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Inventory {
+    hosts_max: usize,
+    /// Hosts that patterns stood for so far, each as often as it was named.
+    expanded: usize,
     /// In the order of the files.
     hosts: Vec<Host>,
     host_places: HashMap<Arc<str>, usize>,
@@ -115,7 +118,33 @@ impl Settings {
     }
 }
 
+impl Default for Inventory {
+    fn default() -> Self {
+        Self::within(HOSTS_MAX)
+    }
+}
+
 impl Inventory {
+    /// Returns an empty inventory that takes so many hosts, and whose expressions stand for so many,
+    /// at most. Default: [`HOSTS_MAX`].
+    pub fn within(hosts_max: usize) -> Self {
+        Self {
+            hosts_max,
+            expanded: 0,
+            hosts: Vec::new(),
+            host_places: HashMap::new(),
+            groups: Vec::new(),
+            group_places: HashMap::new(),
+            everywhere: Settings::default(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Returns the most hosts that are taken.
+    pub(crate) fn hosts_max(&self) -> usize {
+        self.hosts_max
+    }
+
     /// Returns whether there is neither a host nor a group.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty() && self.groups.is_empty()
@@ -193,21 +222,27 @@ impl Inventory {
             reason: error.to_string(),
         };
         let parsed = Pattern::parse(pattern, dialect).map_err(bad)?;
-        parsed.check_count(pattern, HOSTS_MAX).map_err(bad)?;
+        parsed.check_count(pattern, self.hosts_max).map_err(bad)?;
         let mut names: Vec<Arc<str>> = Vec::new();
         parsed.each(&mut |name| names.push(name.into()));
+        self.expanded += names.len();
         for name in &names {
             self.host_mut(name).settings.extend(settings);
         }
-        match self.hosts.len() > HOSTS_MAX {
-            true => Err(InventoryError {
-                place: place.clone(),
-                reason: format!("with {pattern:?} there are more than {HOSTS_MAX} hosts"),
-            }),
-            false => Ok(names),
+        let max = self.hosts_max;
+        if self.hosts.len() > max || self.expanded > max.saturating_mul(NAMED_MAX) {
+            let reason = format!(
+                "with {pattern:?} there are more than {max} hosts, or they are named too often"
+            );
+            let place = place.clone();
+            return Err(InventoryError { place, reason });
         }
+        Ok(names)
     }
 }
+
+/// How often the most hosts can be named.
+const NAMED_MAX: usize = 8;
 
 /// The most hosts of one list: room for a million, and not for a range with a digit too many.
 pub const HOSTS_MAX: usize = 1_000_000;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::NodeSetError;
 use crate::expression::{Manner, Term, terms};
 use crate::glob::glob;
-use crate::inventory::{HOSTS_MAX, Inventory, Member, Settings};
+use crate::inventory::{Inventory, Member, Settings};
 use crate::names::{NameSet, Operator};
 use crate::pattern::{Dialect, Pattern, shortened};
 
@@ -20,7 +20,6 @@ use candidates::{Candidates, bare};
 #[derive(Debug)]
 pub struct Selector<'a> {
     inventory: &'a Inventory,
-    hosts_max: usize,
     /// Names that were put into sets so far, against expressions that go on for ever.
     work: Cell<usize>,
     groups: RefCell<HashMap<usize, Rc<NameSet>>>,
@@ -52,26 +51,21 @@ struct View<'v> {
 impl Inventory {
     /// Returns what answers questions about this inventory.
     pub fn selector(&self) -> Selector<'_> {
-        Selector::new(self, HOSTS_MAX)
-    }
-}
-
-impl<'a> Selector<'a> {
-    pub(crate) fn new(inventory: &'a Inventory, hosts_max: usize) -> Self {
-        Self {
-            inventory,
-            hosts_max,
+        Selector {
+            inventory: self,
             work: Cell::new(0),
             groups: RefCell::default(),
             all: OnceCell::new(),
             said: OnceCell::new(),
         }
     }
+}
 
+impl<'a> Selector<'a> {
     /// Returns the hosts that an expression stands for, each once, in the order of the expression.
     ///
     /// # Errors
-    /// The expression or a group of it is no good, or stands for more than [`HOSTS_MAX`] hosts.
+    /// The expression or a group of it is no good, or stands for too many hosts ([`Inventory::within`]).
     pub fn select(&self, text: &str, words: Words) -> Result<Vec<String>, NodeSetError> {
         let view = View { words, among: None };
         let names = self.evaluate(text, view, &mut Vec::new())?;
@@ -382,11 +376,11 @@ impl<'a> Selector<'a> {
     }
 
     fn check_count(&self, text: &str, count: u64) -> Result<(), NodeSetError> {
-        match count > self.hosts_max as u64 {
+        match count > self.inventory.hosts_max() as u64 {
             true => Err(NodeSetError::TooMany {
                 text: shortened(text),
                 count,
-                max: self.hosts_max,
+                max: self.inventory.hosts_max(),
             }),
             false => Ok(()),
         }
@@ -394,7 +388,7 @@ impl<'a> Selector<'a> {
 
     fn spend(&self, names: usize, text: &str) -> Result<(), NodeSetError> {
         self.work.set(self.work.get() + names);
-        match self.work.get() > self.hosts_max.saturating_mul(WORK_PER_HOST) {
+        match self.work.get() > self.inventory.hosts_max().saturating_mul(WORK_PER_HOST) {
             true => Err(NodeSetError::TooMuch {
                 text: shortened(text),
             }),

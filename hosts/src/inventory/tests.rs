@@ -355,6 +355,23 @@ fn aliases_of_aliases_come_to_an_end() {
 }
 
 #[test]
+fn hosts_that_are_named_too_often_are_refused() {
+    let mut inventory = Inventory::within(100);
+    let text = "a[1:100]\n".repeat(8);
+    inventory.read(&text, "i").unwrap();
+    check(&inventory, "@*&a7", "a7");
+    let error = inventory.read("a1\n", "j").unwrap_err().to_string();
+    assert!(
+        error.starts_with("j:1:") && error.contains("too often"),
+        "{error}"
+    );
+    let error = Inventory::within(100)
+        .read("a[1:100]\nb\n", "i")
+        .unwrap_err();
+    assert!(error.to_string().starts_with("i:2:"), "{error}");
+}
+
+#[test]
 fn groups_without_end_are_refused() {
     let mut text = String::new();
     for n in 0..2000 {
@@ -374,7 +391,7 @@ proptest! {
         text in "(\\[[a-c:]{0,6}\\]\n|[a-c0-9:@=\"'{}\\[\\], .&*!|>-]{0,20}\n|  ){0,8}",
         origin in prop::sample::select(vec!["x", "x.toml", "x.yaml", "x.json", "x.ini"]),
     ) {
-        let mut inventory = Inventory::default();
+        let mut inventory = Inventory::within(1000);
         if inventory.read(&text, origin).is_ok() {
             let selector = inventory.selector();
             if let Ok(all) = selector.all() {

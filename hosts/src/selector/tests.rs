@@ -120,8 +120,8 @@ fn too_many_hosts_are_refused_before_they_are_made() {
     assert!(matches!(expand(&nested), Err(NodeSetError::TooDeep { .. })));
     let long = format!("{}[1-9]", "n".repeat(2000));
     assert!(matches!(expand(&long), Err(NodeSetError::TooLong { .. })));
-    let inventory = Inventory::default();
-    let selector = Selector::new(&inventory, 1000);
+    let inventory = Inventory::within(1000);
+    let selector = inventory.selector();
     let together = selector.select("a[1-600],b[1-600]", Words::Hosts);
     assert!(matches!(
         together,
@@ -181,8 +181,8 @@ proptest! {
 
     #[test]
     fn no_text_is_too_odd(text in "[a-b0-9@:,!&^*? \\[\\]/%.-]{0,40}") {
-        let inventory = Inventory::default();
-        let selector = Selector::new(&inventory, 1000);
+        let inventory = Inventory::within(1000);
+        let selector = inventory.selector();
         for words in [Words::Hosts, Words::Groups, Words::Either] {
             let _ = selector.choose(&text, words, &["a1".to_owned(), "b@a2:22".to_owned()]);
         }
