@@ -20,7 +20,10 @@ mod demo;
 mod far;
 mod forward;
 mod fs;
+mod hosts;
 mod inherited;
+mod launch;
+mod whom;
 
 pub(crate) use self::copies::{Bandwidth, CopyArgs, GetArgs, LinksArg, MinRate, PutArgs, SyncArgs};
 #[cfg(feature = "demo")]
@@ -30,8 +33,9 @@ pub(crate) use self::forward::ForwardArgs;
 pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
-mod launch;
-pub(crate) use launch::LaunchArgs;
+pub(crate) use self::hosts::HostsArgs;
+pub(crate) use self::launch::LaunchArgs;
+pub(crate) use self::whom::{Shard, WhomArgs};
 
 /// Commands on thousands of hosts over plain SSH, from one process.
 #[derive(Debug, Parser)]
@@ -75,6 +79,9 @@ pub(crate) enum Action {
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
     Fs(Box<FsArgs>),
+    /// Lists, folds and counts hosts, and connects to none
+    #[command(after_help = hosts::EXAMPLES)]
+    Hosts(Box<HostsArgs>),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -134,19 +141,6 @@ pub(crate) struct RunArgs {
     /// its first word belong to it
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
-}
-
-/// On which hosts.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Whom")]
-pub(crate) struct WhomArgs {
-    /// Hosts file, `-` for standard input: `[user@]host[:port]` a line, `#` comments; KEY=VALUE
-    /// fields after the host are ssh_config options for it alone; may repeat
-    #[arg(short = 'h', long = "hosts", value_name = "FILE", env = "SSHOAL_HOSTS")]
-    pub(crate) hosts_files: Vec<PathBuf>,
-    /// Hosts, split at white space; may repeat
-    #[arg(short = 'H', long = "host", value_name = "LIST", env = "SSHOAL_HOST")]
-    pub(crate) host_lists: Vec<String>,
 }
 
 /// How to get in.
@@ -322,10 +316,15 @@ pub(crate) enum ColorArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<Duration>);
 
+/// Returns the definition of the command line.
+fn command() -> clap::Command {
+    let command = fs::behind_the_verb(whom::apart(Cli::command()));
+    copies::without_what_sync_refuses(command)
+}
+
 /// Parses the command line and the environment of this process.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
-    let command = copies::without_what_sync_refuses(fs::behind_the_verb(Cli::command()));
-    let matches = command.try_get_matches()?;
+    let matches = command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let common = match &mut cli.action {
         Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),
@@ -336,6 +335,12 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Get(get) => Some(get.copy.common()),
         Action::Sync(sync) => Some(sync.copy.common()),
         Action::Fs(fs) => Some(fs.common()),
+        Action::Hosts(hosts) => {
+            if let Some((_, matches)) = matches.subcommand() {
+                hosts.settle(matches, &from_this_process);
+            }
+            None
+        }
         #[cfg(feature = "demo")]
         _ => None,
     };
@@ -353,15 +358,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         let from_environment =
             |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         access.from_environment = weak.into_iter().filter(from_environment).collect();
-        // The command line replaces what the environment says, it does not add.
-        match (
-            from_environment(&"hosts_files"),
-            from_environment(&"host_lists"),
-        ) {
-            (true, false) if !whom.host_lists.is_empty() => whom.hosts_files.clear(),
-            (false, true) if !whom.hosts_files.is_empty() => whom.host_lists.clear(),
-            _ => {}
-        }
+        whom.without_weaker(|id| from_environment(&id));
         let filled = inherited::fill((whom, access, pace), &from_this_process);
         filled.map_err(|wrong| Cli::command().error(ErrorKind::ValueValidation, wrong))?;
     }
@@ -374,7 +371,6 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Put(put) => put.copy.tell.inherit(&from_this_process),
         Action::Get(get) => get.copy.tell.inherit(&from_this_process),
         Action::Sync(sync) => sync.copy.tell.inherit(&from_this_process),
-        #[cfg(feature = "demo")]
         _ => {}
     }
     Ok(cli)
@@ -451,7 +447,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        fs::behind_the_verb(Cli::command()).debug_assert();
+        command().debug_assert();
     }
 
     #[test]

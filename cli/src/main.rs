@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Action::Get(args) => copies::get(&args),
         Action::Sync(args) => copies::sync(&args),
         Action::Fs(args) => fs::fs(&args),
+        Action::Hosts(args) => hosts::hosts(&args),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sshoal::ssh_config::quote;
-use sshoal::{Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopAfter, Template};
+use sshoal::{Args, Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopAfter, Template};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
+use crate::hosts::{Chosen, Variables};
 use crate::launch::{Launching, Taken};
 use crate::render::{Colors, Inline};
 use crate::{hosts, local};
@@ -138,7 +139,11 @@ impl Plan {
     pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let show = show(&args.show)?;
-        let (hosts, own) = hosts::read(&args.whom)?;
+        let Chosen {
+            hosts,
+            own,
+            variables,
+        } = hosts::choose(&args.whom)?;
         let command = join(&args.command);
         if command.trim_ascii().is_empty() {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
@@ -155,7 +160,10 @@ impl Plan {
         let launch = Launching::resolve(&args.launch, &taken)?;
         launch.shown(&command)?;
         Ok(Self {
-            commands: commands(command, args.template, &hosts)?,
+            commands: match args.template {
+                true => template(command, &hosts, variables)?,
+                false => command.into(),
+            },
             hosts,
             launch,
             access: Access { own, ..access },
@@ -211,15 +219,18 @@ pub(crate) fn join(words: &[OsString]) -> Vec<u8> {
 
 /// Returns what each host runs. A template that cannot be filled in is refused before anyone is
 /// asked for a password.
-fn commands(command: Vec<u8>, template: bool, hosts: &[Host]) -> Result<Commands> {
-    if !template {
-        return Ok(command.into());
-    }
-    let commands = Commands::from(Template::new(command));
+fn template(command: Vec<u8>, hosts: &[Host], variables: Vec<Variables>) -> Result<Commands> {
+    let args = variables.into_iter().map(|own| {
+        let named = |args: Args, (name, value)| args.named(name, value);
+        own.into_iter().fold(Args::new(), named)
+    });
+    let commands = Commands::from(Template::new(command).args(args));
     let login = ("user", 22);
-    commands
-        .of(&Listed::new((0, hosts.len()), &hosts[0], login))
-        .context("--template")?;
+    for (index, host) in hosts.iter().enumerate() {
+        let listed = Listed::new((index, hosts.len()), host, login);
+        let filled = commands.of(&listed);
+        filled.with_context(|| format!("--template, for {host}"))?;
+    }
     Ok(commands)
 }
 

@@ -7,9 +7,10 @@ mod support;
 use std::net::Ipv4Addr;
 use std::process::Output;
 
+use support::copying::Copying;
 use support::openssh::sshd::{Sshd, current_user, known_hosts_line};
 use support::openssh::{Home, section};
-use support::{output, stderr, stdout};
+use support::{output, sshoal, stderr, stdout};
 
 /// Two servers with keys of their own, on other ports.
 fn two() -> Option<(Sshd, Sshd)> {
@@ -295,4 +296,41 @@ fn weak_algorithms_are_for_hosts_that_are_named() {
     let part =
         "other failed: kex: Unable to negotiate: no matching cipher found. Their offer: aes256-cbc";
     assert!(stderr(&run).contains(part), "{}", stderr(&run));
+}
+
+/// Hosts are known by names that no resolver has; the address, port, user and key are the inventory's.
+#[test]
+fn the_way_in_is_the_inventorys_to_say() {
+    let Some(copying) = Copying::start(2) else {
+        return;
+    };
+    let mut text = String::new();
+    for (n, socket) in copying.sshd.sockets().iter().enumerate() {
+        let (ip, port) = (socket.ip(), socket.port());
+        text.push_str(&format!(
+            "node-{n} ansible_host={ip} ansible_port={port} rack=r{n}\n"
+        ));
+    }
+    let key = copying.sshd.key_path();
+    text.push_str(&format!(
+        "[all:vars]\nansible_user={}\nansible_ssh_private_key_file={}\n",
+        copying.sshd.user(),
+        key.display()
+    ));
+    let inventory = copying.make("inventory", text);
+    let mut program = sshoal(inventory.parent().unwrap());
+    program
+        .args(["run", "-F", "none", "-i", "-w", "@*", "--inventory"])
+        .arg(&inventory);
+    let known = copying.sshd.known_hosts_path();
+    program
+        .arg("-O")
+        .arg(format!("UserKnownHostsFile={}", known.display()));
+    program.args(["--template", "echo it is {rack} {host}"]);
+    let output = output(&mut program);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    prints(
+        &output,
+        &["it is r0 node-0", "it is r1 node-1"].map(str::to_owned),
+    );
 }

@@ -18,11 +18,7 @@ pub(super) fn fill(
     (whom, access, pace): (&mut WhomArgs, &mut AccessArgs, &mut PaceArgs),
     read: Read<'_>,
 ) -> Result<(), String> {
-    if whom.hosts_files.is_empty() && whom.host_lists.is_empty() {
-        let file = first(&["PSSH_HOSTS", "PARALLAX_HOSTS"], read);
-        whom.hosts_files
-            .extend(file.map(|(_, file)| PathBuf::from(file)));
-    }
+    fill_whom(whom, read);
     if access.user.is_none()
         && let Some((name, user)) = first(&["PSSH_USER", "PARALLAX_USER"], read)
     {
@@ -48,6 +44,15 @@ pub(super) fn fill(
         pace.timeout = Some(parsed(name, timeout, parse_limit)?);
     }
     Ok(())
+}
+
+/// Fills in whom.
+pub(super) fn fill_whom(whom: &mut WhomArgs, read: Read<'_>) {
+    if whom.names_nobody() {
+        let file = first(&["PSSH_HOSTS", "PARALLAX_HOSTS"], read);
+        whom.hosts_files
+            .extend(file.map(|(_, file)| PathBuf::from(file)));
+    }
 }
 
 /// Fills in what to see.

@@ -40,6 +40,16 @@ pub(super) fn fill<'a>(
     Ok(filled)
 }
 
+/// Returns whether a placeholder of this name may be in it.
+pub(super) fn has(text: &[u8], name: &str) -> bool {
+    let (plain, raw) = (format!("{{{name}}}"), format!("{{{name}:raw}}"));
+    let finds = |wanted: &str| {
+        text.windows(wanted.len())
+            .any(|part| part == wanted.as_bytes())
+    };
+    finds(&plain) || finds(&raw)
+}
+
 /// Returns whether there is a placeholder in it.
 pub(super) fn has_placeholder(text: &[u8]) -> bool {
     let mut rest = text;

@@ -7,6 +7,7 @@ use sshoal::Host;
 
 use super::fill;
 use crate::access::Login;
+use crate::hosts::Variables;
 
 /// The hosts, as names and templates have them; all lists are in input order.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Names {
     /// The names or addresses.
     pub(super) names: Vec<String>,
     pub(super) logins: Vec<Login>,
+    /// What inventories say.
+    variables: Vec<Variables>,
 }
 
 /// Where a path is.
@@ -31,8 +34,15 @@ impl Names {
         Self {
             labels,
             names: names.collect(),
+            variables: vec![Variables::new(); logins.len()],
             logins,
         }
+    }
+
+    /// Takes the variables of each host.
+    pub(super) fn with(mut self, variables: Vec<Variables>) -> Self {
+        self.variables = variables;
+        self
     }
 
     /// Returns what stands for a placeholder at a host.
@@ -44,7 +54,11 @@ impl Names {
             "port" => Cow::from(login.port.to_string().into_bytes()),
             "n" => Cow::from(index.to_string().into_bytes()),
             "total" => Cow::from(self.names.len().to_string().into_bytes()),
-            _ => return None,
+            _ => {
+                let own = &self.variables[index];
+                let (_, value) = own.iter().find(|(own, _)| own == name)?;
+                Cow::from(value.as_bytes())
+            }
         })
     }
 
@@ -64,9 +78,11 @@ impl Names {
             }
             let value = |name: &str| self.value(index, name);
             if place == Place::Here && fill::has_placeholder(path) {
-                for name in ["host", "user"] {
+                let own = self.variables[index].iter().map(|(name, _)| name.as_str());
+                let used = own.filter(|name| fill::has(path, name));
+                for name in ["host", "user"].into_iter().chain(used) {
                     let value = value(name).unwrap_or_default();
-                    if value.contains(&b'/') || matches!(&*value, b"." | b"..") {
+                    if value.contains(&b'/') || matches!(&*value, b"" | b"." | b"..") {
                         let label = &self.labels[index];
                         bail!("--template: the {name} of {label:?} makes no name of a file");
                     }
@@ -92,6 +108,7 @@ pub(super) mod tests {
         let all: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         Names {
             labels: all.clone(),
+            variables: vec![Variables::new(); all.len()],
             names: all,
             logins: hosts.iter().map(login).collect(),
         }

@@ -15,6 +15,7 @@ use super::hosts::{Names, Place};
 use super::names::{Naming, Wanted, locals};
 use super::{options, paths};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
+use crate::hosts::Chosen;
 use crate::plan::{self, Access, Pace};
 use crate::{access, hosts};
 
@@ -147,7 +148,11 @@ impl Plan {
             bail!("--tar is for directories; add -r, or leave it out");
         }
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let (hosts, own) = hosts::read(&args.whom)?;
+        let Chosen {
+            hosts,
+            own,
+            variables,
+        } = hosts::choose(&args.whom)?;
         let access = Access {
             own,
             ..plan::access(&args.access, &args.pace, home)?
@@ -157,7 +162,7 @@ impl Plan {
         let logins = access::logins(&access, &hosts, false)?;
         Ok(Self {
             direction,
-            names: Names::new(labels, &hosts, logins),
+            names: Names::new(labels, &hosts, logins).with(variables),
             hosts,
             access,
             pace: Pace {

@@ -1,0 +1,128 @@
+//! `sshoal hosts`: which hosts the flags of all sub-commands stand for. Nothing is connected to.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+use sshoal::HostLine;
+use sshoal::hosts::{Inventory, Selector, Value, fold};
+
+use crate::args::HostsArgs;
+use crate::sanitise::one_line;
+
+/// A host as `--json` shows it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    host: &'a str,
+    user: Option<&'a str>,
+    port: Option<u16>,
+    groups: Vec<&'a str>,
+    /// ssh_config options, its own before its inventory's.
+    options: Vec<String>,
+    variables: BTreeMap<String, String>,
+}
+
+/// Shows the hosts and returns the exit code.
+///
+/// # Errors
+/// As for the hosts of a run.
+pub(crate) fn hosts(args: &HostsArgs) -> Result<u8> {
+    let inventory = super::inventory::read(&args.whom)?;
+    let selector = inventory.selector();
+    let whole = args.groups && args.whom.names_nobody() && args.whom.limit.is_none();
+    let lines = match whole {
+        true => Vec::new(),
+        false => super::left(&args.whom, &inventory, &selector)?,
+    };
+    let specs: Vec<String> = lines.iter().map(|line| line.host.to_string()).collect();
+    let text = if args.groups {
+        let among = (!whole).then_some(specs.as_slice());
+        groups(&inventory, &selector, (among, args.json))?
+    } else if args.count {
+        count(specs.len(), args.json)
+    } else if args.fold {
+        folded(&specs, args.json)
+    } else if args.json {
+        objects(&lines, &selector)?
+    } else {
+        specs.iter().map(|spec| format!("{spec}\n")).collect()
+    };
+    // A reader that left is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(0)
+}
+
+fn count(hosts: usize, json: bool) -> String {
+    match json {
+        true => format!("{}\n", serde_json::json!({ "count": hosts })),
+        false => format!("{hosts}\n"),
+    }
+}
+
+fn folded(specs: &[String], json: bool) -> String {
+    let nodes = fold(specs.iter().map(String::as_str));
+    match json {
+        true => format!(
+            "{}\n",
+            serde_json::json!({ "nodes": nodes, "count": specs.len() })
+        ),
+        false => format!("{nodes}\n"),
+    }
+}
+
+fn objects(lines: &[HostLine], selector: &Selector<'_>) -> Result<String> {
+    let mut text = String::new();
+    let specs: Vec<String> = lines.iter().map(|line| line.host.to_string()).collect();
+    let groups = selector.groups_of_each(&specs)?;
+    for ((line, spec), groups) in lines.iter().zip(&specs).zip(groups) {
+        let settings = selector.settings(spec)?;
+        let own = line.options.iter().cloned();
+        let options = own.chain(super::options(&line.host, &settings));
+        let variable = |(name, value): (String, Value)| (name, value.text);
+        let shown = Shown {
+            host: line.host.name(),
+            user: line.host.user(),
+            port: line.host.port(),
+            groups,
+            options: options.map(|option| option.text().to_owned()).collect(),
+            variables: settings.variables.into_iter().map(variable).collect(),
+        };
+        text.push_str(&serde_json::to_string(&shown)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Shows groups with their members; of those that are named, the ones among them.
+fn groups(
+    inventory: &Inventory,
+    selector: &Selector<'_>,
+    (among, json): (Option<&[String]>, bool),
+) -> Result<String> {
+    let mut text = String::new();
+    for group in inventory.groups() {
+        let expression = format!("@{group}");
+        let members = selector.select(&expression, sshoal::hosts::Words::Hosts)?;
+        if let Some(specs) = among
+            && !selector
+                .choose(&expression, sshoal::hosts::Words::Hosts, specs)?
+                .contains(&true)
+        {
+            continue;
+        }
+        let nodes = fold(members.iter().map(String::as_str));
+        match json {
+            true => {
+                let count = members.len();
+                let object = serde_json::json!({ "group": group, "nodes": nodes, "count": count });
+                text.push_str(&format!("{object}\n"));
+            }
+            false => text.push_str(&one_line(&format!("{group}: {nodes}"))),
+        }
+        if !json {
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
