@@ -72,6 +72,7 @@ impl Plan {
             fuzzy: false,
             diff: false,
             bare,
+            remarks: false,
         });
         Ok(Self {
             verb: Verb::resolve(&args.verb, stdin_taken)?,

@@ -135,6 +135,7 @@ pub(super) fn of_commands(args: &RunArgs) -> Result<Show> {
         fuzzy: output.fuzzy,
         diff: output.diff,
         bare: show.bare,
+        remarks: true,
     };
     show.gather = (gather.blocks || gather.diff).then_some(gather);
     let to_stdout = [&show.jsonl, &show.events].map(|file| is_stdout(file.as_deref()));

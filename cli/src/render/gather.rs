@@ -33,6 +33,8 @@ pub(crate) struct Gathering {
     pub(crate) diff: bool,
     /// Nothing but what the hosts wrote.
     pub(crate) bare: bool,
+    /// How hosts ended is said with their names.
+    pub(crate) remarks: bool,
 }
 
 /// The different ends and outputs of one run.

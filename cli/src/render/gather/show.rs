@@ -20,7 +20,10 @@ impl Gather {
         let group = &self.groups[place];
         let stdout = group.text(0, &self.store)?;
         let stderr = group.text(1, &self.store)?;
-        let remarks = group.remarks(stdout.is_empty() && stderr.is_empty());
+        let remarks = match self.how.remarks {
+            true => group.remarks(stdout.is_empty() && stderr.is_empty()),
+            false => String::new(),
+        };
         let text = self.headings.names(hosts) + &remarks;
         let is_shared = console.is_shared();
         if !stdout.is_empty() || stderr.is_empty() || is_shared {
