@@ -128,6 +128,8 @@ pub use sshoal_session::{Found, InteractiveShell, Pattern, PatternError, ShellEr
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{LaunchError, Pty, Shell, Sudo, SudoError};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};
+/// Host lists as text: node sets, set algebra and folding.
+pub use sshoal_hosts as hosts;
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
 

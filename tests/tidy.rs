@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tree::{code, files, has_word, read};
 
 /// What each package may depend on among ours, in any section but the root's tests.
-const DIRECTION: [(&str, &[&str]); 7] = [
+const DIRECTION: [(&str, &[&str]); 8] = [
+    ("hosts/Cargo.toml", &[]),
     ("reactor/Cargo.toml", &[]),
     ("session/Cargo.toml", &["sshoal-reactor"]),
     ("pool/Cargo.toml", &["sshoal-reactor", "sshoal-session"]),
@@ -16,6 +17,7 @@ const DIRECTION: [(&str, &[&str]); 7] = [
     (
         "Cargo.toml",
         &[
+            "sshoal-hosts",
             "sshoal-reactor",
             "sshoal-session",
             "sshoal-pool",
@@ -53,8 +55,9 @@ const UNSAFE: [&str; 4] = [
 ];
 
 /// The roots of the crates without any unsafe code.
-const SAFE_ROOTS: [&str; 6] = [
+const SAFE_ROOTS: [&str; 7] = [
     "src/lib.rs",
+    "hosts/src/lib.rs",
     "pool/src/lib.rs",
     "transfer/src/lib.rs",
     "loopback/src/lib.rs",

@@ -1,0 +1,122 @@
+//! Which program's inventory a file is.
+
+use super::file::File;
+use super::{ansible, ansible_ini, clustershell, own, ssh_config};
+use crate::error::InventoryError;
+use crate::inventory::Inventory;
+use crate::node::{self, Kind, Node};
+
+impl Inventory {
+    /// Adds what a file has. Which program's it is its name and its text say: our own (TOML or
+    /// YAML), Ansible's (INI, YAML, or the JSON of its scripts), ClusterShell's (lines or YAML), an
+    /// ssh_config, or hosts, one a line. `origin` names the file in errors.
+    ///
+    /// Where files speak of the same host or group, members add up, and the later one's settings
+    /// take the place of the earlier one's.
+    ///
+    /// # Errors
+    /// The file is none of these, or has a mistake; this inventory is of no use then.
+    ///
+    /// # Examples
+    /// ```
+    /// use sshoal_hosts::{Inventory, Words};
+    ///
+    /// let mut inventory = Inventory::default();
+    /// inventory.read("[web]\nweb[01:03].eu ansible_port=2222\n", "hosts.ini")?;
+    /// let selector = inventory.selector();
+    /// assert_eq!(selector.select("@web!web02.eu", Words::Hosts)?, ["web01.eu", "web03.eu"]);
+    /// assert_eq!(selector.settings("web01.eu")?.options["Port"].text, "2222");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read(&mut self, text: impl AsRef<[u8]>, origin: &str) -> Result<(), InventoryError> {
+        let file = File(origin.into());
+        let text = text.as_ref();
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        let text = std::str::from_utf8(text).map_err(|error| {
+            let before = &text[..error.valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            file.error(line, "the file is not UTF-8")
+        })?;
+        let tree = |tree: Result<Node, node::Fault>| tree.map_err(|fault| file.fault(fault));
+        match Form::of(text, origin) {
+            Form::Toml => own::read(&tree(node::toml(text))?, &file, self),
+            Form::Json => self.read_tree(&tree(node::json(text))?, &file),
+            Form::Yaml => self.read_tree(&tree(node::yaml(text))?, &file),
+            Form::SshConfig => ssh_config::read(text, &file, self),
+            Form::GroupLines => clustershell::lines(text, &file, self),
+            Form::Ini => ansible_ini::read(text, &file, self),
+        }
+    }
+
+    fn read_tree(&mut self, root: &Node, file: &File) -> Result<(), InventoryError> {
+        let entries = match &root.kind {
+            Kind::Table(entries) => entries,
+            Kind::Nothing => return Ok(()),
+            _ => {
+                return Err(file.error(
+                    root.line,
+                    format!("the file is {}, and has to be a table", root.what()),
+                ));
+            }
+        };
+        let is_own = entries
+            .iter()
+            .all(|entry| matches!(entry.key.as_str(), "vars" | "hosts" | "groups"));
+        if is_own {
+            own::read(root, file, self)
+        } else if ansible::is_it(root) || entries.iter().any(|entry| entry.key == "plugin") {
+            ansible::tree(root, file, self)
+        } else {
+            clustershell::tree(root, file, self)
+        }
+    }
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Toml,
+    Json,
+    Yaml,
+    SshConfig,
+    /// `group: node set`.
+    GroupLines,
+    Ini,
+}
+
+impl Form {
+    fn of(text: &str, origin: &str) -> Self {
+        let name = origin.rsplit('/').next().unwrap_or(origin);
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        match extension.to_ascii_lowercase().as_str() {
+            "toml" => return Self::Toml,
+            "json" => return Self::Json,
+            "yaml" | "yml" => return Self::Yaml,
+            "ini" => return Self::Ini,
+            _ => {}
+        }
+        let said = |line: &&str| !line.is_empty() && !line.starts_with(['#', ';']);
+        let first = text.lines().map(str::trim).find(said).unwrap_or_default();
+        if first.starts_with('{') {
+            Self::Json
+        } else if first == "---" || first.starts_with("--- ") || first.starts_with("%YAML") {
+            Self::Yaml
+        } else if ssh_config::is_it(text) {
+            Self::SshConfig
+        } else if clustershell::is_lines(text) {
+            Self::GroupLines
+        } else if is_block(first) {
+            Self::Yaml
+        } else {
+            Self::Ini
+        }
+    }
+}
+
+/// Whether a line begins a block of YAML, as `all:`.
+fn is_block(line: &str) -> bool {
+    let key = line.strip_suffix(':');
+    key.is_some_and(|key| {
+        !key.is_empty() && !key.contains(|c: char| c.is_whitespace() || "[]@:".contains(c))
+    })
+}
