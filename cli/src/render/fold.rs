@@ -1,6 +1,6 @@
 //! How the names of several hosts are written as one.
 
-/// Returns the names, which are in input order, as a node set.
+/// Returns the names as a node set, each once.
 pub(crate) fn fold<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(",")
+    sshoal::hosts::fold(names)
 }
