@@ -39,7 +39,7 @@ fn run(copying: &Copying, code: i32, words: &[&str]) -> (String, String) {
 /// its names folded; of good hosts there is no status line, unless with -v.
 #[test]
 fn equal_outputs_are_one_block_under_folded_names() {
-    let Some(copying) = Copying::start(4) else {
+    let Some(copying) = Copying::quiet(4) else {
         return;
     };
     let command = "if test {n} = 2; then echo other; exit 3; fi; echo same; echo two";
@@ -67,7 +67,7 @@ fn equal_outputs_are_one_block_under_folded_names() {
 /// Hosts without output are named too; standard error goes to ours, under a heading there.
 #[test]
 fn streams_are_kept_apart_and_silent_hosts_named() {
-    let Some(copying) = Copying::start(3) else {
+    let Some(copying) = Copying::quiet(3) else {
         return;
     };
     let command = "test {n} = 1 || exit 0; echo out; echo err >&2";
@@ -95,7 +95,7 @@ fn streams_are_kept_apart_and_silent_hosts_named() {
 /// Of three hosts one waits for a file that is made once the others were shown.
 #[test]
 fn a_live_gather_shows_hosts_as_they_end() {
-    let Some(copying) = Copying::start(3) else {
+    let Some(copying) = Copying::quiet(3) else {
         return;
     };
     let go = copying.dest("go");
@@ -130,7 +130,7 @@ fn a_live_gather_shows_hosts_as_they_end() {
 /// What is the same everywhere is shown as it is.
 #[test]
 fn a_fuzzy_gather_names_the_host_that_stands_out() {
-    let Some(copying) = Copying::start(4) else {
+    let Some(copying) = Copying::quiet(4) else {
         return;
     };
     let hosts = "web1 web2 web3 db4";
@@ -190,7 +190,7 @@ fn a_fuzzy_gather_names_the_host_that_stands_out() {
 /// differs there is no output and no exit code.
 #[test]
 fn a_diff_shows_what_differs_from_the_majority_and_is_the_exit_code() {
-    let Some(copying) = Copying::start(3) else {
+    let Some(copying) = Copying::quiet(3) else {
         return;
     };
     let differ = "echo a; echo b{n} | tr 02 xx; echo c";
