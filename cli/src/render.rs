@@ -103,8 +103,8 @@ impl Renderers {
         let headings = |colors| Headings::new(labels.to_vec(), colors);
         let shown = match show.gather {
             _ if show.bare => status::Shown::None,
-            Some(_) => status::Shown::Failures,
-            None => status::Shown::All,
+            Some(_) if show.inline.is_none() => status::Shown::Failures,
+            _ => status::Shown::All,
         };
         let mut lists = Vec::new();
         for (wanted, path) in [

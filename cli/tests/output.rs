@@ -4,57 +4,11 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::Value;
 use support::copying::Copying;
-use support::screen::{Screen, shell_line};
+use support::noise::{bytes, noise, objects, on_a_terminal};
+use support::screen::Screen;
 use support::{Fleet, output, sshoal, stderr, stdout};
-
-/// Bytes that are no text, the same ones in each run: of a linear congruential generator.
-fn noise(lines: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as usize
-    };
-    let mut bytes = Vec::new();
-    for _ in 0..lines {
-        for _ in 0..next() % 40 {
-            // Those that terminals act on come often.
-            let byte = match next() % 4 {
-                0 => [0x1b, b'[', 0x9b, b'\r', 0xc2, b']', 0x07, 0x08][next() % 8],
-                _ => (next() % 256) as u8,
-            };
-            bytes.push(if byte == b'\n' { 0x1b } else { byte });
-        }
-        bytes.push(b'\n');
-    }
-    bytes
-}
-
-/// The objects of a file of JSON lines.
-#[track_caller]
-fn objects(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-    lines.collect()
-}
-
-/// The bytes of a string of an object.
-fn bytes(object: &Value, key: &str, encoding: &str) -> Vec<u8> {
-    use base64::Engine as _;
-    let text = object[key].as_str().unwrap();
-    match object[encoding].as_str().unwrap() {
-        "utf-8" => text.as_bytes().to_vec(),
-        _ => base64::engine::general_purpose::STANDARD
-            .decode(text)
-            .unwrap(),
-    }
-}
 
 /// One run of two hosts that print noise has its output inline, gathered, in files, in JSON and in
 /// events, all with the very bytes; the events of each host come in their order.
@@ -341,7 +295,6 @@ fn what_does_not_go_together_is_refused_before_anything_is_done() {
         ),
         (&["--gather-live", "--diff"], "cannot be used with"),
         (&["--gather-live", "--fuzzy"], "cannot be used with"),
-        (&["--fileappend"], "say where files are with -o or -e"),
         (&["--failed-to", "x", "--ok-to", "x"], "name the same file"),
         (
             &["--failed-to", "/no/such/directory/x"],
@@ -406,32 +359,6 @@ fn headings_and_names_have_colours_where_they_are_wanted() {
             "{text:?}"
         );
     }
-}
-
-/// Everything that a terminal got from a program, with the line ends that it had.
-fn on_a_terminal(program: &Command) -> Vec<u8> {
-    let mut script = Command::new("script");
-    script.args([
-        "--quiet",
-        "--return",
-        "--command",
-        &shell_line(program),
-        "/dev/null",
-    ]);
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    let shown = output(script.current_dir(program.get_current_dir().unwrap()));
-    let mut text = Vec::with_capacity(shown.stdout.len());
-    for (at, byte) in shown.stdout.iter().enumerate() {
-        if !(*byte == b'\r' && shown.stdout.get(at + 1) == Some(&b'\n')) {
-            text.push(*byte);
-        }
-    }
-    text
 }
 
 /// Lines of noise, `SSHOAL_TERMINAL_INPUTS` of them (10000 unless it is set, 1000000 in full), shown

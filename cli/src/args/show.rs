@@ -75,7 +75,7 @@ pub(crate) struct ShowArgs {
 #[command(next_help_heading = "What to see")]
 pub(crate) struct OutputArgs {
     /// Shows equal outputs once, at the end, under the names of their hosts, the most common first;
-    /// of hosts that end well there is no status line then, unless with -v
+    /// of hosts that end well there is no status line then, unless with -v or -i
     #[arg(short = 'b', long, env = "SSHOAL_GATHER", value_parser = FalseyValueParser::new())]
     pub(crate) gather: bool,
     /// As --gather, as hosts end: what came within a second is shown together

@@ -95,9 +95,6 @@ pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
     if jsonl_on_stdout && (inline.is_some() || args.print) {
         bail!("--jsonl - takes standard output for itself; leave -i and -P out, or name a file");
     }
-    if args.fileappend && args.outdir.is_none() && args.errdir.is_none() {
-        bail!("--fileappend does nothing by itself; say where files are with -o or -e");
-    }
     if args.failed_to.is_some() && args.failed_to == args.ok_to {
         bail!("--failed-to and --ok-to name the same file; give each its own");
     }
