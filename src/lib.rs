@@ -87,6 +87,8 @@ pub mod porting;
 pub use copies::{CopiesError, FailedTree, FileCopies, HostCopy, LocalPaths, TreeCopies};
 pub use files::HostFiles;
 pub use fleet::{Fleet, FleetBuilder};
+/// Host lists as text: node sets, set algebra and folding.
+pub use sshoal_hosts as hosts;
 #[cfg(feature = "futures")]
 pub use sshoal_pool::Streamed;
 /// What a run that is started and read while it goes on is made of.
@@ -128,8 +130,6 @@ pub use sshoal_session::{Found, InteractiveShell, Pattern, PatternError, ShellEr
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};
 pub use sshoal_session::{LaunchError, Pty, Shell, Sudo, SudoError};
 pub use sshoal_session::{keep_secrets_out_of_dumps, spawn_forward_local};
-/// Host lists as text: node sets, set algebra and folding.
-pub use sshoal_hosts as hosts;
 /// Files to and from one host, over a session.
 pub use sshoal_transfer as transfer;
 

@@ -23,6 +23,7 @@ mod fs;
 mod hosts;
 mod inherited;
 mod launch;
+mod show;
 mod whom;
 
 pub(crate) use self::copies::{Bandwidth, CopyArgs, GetArgs, LinksArg, MinRate, PutArgs, SyncArgs};
@@ -35,6 +36,7 @@ pub(crate) use self::fs::{
 };
 pub(crate) use self::hosts::HostsArgs;
 pub(crate) use self::launch::LaunchArgs;
+pub(crate) use self::show::{ColorArg, OutputArgs, ShowArgs};
 pub(crate) use self::whom::{Shard, WhomArgs};
 
 /// Commands on thousands of hosts over plain SSH, from one process.
@@ -128,6 +130,8 @@ pub(crate) struct RunArgs {
     pub(crate) launch: LaunchArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
     /// Fills {host}, {user}, {port}, {total} and, for n in braces, the number from 0 in for each host,
@@ -240,56 +244,6 @@ pub(crate) struct PaceArgs {
     pub(crate) retry_on: Option<RetryOn>,
 }
 
-/// What to see.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "What to see")]
-pub(crate) struct ShowArgs {
-    /// Shows each host's output when it has finished
-    #[arg(short = 'i', long, env = "SSHOAL_INLINE", value_parser = FalseyValueParser::new())]
-    pub(crate) inline: bool,
-    /// As --inline, without standard error
-    #[arg(long, env = "SSHOAL_INLINE_STDOUT", value_parser = FalseyValueParser::new())]
-    pub(crate) inline_stdout: bool,
-    /// Shows output as it comes, each complete line after its host's name
-    #[arg(short = 'P', long, env = "SSHOAL_PRINT", value_parser = FalseyValueParser::new())]
-    pub(crate) print: bool,
-    /// Writes each host's standard output to a file of its own
-    #[arg(short = 'o', long, value_name = "DIR", env = "SSHOAL_OUTDIR")]
-    pub(crate) outdir: Option<PathBuf>,
-    /// Writes each host's standard error to a file of its own
-    #[arg(short = 'e', long, value_name = "DIR", env = "SSHOAL_ERRDIR")]
-    pub(crate) errdir: Option<PathBuf>,
-    /// Writes one JSON object per host, `-` for standard output
-    #[arg(long, value_name = "FILE", env = "SSHOAL_JSONL")]
-    pub(crate) jsonl: Option<PathBuf>,
-    /// Says only what failed
-    #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
-    #[arg(conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Adds the time of each phase to the status lines and the summary, and repeated attempts
-    #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
-    pub(crate) verbose: bool,
-    /// Ends with a summary, even with --quiet
-    #[arg(long, env = "SSHOAL_SUMMARY", value_parser = FalseyValueParser::new())]
-    #[arg(overrides_with = "no_summary")]
-    pub(crate) summary: bool,
-    /// Ends without a summary
-    #[arg(long, env = "SSHOAL_NO_SUMMARY", value_parser = FalseyValueParser::new())]
-    #[arg(overrides_with = "summary")]
-    pub(crate) no_summary: bool,
-    /// Colours in status lines; NO_COLOR is heeded
-    #[arg(
-        long,
-        value_name = "WHEN",
-        env = "SSHOAL_COLOR",
-        default_value = "auto"
-    )]
-    pub(crate) color: ColorArg,
-    /// Lets host bytes reach the terminal as they are, escape sequences and all
-    #[arg(long, env = "SSHOAL_RAW", value_parser = FalseyValueParser::new())]
-    pub(crate) raw: bool,
-}
-
 /// The host key policies that have a harmless name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HostKeyArg {
@@ -299,17 +253,6 @@ pub(crate) enum HostKeyArg {
     AcceptNew,
     /// Shows the keys of all hosts that have none yet before the run, and asks once
     Ask,
-}
-
-/// When status lines have colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorArg {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
 }
 
 /// A time limit as typed; 0 is none.
@@ -430,9 +373,14 @@ Examples:
   sshoal run -h hosts.txt -i uptime
   sshoal run -H 'web1 web2:2222 root@web3' -P -t 60 tail -n 3 /var/log/syslog
   sshoal run -h - --jsonl results.jsonl -o out 'df -h | tail -1' < hosts.txt
+  sshoal run -h hosts.txt -b uname -r                  # equal outputs once, under their hosts
+  sshoal run -h hosts.txt --fuzzy uptime               # names the hosts that stand out
+  sshoal run -h hosts.txt --diff cat /etc/resolv.conf  # exit code 6 where they are not all alike
+  sshoal run -h hosts.txt --failed-to again.txt true && sshoal run -h again.txt true
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
-not be reached or was lost, 5 a command failed, 130 interrupted, 143 terminated, 1 internal.";
+not be reached or was lost, 5 a command failed, 6 --diff found differences, 130 interrupted,
+143 terminated, 1 internal.";
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\

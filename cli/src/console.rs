@@ -80,6 +80,11 @@ impl Console {
         self.stdout_open
     }
 
+    /// Returns whether both outputs go to the same place.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.terminals.shared
+    }
+
     /// Returns whether someone sits at a terminal who sees what we say.
     pub(crate) fn is_watched(&self) -> bool {
         self.terminals.stderr
@@ -100,17 +105,27 @@ impl Console {
         }
         let mut shown = std::mem::take(&mut self.scratch);
         shown.clear();
-        if self.raw {
-            shown.extend_from_slice(bytes);
-        } else {
-            sanitise(bytes, &mut shown);
-        }
+        self.shown(sink, bytes, &mut shown);
         // The bar, or the next line, would otherwise be drawn over it.
         if last != b'\n' {
             shown.push(b'\n');
         }
         self.write(sink, &shown);
         self.scratch = shown;
+    }
+
+    /// Appends host bytes as they may be written to a stream: harmless where it is a terminal.
+    pub(crate) fn shown(&self, sink: Sink, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.terminals.of(sink) && !self.raw {
+            true => sanitise(bytes, out),
+            false => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// Writes whole lines that [`Self::shown`] has seen the host bytes of.
+    pub(crate) fn lines(&mut self, sink: Sink, lines: &[u8]) {
+        self.end_line(sink);
+        self.write(sink, lines);
     }
 
     /// Ends a host's unfinished last line, so that what follows is not glued to it.

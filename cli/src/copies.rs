@@ -17,10 +17,10 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Messages, View, drive};
 use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
-use crate::plan::{ColorChoice, Show, Talk};
+use crate::plan::{ColorChoice, Show, Summing, Talk};
 use crate::progress::{Moving, Progress};
 use crate::record::{Record, Recorder};
-use crate::render::Renderers;
+use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 
@@ -80,9 +80,15 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
     };
     let show = show(args, plan.itemize)?;
     let terminals = Terminals::detect();
-    let colors = ColorChoice::from(args.tell.color).for_output(terminals.stderr);
+    let colors = ColorChoice::from(args.tell.color);
+    let stage = Stage {
+        labels: &labels,
+        lines: &crate::hosts::lines(&plan.hosts, &plan.access.own),
+        stdout: colors.for_output(terminals.stdout),
+        stderr: colors.for_output(terminals.stderr),
+    };
     let mut shown = Shown {
-        renderers: Renderers::open(&show, &labels, colors)?,
+        renderers: Renderers::open(&show, &stage)?,
         is_dry: args.dry_run,
     };
     let moved = Moved::new();
@@ -175,14 +181,15 @@ fn show(args: &CopyArgs, itemize: bool) -> Result<Show> {
         (false, true) => Talk::Verbose,
         (false, false) => Talk::Normal,
     };
+    if tell.failed_to.is_some() && tell.failed_to == tell.ok_to {
+        bail!("--failed-to and --ok-to name the same file; give each its own");
+    }
     Ok(Show {
-        print: false,
-        inline: None,
-        outdir: None,
-        errdir: None,
         jsonl: tell.jsonl.clone(),
-        talk,
-        summary: tell.summary || (talk != Talk::Quiet && !tell.no_summary),
+        failed_to: tell.failed_to.clone(),
+        ok_to: tell.ok_to.clone(),
+        summary: Summing::of((tell.summary, tell.no_summary), talk),
+        ..Show::of(talk)
     })
 }
 

@@ -15,10 +15,10 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Driven, View, drive};
 use crate::engine::{Job, Running};
 use crate::exit_code::INTERNAL;
-use crate::plan::{self, Access, Pace, Talk};
+use crate::plan::{self, Access, Pace, Summing};
 use crate::progress::Progress;
 use crate::record::{Record, Recorder};
-use crate::render::{Gather, Summary};
+use crate::render::{Colors, Digest, Headings, Summary};
 use crate::{access, complain};
 
 mod fleet;
@@ -64,10 +64,11 @@ fn run(args: &DemoArgs) -> Result<u8> {
         false => Progress::off(),
     };
     let mut console = Console::new(terminals, false, progress);
-    let labels = hosts
+    let labels: Vec<String> = hosts
         .iter()
         .map(|host| plan::label(host, access.user.as_deref()))
         .collect();
+    let headings = Headings::new(labels.clone(), Colors::Off);
     let recorder = Recorder::new(labels, &hosts, &configs);
     let pace = Pace {
         par: args.par,
@@ -82,6 +83,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
         configs,
         pace,
         on_timeout: OnTimeout::default(),
+        max_output: None,
         detail,
         collect,
     };
@@ -90,7 +92,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let start = |messages| Running::start(job, messages);
     let driven = drive(count, start, Some(&recorder), &mut gathered, &mut console)?;
     let spent = usage::cpu_time().saturating_sub(before);
-    console.put(gathered.report(&driven, spent, count).as_bytes());
+    console.put(gathered.report(&driven, spent, &headings).as_bytes());
     fleet.stop()?;
     Ok(driven.facts.exit_code())
 }
@@ -118,18 +120,18 @@ fn fleet_access(known_hosts: &Path, key: &Path) -> Access {
 /// What the demo shows at its end.
 #[derive(Debug, Default)]
 struct Gathered {
-    gather: Gather,
+    gather: Digest,
     summary: Summary,
 }
 
 impl Gathered {
-    fn report(&mut self, driven: &Driven, spent: Duration, hosts: usize) -> String {
+    fn report(&mut self, driven: &Driven, spent: Duration, headings: &Headings) -> String {
         let mut text = format!("\n{}\n", self.gather.text(GROUPS_MAX, LINES_MAX));
-        for line in self.summary.lines(driven.wall, Talk::Verbose) {
+        for line in self.summary.lines(driven.wall, Summing::Full, headings) {
             text.push_str(&line);
             text.push('\n');
         }
-        let per_host = spent.as_secs_f64() * 1e3 / hosts as f64;
+        let per_host = spent.as_secs_f64() * 1e3 / headings.count() as f64;
         text.push_str(&format!("client: {per_host:.2} ms CPU per host"));
         if let Some(kib) = usage::peak_memory_kib() {
             text.push_str(&format!(

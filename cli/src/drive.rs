@@ -35,6 +35,14 @@ pub(crate) trait View {
     fn bytes(&mut self, index: usize, from: Sink, bytes: &[u8], console: &mut Console);
     /// Shows a finished host.
     fn finished(&mut self, record: &Record, console: &mut Console);
+    /// Notes any event, before it is shown.
+    fn event(&mut self, _: &Event, _: &mut Console) {}
+    /// Returns when it is to be told, if no event comes before.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+    /// Shows what was held back until now.
+    fn tell(&mut self, _: &mut Console) {}
     /// Returns whether the run is worth going on with when nobody reads standard output.
     fn outlives_stdout(&self) -> bool;
 }
@@ -122,13 +130,20 @@ impl Drive {
         view: &mut dyn View,
         console: &mut Console,
     ) -> bool {
-        let message = match self.give_up {
+        if view.due().is_some_and(|due| due <= Instant::now()) {
+            view.tell(console);
+        }
+        let due = view.due();
+        let until = self.give_up.into_iter().chain(due).min();
+        let message = match until {
             None => self.receiver.recv().map_err(RecvTimeoutError::from),
             Some(at) => self
                 .receiver
                 .recv_timeout(at.saturating_duration_since(Instant::now())),
         };
         match message {
+            // It is told at the next step.
+            Err(RecvTimeoutError::Timeout) if until == due => {}
             Err(_) | Ok(Message::Over) => return false,
             Ok(Message::Signal(Demand::StopLaunching)) => self.say_state(console),
             Ok(Message::Signal(Demand::End)) => self.end(),
@@ -155,6 +170,8 @@ impl Drive {
         view: &mut dyn View,
         console: &mut Console,
     ) {
+        console.progress().event(&event);
+        view.event(&event, console);
         match event {
             Event::Output {
                 index,

@@ -18,18 +18,16 @@ use crate::exit_code::INTERNAL;
 use crate::plan::{self, Access, ColorChoice, Pace, Show, Talk};
 use crate::progress::Progress;
 use crate::record::{Ending, Record, Recorder};
-use crate::render::{Inline, Renderers};
+use crate::render::{Gathering, Inline, Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 use crate::{complain, failure, hosts, launch};
 
 mod files;
-mod merged;
 mod text;
 mod verb;
 mod work;
 
-use merged::Merged;
 use verb::Verb;
 use work::{Done, Work};
 
@@ -39,7 +37,6 @@ struct Plan {
     access: Access,
     pace: Pace,
     show: Show,
-    gather: bool,
     verb: Verb,
 }
 
@@ -62,12 +59,21 @@ impl Plan {
             bail!("--ask-sudo asks, and BatchMode=yes forbids it; leave one out");
         }
         let stdin_taken = args.whom.hosts_files.iter().any(|file| file == on_stdout);
+        let bare = show.bare;
         let said = json || show.print || show.inline.is_some() || show.outdir.is_some();
         if !said && !args.gather && hosts.len() == 1 {
             show.inline = Some(Inline::StdoutOnly);
         }
+        let is_gathered = args.gather || (!said && hosts.len() > 1);
+        show.gather = is_gathered.then_some(Gathering {
+            blocks: true,
+            live: false,
+            fuzzy: false,
+            diff: false,
+            bare,
+            remarks: false,
+        });
         Ok(Self {
-            gather: args.gather || (!said && hosts.len() > 1),
             verb: Verb::resolve(&args.verb, stdin_taken)?,
             access: Access { own, ..access },
             pace: Pace {
@@ -95,10 +101,15 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
         (sudo, _) => sudo,
     };
     let terminals = Terminals::detect();
-    let colors = ColorChoice::from(args.show.color).for_output(terminals.stderr);
+    let colors = ColorChoice::from(args.show.color);
+    let stage = Stage {
+        labels: &labels,
+        lines: &hosts::lines(&plan.hosts, &plan.access.own),
+        stdout: colors.for_output(terminals.stdout),
+        stderr: colors.for_output(terminals.stderr),
+    };
     let mut shown = Shown {
-        renderers: Renderers::open(&plan.show, &labels, colors)?,
-        merged: plan.gather.then(Merged::default),
+        renderers: Renderers::open(&plan.show, &stage)?,
         changes: plan.verb.changes() && !args.dry_run,
     };
     let progress = match terminals.stderr && plan.show.talk != Talk::Quiet {
@@ -128,9 +139,6 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
         Running::programs(What::Files, (each, fleet), record, messages)
     };
     let driven = drive(count, start, None, &mut shown, &mut console)?;
-    if let Some(merged) = shown.merged.take() {
-        merged.show(&mut console);
-    }
     let written = shown.renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
@@ -183,10 +191,9 @@ fn record(recorder: &Recorder, visited: Visited<Done>, stop: Option<StopCause>) 
     record
 }
 
-/// Shows hosts as a run's are shown, and equal outputs once at the end.
+/// Shows hosts as a run's are shown.
 struct Shown {
     renderers: Renderers,
-    merged: Option<Merged>,
     /// The hosts are changed, whether anybody reads of it or not.
     changes: bool,
 }
@@ -201,9 +208,6 @@ impl View for Shown {
                 .bytes(index, Sink::Stdout, &record.stdout, console);
         }
         self.renderers.finished(record, console);
-        if let Some(merged) = &mut self.merged {
-            merged.add(record);
-        }
     }
 
     fn outlives_stdout(&self) -> bool {

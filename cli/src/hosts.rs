@@ -173,6 +173,19 @@ fn is_name(name: &str) -> bool {
         && !matches!(name, "host" | "user" | "port" | "n" | "total")
 }
 
+/// Returns each host as a line of a hosts file, with the options that it has for itself.
+pub(crate) fn lines(hosts: &[Host], own: &[Vec<HostOption>]) -> Vec<String> {
+    let line = |(index, host): (usize, &Host)| {
+        let mut line = host.to_string();
+        for option in own.get(index).into_iter().flatten() {
+            line.push(' ');
+            line.push_str(option.text());
+        }
+        line
+    };
+    hosts.iter().enumerate().map(line).collect()
+}
+
 /// Reads a file within a bound, or standard input for `-`; returns what errors call it, too.
 fn read_file(path: &Path, what: &str) -> Result<(Vec<u8>, String)> {
     let is_stdin = path == Path::new("-");

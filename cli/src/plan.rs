@@ -14,11 +14,15 @@ use anyhow::{Context, Result, bail};
 use sshoal::ssh_config::quote;
 use sshoal::{Args, Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopAfter, Template};
 
-use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
+use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs};
 use crate::hosts::{Chosen, Variables};
 use crate::launch::{Launching, Taken};
-use crate::render::{Colors, Inline};
+use crate::render::Colors;
 use crate::{hosts, local};
+
+mod show;
+
+pub(crate) use show::{Show, Summing, Talk, show};
 
 /// A run, resolved.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Plan {
     /// What becomes of commands whose time is over.
     pub(crate) on_timeout: OnTimeout,
     pub(crate) show: Show,
+    /// Bytes of each stream of a host that are collected at most.
+    pub(crate) max_output: Option<u64>,
     pub(crate) colors: ColorChoice,
     /// Host bytes reach even a terminal as they are.
     pub(crate) raw: bool,
@@ -89,28 +95,6 @@ pub(crate) struct Pace {
     pub(crate) stop_after: Option<StopAfter>,
 }
 
-/// What to see.
-#[derive(Debug, Clone)]
-pub(crate) struct Show {
-    pub(crate) print: bool,
-    pub(crate) inline: Option<Inline>,
-    pub(crate) outdir: Option<PathBuf>,
-    pub(crate) errdir: Option<PathBuf>,
-    pub(crate) jsonl: Option<PathBuf>,
-    pub(crate) talk: Talk,
-    pub(crate) summary: bool,
-}
-
-/// How much we say ourselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Talk {
-    /// Failures only.
-    Quiet,
-    Normal,
-    /// With times by phase.
-    Verbose,
-}
-
 /// When status lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColorChoice {
@@ -138,7 +122,7 @@ impl Plan {
     /// Fails with one line that names what is wrong and what to do.
     pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let show = show(&args.show)?;
+        let show = show::of_commands(args)?;
         let Chosen {
             hosts,
             own,
@@ -172,6 +156,7 @@ impl Plan {
                 ..pace(&args.pace, &args.access)?
             },
             show,
+            max_output: args.output.max_output,
             colors: args.show.color.into(),
             raw: args.show.raw,
             on_timeout: match args.no_kill_on_timeout && !args.kill_on_timeout {
@@ -378,31 +363,5 @@ pub(crate) fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
         retries: args.retries.unwrap_or(0),
         retry_on: args.retry_on.unwrap_or_default(),
         stop_after: None,
-    })
-}
-
-pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
-    let inline = match (args.inline_stdout, args.inline) {
-        (true, _) => Some(Inline::StdoutOnly),
-        (false, true) => Some(Inline::Both),
-        (false, false) => None,
-    };
-    let jsonl_on_stdout = args.jsonl.as_deref() == Some(Path::new("-"));
-    if jsonl_on_stdout && (inline.is_some() || args.print) {
-        bail!("--jsonl - takes standard output for itself; leave -i and -P out, or name a file");
-    }
-    let talk = match (args.quiet, args.verbose) {
-        (true, _) => Talk::Quiet,
-        (false, true) => Talk::Verbose,
-        (false, false) => Talk::Normal,
-    };
-    Ok(Show {
-        print: args.print,
-        inline,
-        outdir: args.outdir.clone(),
-        errdir: args.errdir.clone(),
-        jsonl: args.jsonl.clone(),
-        talk,
-        summary: args.summary || (talk != Talk::Quiet && !args.no_summary),
     })
 }

@@ -1,15 +1,20 @@
 //! The progress bar: counts, rate and time left, on standard error when that is a terminal.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use sshoal::Event;
 use sshoal::transfer::Progress as Counters;
 
 use crate::exit_code::Class;
 use crate::size;
+
+mod table;
+
+use table::Table;
 
 /// Copies under way, to be shown.
 #[derive(Debug)]
@@ -76,6 +81,7 @@ fn amount(counters: &Counters, expected: u64) -> String {
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    table: Option<Table>,
     good: u64,
     bad: u64,
 }
@@ -90,9 +96,31 @@ impl Progress {
         bar.set_message("0 ok");
         Self {
             bar: Some(bar),
+            table: None,
             good: 0,
             bad: 0,
         }
+    }
+
+    /// A bar over commands, with lines for the hosts that are under way the longest.
+    pub(crate) fn of_commands(labels: Vec<String>) -> Self {
+        let mut progress = Self::on_terminal(labels.len());
+        let table = Table::new(labels);
+        let style = ProgressStyle::with_template(&format!("{TEMPLATE}{{table}}"));
+        let style = style.expect("the template is well-formed");
+        let style = style.with_key("rate", rate).with_key("left", left);
+        let shown = table.clone();
+        let lines = move |_: &ProgressState, to: &mut dyn fmt::Write| {
+            for line in shown.lines(Instant::now()) {
+                let _ = write!(to, "\n{line}");
+            }
+        };
+        let style = style.with_key("table", lines);
+        if let Some(bar) = &progress.bar {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        progress.table = Some(table);
+        progress
     }
 
     /// A bar over copies, with lines for those hosts that are the furthest from their end.
@@ -149,8 +177,16 @@ impl Progress {
     pub(crate) fn off() -> Self {
         Self {
             bar: None,
+            table: None,
             good: 0,
             bad: 0,
+        }
+    }
+
+    /// Notes what became of a host, for its line.
+    pub(crate) fn event(&self, event: &Event) {
+        if let Some(table) = &self.table {
+            table.event(event, Instant::now());
         }
     }
 

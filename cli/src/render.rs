@@ -3,30 +3,43 @@
 //! All of them are fed on the main thread, in the order of the pool's events. None of them knows
 //! about the others; [`Renderers`] holds those that were asked for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use sshoal::{Collect, Detail};
+use sshoal::{Collect, Detail, Event};
 
 use crate::console::{Console, Sink};
 use crate::plan::Show;
 use crate::record::Record;
 
 mod copied;
-mod files;
+mod diff;
 #[cfg(feature = "demo")]
+mod digest;
+mod events;
+mod files;
+mod fold;
+mod fuzzy;
 mod gather;
+mod heading;
 mod inline;
+mod json;
 mod jsonl;
+mod kept;
+mod lists;
 mod print;
 mod status;
 mod summary;
 
-pub(crate) use files::Files;
 #[cfg(feature = "demo")]
-pub(crate) use gather::Gather;
+pub(crate) use digest::Digest;
+pub(crate) use events::Events;
+pub(crate) use files::Files;
+pub(crate) use gather::{Gather, Gathering};
+pub(crate) use heading::Headings;
 pub(crate) use inline::Inline;
 pub(crate) use jsonl::Jsonl;
+pub(crate) use lists::{List, Wanted};
 pub(crate) use print::Print;
 pub(crate) use status::{Colors, Status};
 pub(crate) use summary::Summary;
@@ -39,19 +52,47 @@ pub(crate) struct Renderers {
     errdir: Option<Files>,
     status: Status,
     inline: Option<Inline>,
+    gather: Option<Gather>,
     jsonl: Option<Jsonl>,
+    events: Option<Events>,
+    lists: Vec<List>,
     summary: Summary,
+    headings: Headings,
     show: Show,
+    /// The first thing that could not be shown.
+    failed: Option<anyhow::Error>,
+}
+
+/// Whom a run is on, and where what is shown of it goes.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    /// What the hosts are called, in input order.
+    pub(crate) labels: &'a [String],
+    /// The hosts as lines of a hosts file.
+    pub(crate) lines: &'a [String],
+    /// On standard output.
+    pub(crate) stdout: Colors,
+    /// On standard error.
+    pub(crate) stderr: Colors,
 }
 
 impl Renderers {
-    /// Opens what has to be opened; `labels` names the hosts in input order.
+    /// Opens what has to be opened.
     ///
     /// # Errors
     /// Fails if a directory or file cannot be made.
-    pub(crate) fn open(show: &Show, labels: &[String], colors: Colors) -> Result<Self> {
-        let files = |dir: &Option<_>| dir.as_deref().map(|d| Files::open(d, labels)).transpose();
-        let (outdir, errdir) = (files(&show.outdir)?, files(&show.errdir)?);
+    pub(crate) fn open(show: &Show, stage: &Stage<'_>) -> Result<Self> {
+        let labels = stage.labels;
+        let existing = match show.append {
+            true => files::Existing::Append,
+            false => files::Existing::Replace,
+        };
+        let open = |dir: &Option<_>| {
+            let dir: Option<&std::path::PathBuf> = dir.as_ref();
+            dir.map(|dir| Files::open(dir, labels, existing))
+                .transpose()
+        };
+        let (outdir, errdir) = (open(&show.outdir)?, open(&show.errdir)?);
         if outdir
             .as_ref()
             .zip(errdir.as_ref())
@@ -59,16 +100,47 @@ impl Renderers {
         {
             bail!("-o and -e name the same directory; give each its own");
         }
+        let headings = |colors| Headings::new(labels.to_vec(), colors);
+        let shown = match show.gather {
+            _ if show.bare => status::Shown::None,
+            Some(_) if show.inline.is_none() => status::Shown::Failures,
+            _ => status::Shown::All,
+        };
+        let mut lists = Vec::new();
+        for (wanted, path) in [
+            (Wanted::Failed, &show.failed_to),
+            (Wanted::Good, &show.ok_to),
+        ] {
+            if let Some(path) = path {
+                lists.push(List::open(wanted, path, stage.lines)?);
+            }
+        }
+        let events = show.events.as_deref();
+        let prefixes = |bare| print::prefixes(labels, bare, stage.stdout);
         Ok(Self {
-            print: show.print.then(|| Print::new(labels.to_vec())),
+            print: show.print.then(|| Print::new(prefixes(show.bare))),
             outdir,
             errdir,
-            status: Status::new(labels.len(), show.talk, colors),
+            status: Status::new(labels.len(), show.talk, stage.stderr).shown(shown),
             inline: show.inline,
+            gather: (show.gather).map(|how| Gather::new(how, headings(stage.stdout))),
             jsonl: show.jsonl.as_deref().map(Jsonl::open).transpose()?,
+            events: events
+                .map(|path| Events::open(path, labels.to_vec()))
+                .transpose()?,
+            lists,
             summary: Summary::default(),
+            headings: headings(Colors::Off),
             show: show.clone(),
+            failed: None,
         })
+    }
+
+    /// Notes an event but for those that [`Self::bytes`] and [`Self::finished`] show.
+    pub(crate) fn event(&mut self, event: &Event, console: &mut Console) {
+        if let Some(events) = &mut self.events {
+            events.event(event, console);
+        }
     }
 
     /// Shows bytes of a running host.
@@ -98,38 +170,70 @@ impl Renderers {
         if let Some(inline) = &self.inline {
             inline.finished(record, console);
         }
+        if let Some(gather) = &mut self.gather {
+            gather.add(record);
+        }
         if let Some(jsonl) = &mut self.jsonl {
             jsonl.finished(record, console);
+        }
+        if let Some(events) = &mut self.events {
+            events.finished(record, console);
+        }
+        for list in &mut self.lists {
+            list.finished(record);
         }
         self.summary.add(record);
     }
 
-    /// Ends every file and shows the summary.
+    /// Returns when [`Self::tell`] has something to show.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.gather.as_ref()?.due()
+    }
+
+    /// Shows what was held back for a while.
+    pub(crate) fn tell(&mut self, console: &mut Console) {
+        if let Some(gather) = &mut self.gather
+            && let Err(error) = gather.tell(console)
+        {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Returns whether there was a difference between hosts that was asked for.
+    pub(crate) fn differs(&self) -> bool {
+        self.gather.as_ref().is_some_and(Gather::differs)
+    }
+
+    /// Shows what is shown at the end, ends every file and shows the summary.
     ///
     /// # Errors
-    /// Returns what could not be written, one line.
+    /// Returns what could not be shown or written, one line.
     pub(crate) fn end(mut self, wall: Duration, console: &mut Console) -> Result<()> {
-        if self.show.summary {
-            for line in self.summary.lines(wall, self.show.talk) {
-                console.say(&line);
-            }
-        }
         let mut ends = Vec::new();
+        ends.extend(self.failed.take().map(Err));
+        ends.extend(self.gather.take().map(|gather| gather.end(console)));
+        for line in self.summary.lines(wall, self.show.summary, &self.headings) {
+            console.say(&line);
+        }
         ends.extend(self.outdir.take().map(Files::end));
         ends.extend(self.errdir.take().map(Files::end));
         ends.extend(self.jsonl.take().map(Jsonl::end));
+        ends.extend(self.events.take().map(Events::end));
+        ends.extend(self.lists.into_iter().map(List::end));
         ends.into_iter().collect()
     }
 
     /// Returns whether anything but standard output takes the hosts' output.
     pub(crate) fn writes_files(&self) -> bool {
         let jsonl = self.jsonl.as_ref().is_some_and(|j| !j.is_stdout());
-        self.outdir.is_some() || self.errdir.is_some() || jsonl
+        let events = self.events.as_ref().is_some_and(|e| !e.is_stdout());
+        self.outdir.is_some() || self.errdir.is_some() || jsonl || events
     }
 
     /// Returns which events the renderers need.
     pub(crate) fn detail(&self) -> Detail {
-        match self.print.is_some() || self.outdir.is_some() || self.errdir.is_some() {
+        let output = self.print.is_some() || self.events.is_some();
+        match output || self.outdir.is_some() || self.errdir.is_some() {
             true => Detail::Output,
             false => Detail::Outcomes,
         }
@@ -137,7 +241,7 @@ impl Renderers {
 
     /// Returns whether the renderers need each host's whole output at its end.
     pub(crate) fn collect(&self) -> Collect {
-        match self.inline.is_some() || self.jsonl.is_some() {
+        match self.inline.is_some() || self.gather.is_some() || self.jsonl.is_some() {
             true => Collect::Yes,
             false => Collect::No,
         }

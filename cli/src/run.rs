@@ -1,23 +1,24 @@
 //! `sshoal run`: plan, open, drive, show.
 
 use std::io::Write;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
-use sshoal::Listed;
+use sshoal::{Detail, Event, Listed};
 
 use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
 use crate::engine::{Job, Running};
-use crate::exit_code::INTERNAL;
+use crate::exit_code::{Class, INTERNAL};
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
 use crate::record::{Record, Recorder};
-use crate::render::Renderers;
+use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{access, complain};
+use crate::{access, complain, hosts};
 
 /// Runs the command on the hosts and returns the exit code.
 ///
@@ -32,14 +33,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
     let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
-    let mut renderers = Renderers::open(
-        &plan.show,
-        &labels,
-        plan.colors.for_output(terminals.stderr),
-    )?;
+    let stage = Stage {
+        labels: &labels,
+        lines: &hosts::lines(&plan.hosts, &plan.access.own),
+        stdout: plan.colors.for_output(terminals.stdout),
+        stderr: plan.colors.for_output(terminals.stderr),
+    };
+    let mut renderers = Renderers::open(&plan.show, &stage)?;
     let bar = terminals.stderr && plan.show.talk != Talk::Quiet;
     let progress = if bar {
-        Progress::on_terminal(labels.len())
+        Progress::of_commands(labels.clone())
     } else {
         Progress::off()
     };
@@ -57,12 +60,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         configs,
         pace: plan.pace,
         on_timeout: plan.on_timeout,
-        detail: renderers.detail(),
+        max_output: plan.max_output,
+        detail: match bar {
+            true => renderers.detail().max(Detail::Progress),
+            false => renderers.detail(),
+        },
         collect: renderers.collect(),
     };
     let count = job.hosts.len();
     let start = |messages| Running::start(job, messages);
-    let driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
+    let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
+    if renderers.differs() {
+        driven.facts.add(Class::Differs);
+    }
     let written = renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
@@ -103,6 +113,18 @@ impl View for Renderers {
 
     fn finished(&mut self, record: &Record, console: &mut Console) {
         Self::finished(self, record, console);
+    }
+
+    fn event(&mut self, event: &Event, console: &mut Console) {
+        Self::event(self, event, console);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        Self::due(self)
+    }
+
+    fn tell(&mut self, console: &mut Console) {
+        Self::tell(self, console);
     }
 
     fn outlives_stdout(&self) -> bool {

@@ -220,7 +220,8 @@ When the fleet can be connected to, it prints one line:
 with \"listeners=N\" before the directory if each host has a socket of its own. It ends at the EOF
 of standard input and on SIGTERM or SIGINT, and prints its counters then and on SIGUSR1.
 
-Commands: true, false, echo TEXT, stderr TEXT, exit N, hostname, uname, sleep N, cat,
+Commands: true, false, echo TEXT, stderr TEXT, exit N, hostname, turn WORD... (one of them, by
+the host's number), uname, sleep N, cat,
 hash (length and 64-bit FNV-1a of standard input), yes N and head -c N (N bytes of text),
 signal NAME (ends by that exit signal), nostatus [WORD...] (prints them, ends with neither).
 SFTP keeps files in memory: 64 MiB each, 1 GiB in all.

@@ -48,6 +48,8 @@ impl Command {
             b"true" => Self::output(Vec::new()),
             b"false" => Self::failure(1, String::new()),
             b"echo" => Self::output(line_of(args)),
+            // One of the words, in turn: hosts that say a few different things.
+            b"turn" if !args.is_empty() => Self::output(line_of(&args[host % args.len()..][..1])),
             b"hostname" => Self::output(format!("host-{host:04}\n").into_bytes()),
             b"uname" => Self::output(b"Linux sshoal-loopback 6.1.0 x86_64 GNU/Linux\n".to_vec()),
             b"cat" if args.is_empty() => Self::Cat,
@@ -251,6 +253,7 @@ mod tests {
         check("exit 42", "", "", Exit::Status(42));
         check("exit", "", "", Exit::Status(0));
         check("signal SIGTERM", "", "", Exit::Signal("TERM".into()));
+        check("turn a b c d e", "c\n", "", Exit::Status(0));
         check("nostatus", "", "", Exit::None);
         check("nostatus so far", "so far\n", "", Exit::None);
         check("stderr oh no", "", "oh no\n", Exit::Status(0));

@@ -93,6 +93,48 @@ mod tests {
         assert_eq!(one_line("a\nb\tc\x1b"), "a\\x0ab\\x09c\\x1b");
     }
 
+    /// Random inputs, `SSHOAL_SANITISED` of them (200000 unless it is set, 1000000 in full), in which
+    /// what terminals act on is frequent: nothing of it is left, and what is no byte of those is.
+    #[test]
+    fn nothing_acts_in_a_million_random_inputs() {
+        let inputs = std::env::var("SSHOAL_SANITISED").map_or(200_000, |n| n.parse().unwrap());
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize
+        };
+        let often = [
+            0x1b, b'[', b']', 0x9b, 0xc2, 0x9d, b'\r', 0x07, 0x08, 0x7f, 0xe2, 0x80,
+        ];
+        let (mut input, mut out) = (Vec::new(), Vec::new());
+        for _ in 0..inputs {
+            input.clear();
+            out.clear();
+            for _ in 0..next() % 32 {
+                let byte = match next() % 3 {
+                    0 => often[next() % often.len()],
+                    _ => (next() % 256) as u8,
+                };
+                input.push(byte);
+            }
+            sanitise(&input, &mut out);
+            let text = str::from_utf8(&out).expect("the output is UTF-8");
+            assert!(
+                text.chars().all(is_harmless),
+                "{input:?} is shown as {text:?}"
+            );
+            let letters =
+                |bytes: &[u8]| bytes.iter().filter(|b| (b'g'..=b'w').contains(*b)).count();
+            assert_eq!(
+                letters(&input),
+                letters(&out),
+                "{input:?} is shown as {text:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn no_control_reaches_the_terminal(input in proptest::collection::vec(any::<u8>(), 0..200)) {

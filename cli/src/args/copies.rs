@@ -172,6 +172,12 @@ pub(crate) struct TellArgs {
     /// Writes one JSON object per host, `-` for standard output
     #[arg(long, value_name = "FILE", env = "SSHOAL_JSONL")]
     pub(crate) jsonl: Option<PathBuf>,
+    /// Writes the hosts that failed, or were not begun, to a hosts file
+    #[arg(long, value_name = "FILE", env = "SSHOAL_FAILED_TO")]
+    pub(crate) failed_to: Option<PathBuf>,
+    /// Writes the hosts that ended well to a hosts file
+    #[arg(long, value_name = "FILE", env = "SSHOAL_OK_TO")]
+    pub(crate) ok_to: Option<PathBuf>,
     /// Says only what failed
     #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
     #[arg(conflicts_with = "verbose")]
@@ -179,7 +185,8 @@ pub(crate) struct TellArgs {
     /// Adds the time of each phase, what was skipped, and all that failed
     #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
-    /// Ends with a summary, even with --quiet
+    /// Ends with a full summary, even with --quiet: counts, failed hosts, percentiles of each phase,
+    /// the slowest hosts
     #[arg(long, env = "SSHOAL_SUMMARY", value_parser = FalseyValueParser::new())]
     #[arg(overrides_with = "no_summary")]
     pub(crate) summary: bool,

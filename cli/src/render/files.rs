@@ -1,6 +1,6 @@
 //! `-o` and `-e`: a file per host, made at its first byte, with exactly the host's bytes.
 //!
-//! A file that is there is replaced. Nothing but a plain file ever is: a link or device under a
+//! A file that is there is replaced, or added to where that is asked for. Nothing but a plain file ever is: a link or device under a
 //! host's name, planted by whoever can write to the directory, is refused.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -13,6 +13,13 @@ use anyhow::{Context, Result, anyhow};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+/// What becomes of files that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Replace,
+    Append,
+}
+
 /// The files of one directory.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -21,6 +28,7 @@ pub(crate) struct Files {
     /// By host, in input order.
     names: Vec<String>,
     made: HashSet<usize>,
+    existing: Existing,
     /// At most [`OPEN_FILES_MAX`]; a file closed to make room is opened again to append.
     open: BTreeMap<usize, File>,
     /// The open files' hosts, the longest open first; may name some that are closed.
@@ -31,7 +39,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// Makes the directory if it is not there; `labels` names the hosts in input order.
-    pub(crate) fn open(path: &Path, labels: &[String]) -> Result<Self> {
+    pub(crate) fn open(path: &Path, labels: &[String], existing: Existing) -> Result<Self> {
         let what = || format!("cannot use the directory {}", path.display());
         std::fs::create_dir_all(path).with_context(what)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -43,6 +51,7 @@ impl Files {
             dir,
             names: names(labels),
             made: HashSet::new(),
+            existing,
             open: BTreeMap::new(),
             order: VecDeque::new(),
             failed: None,
@@ -110,6 +119,9 @@ impl Files {
                     return Err(anyhow!(
                         "something that is no plain file is there; remove it"
                     ));
+                }
+                if self.existing == Existing::Append {
+                    return self.reopen(index);
                 }
                 rustix::fs::unlinkat(&self.dir, name, AtFlags::empty())?;
                 Ok(rustix::fs::openat(&self.dir, name, flags, mode)?.into())

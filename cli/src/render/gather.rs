@@ -1,142 +1,210 @@
-//! Equal outputs merged: what the hosts said, and how many of them said it.
+//! `-b`, `--gather-live`, `--fuzzy`, `--diff`: hosts that ended alike and wrote the same, together.
+//!
+//! Hosts without output that were not reached, or lost, are not here: their status lines, and the
+//! summary, say what became of them.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use crate::record::Record;
-use crate::sanitise::sanitise;
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use super::fuzzy::{self, Reading};
+use super::heading::Headings;
+use super::kept::Store;
+use crate::console::Console;
+use crate::record::{Ending, Record};
+
+mod group;
+mod show;
+
+use group::{Group, Own};
+
+/// How hosts are shown together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gathering {
+    /// Every output in full.
+    pub(crate) blocks: bool,
+    /// As hosts end, and not at the end alone.
+    pub(crate) live: bool,
+    /// What is a host's own does not count.
+    pub(crate) fuzzy: bool,
+    /// What differs from the most common output.
+    pub(crate) diff: bool,
+    /// Nothing but what the hosts wrote.
+    pub(crate) bare: bool,
+    /// How hosts ended is said with their names.
+    pub(crate) remarks: bool,
+}
 
 /// The different ends and outputs of one run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gather {
+    how: Gathering,
+    headings: Headings,
     /// In the order in which they were first seen.
     groups: Vec<Group>,
-    /// Where in `groups` an end and output stands.
-    places: HashMap<Said, usize>,
-}
-
-/// How a host ended, and what it wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Said {
-    verdict: String,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-/// The hosts that ended alike.
-#[derive(Debug)]
-struct Group {
-    said: Said,
-    /// The one that comes first in the input, with its position there.
-    first: (usize, String),
-    hosts: usize,
+    /// Where in `groups` an end and output stands, by its digest; of those that are read fuzzily, by
+    /// the digests of their readings too.
+    places: HashMap<[u8; 32], usize>,
+    store: Store,
+    /// Hosts that nothing was shown of, by group; only live.
+    untold: Vec<(usize, usize)>,
+    /// When these are to be shown.
+    due: Option<Instant>,
 }
 
 impl Gather {
+    /// Begins without hosts.
+    pub(crate) fn new(how: Gathering, headings: Headings) -> Self {
+        Self {
+            how,
+            headings,
+            groups: Vec::new(),
+            places: HashMap::new(),
+            store: Store::default(),
+            untold: Vec::new(),
+            due: None,
+        }
+    }
+
     /// Adds a finished host.
     pub(crate) fn add(&mut self, record: &Record) {
-        let said = Said {
-            verdict: record.verdict(),
-            stdout: record.stdout.clone(),
-            stderr: record.stderr.clone(),
+        let ended = matches!(
+            record.ending,
+            Ending::Exited(_) | Ending::Signaled(_) | Ending::NoStatus
+        );
+        if !ended && record.stdout.is_empty() && record.stderr.is_empty() {
+            return;
+        }
+        let verdict = record.verdict();
+        let said = [record.stdout.as_slice(), &record.stderr];
+        let exactly = digest(0, &verdict, said.map(|bytes| Sha256::digest(bytes).into()));
+        let place = match self.places.get(&exactly) {
+            Some(place) => *place,
+            None => {
+                let place = self.place(record, &verdict);
+                self.places.insert(exactly, place);
+                place
+            }
         };
-        let host = (record.index, record.label.clone());
-        if let Some(&place) = self.places.get(&said) {
-            let group = &mut self.groups[place];
-            group.hosts += 1;
-            group.first = host.min(std::mem::take(&mut group.first));
-        } else {
-            self.places.insert(said.clone(), self.groups.len());
-            self.groups.push(Group {
-                said,
-                first: host,
-                hosts: 1,
-            });
+        self.groups[place].hosts.push(record.index);
+        if self.how.live {
+            self.untold.push((place, record.index));
+            self.due.get_or_insert_with(|| Instant::now() + TELL_EVERY);
         }
     }
 
-    /// Returns the groups as text that is safe on a terminal, the largest first, at most
-    /// `groups_max` of them and `lines_max` lines of each.
-    pub(crate) fn text(&self, groups_max: usize, lines_max: usize) -> String {
-        let mut groups: Vec<&Group> = self.groups.iter().collect();
-        groups.sort_by_key(|group| (std::cmp::Reverse(group.hosts), group.first.0));
-        let mut text = String::new();
-        for group in groups.iter().take(groups_max) {
-            group.show(lines_max, &mut text);
-        }
-        if groups.len() > groups_max {
-            let left: usize = groups[groups_max..].iter().map(|group| group.hosts).sum();
-            let outputs = groups.len() - groups_max;
-            text.push_str(&format!("… and {outputs} other outputs, of {left} hosts\n"));
-        }
-        text
-    }
-}
-
-impl Group {
-    fn show(&self, lines_max: usize, text: &mut String) {
-        let (label, verdict) = (&self.first.1, &self.said.verdict);
-        match self.hosts {
-            1 => text.push_str(&format!("{label}: {verdict}\n")),
-            n => text.push_str(&format!("{n} hosts ({label} …): {verdict}\n")),
-        }
-        for bytes in [&self.said.stdout, &self.said.stderr] {
-            let mut shown = Vec::new();
-            sanitise(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)], &mut shown);
-            let shown = String::from_utf8_lossy(&shown);
-            let lines = shown.lines().count();
-            shown
-                .lines()
-                .take(lines_max)
-                .for_each(|line| text.push_str(&format!("  {line}\n")));
-            if lines > lines_max || bytes.len() > SHOWN_BYTES_MAX {
-                text.push_str(&format!("  … ({} bytes in all)\n", bytes.len()));
+    /// Returns the group of an output that was not seen before; makes one if need be.
+    fn place(&mut self, record: &Record, verdict: &str) -> usize {
+        let readings = match self.how.fuzzy {
+            true => readings(record),
+            false => Vec::new(),
+        };
+        let digests: Vec<[u8; 32]> = readings
+            .iter()
+            .map(|said| digest(1, verdict, [said[0].digest, said[1].digest]))
+            .collect();
+        for (digest, reading) in digests.iter().zip(&readings) {
+            if let Some(place) = self.places.get(digest) {
+                self.groups[*place].note(digest, reading);
+                return *place;
             }
         }
+        let place = self.groups.len();
+        for digest in &digests {
+            self.places.insert(*digest, place);
+        }
+        let owns = digests.into_iter().zip(readings);
+        self.groups.push(Group {
+            verdict: verdict.to_owned(),
+            is_cut: record.truncated,
+            said: [&record.stdout, &record.stderr].map(|bytes| self.store.keep(bytes)),
+            first: (record.label.clone(), record.host.clone()),
+            owns: owns.map(|(digest, said)| Own::new(digest, said)).collect(),
+            hosts: Vec::new(),
+            is_told: false,
+        });
+        place
+    }
+
+    /// Returns whether not all hosts wrote the same, where that was asked for.
+    pub(crate) fn differs(&self) -> bool {
+        self.how.diff && self.groups.len() > 1
+    }
+
+    /// Returns when [`Self::tell`] has something to show.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Shows what came since it was called last.
+    ///
+    /// # Errors
+    /// What was written cannot be read back.
+    pub(crate) fn tell(&mut self, console: &mut Console) -> Result<()> {
+        self.due = None;
+        let mut untold = std::mem::take(&mut self.untold);
+        untold.sort_unstable();
+        for hosts in untold.chunk_by(|one, next| one.0 == next.0) {
+            let place = hosts[0].0;
+            let hosts: Vec<usize> = hosts.iter().map(|(_, host)| *host).collect();
+            let is_told = std::mem::replace(&mut self.groups[place].is_told, true);
+            if is_told {
+                self.show_more(place, &hosts, console);
+            } else {
+                self.show_block(place, &hosts, console)
+                    .context(UNREADABLE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what is asked for at the end.
+    ///
+    /// # Errors
+    /// What was written cannot be read back.
+    pub(crate) fn end(mut self, console: &mut Console) -> Result<()> {
+        self.tell(console)?;
+        self.groups
+            .iter_mut()
+            .for_each(|group| group.hosts.sort_unstable());
+        if self.how.live {
+            self.show_all(console);
+            return Ok(());
+        }
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_by_key(|place| {
+            let hosts = &self.groups[*place].hosts;
+            (std::cmp::Reverse(hosts.len()), hosts[0])
+        });
+        self.show_end(&order, console).context(UNREADABLE)
     }
 }
 
-/// What is looked at to find the first lines.
-const SHOWN_BYTES_MAX: usize = 4096;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Ending;
-    use crate::record::tests::{refused, sample};
-
-    fn add(gather: &mut Gather, index: usize, stdout: &str) {
-        let mut record = sample(Ending::Exited(0));
-        record.index = index;
-        record.label = format!("h{index}");
-        record.stdout = stdout.as_bytes().to_vec();
-        gather.add(&record);
-    }
-
-    #[test]
-    fn equal_outputs_are_merged_and_the_largest_group_comes_first() {
-        let mut gather = Gather::default();
-        gather.add(&sample(Ending::Failed(refused())));
-        for index in [3, 1, 2] {
-            add(&mut gather, index, "same\n\x1b[2J\n");
-        }
-        assert_eq!(
-            gather.text(5, 5),
-            "3 hosts (h1 …): ok\n  same\n  \\x1b[2J\n\
-             web1:2222: failed: connect: Connection refused\n"
-        );
-    }
-
-    #[test]
-    fn many_different_outputs_stay_few_lines() {
-        let mut gather = Gather::default();
-        for index in 0..100 {
-            add(&mut gather, index, &format!("{index}\n").repeat(10));
-        }
-        let text = gather.text(2, 1);
-        assert_eq!(
-            text,
-            "h0: ok\n  0\n  … (20 bytes in all)\nh1: ok\n  1\n  … (20 bytes in all)\n\
-             … and 98 other outputs, of 98 hosts\n"
-        );
+/// Reads what a host wrote, as it may be compared: with its name as its own, and, as an output may
+/// be about other hosts too, with its name as any other word.
+fn readings(record: &Record) -> Vec<[Reading; 2]> {
+    let read =
+        |names: &[&str]| [&record.stdout, &record.stderr].map(|bytes| Reading::of(bytes, names));
+    let own = read(&fuzzy::names(&record.label, &record.host));
+    match own.iter().any(Reading::has_name) {
+        true => vec![own, read(&[])],
+        false => vec![own],
     }
 }
+
+/// Returns the digest of an end and of two outputs; those of different kinds are never the same.
+fn digest(kind: u8, verdict: &str, said: [[u8; 32]; 2]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update([kind]);
+    hash.update(said[0]);
+    hash.update(said[1]);
+    hash.update(verdict);
+    hash.finalize().into()
+}
+
+/// How long hosts wait for others that write the same.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+const UNREADABLE: &str = "what the hosts wrote cannot be read back";

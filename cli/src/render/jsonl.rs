@@ -1,77 +1,46 @@
 //! `--jsonl`: one JSON object per finished host, a line each.
-//!
-//! Bytes that are UTF-8 stand as text, others in base64; nothing is lost. Characters that would
-//! act on a terminal are written as `\u` escapes, so that looking at the lines is safe.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::Result;
 use serde::Serialize;
 
+use super::json::{Lines, text};
 use crate::console::Console;
 use crate::copies::Copies;
 use crate::record::{Ending, Failure, Record};
-use crate::sanitise::is_harmless;
 use crate::time::rfc3339;
 
-/// Where the objects go.
+/// The objects of one run.
 #[derive(Debug)]
-pub(crate) struct Jsonl {
-    /// `None`: standard output.
-    file: Option<(PathBuf, BufWriter<File>)>,
-    /// The first thing that went wrong; after it nothing more is written.
-    failed: Option<std::io::Error>,
-}
+pub(crate) struct Jsonl(Lines);
 
 impl Jsonl {
     /// Makes the file, or takes standard output for `-`.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be made.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self {
-                file: None,
-                failed: None,
-            });
-        }
-        let file = File::create(path)
-            .with_context(|| format!("--jsonl: cannot write {}", path.display()))?;
-        Ok(Self {
-            file: Some((path.to_owned(), BufWriter::new(file))),
-            failed: None,
-        })
+        Lines::open(path, "--jsonl").map(Self)
     }
 
     /// Writes a host's object.
     pub(crate) fn finished(&mut self, record: &Record, console: &mut Console) {
-        let line = line(record);
-        match &mut self.file {
-            None => console.put(line.as_bytes()),
-            Some((_, file)) if self.failed.is_none() => {
-                // A line at a time, so that a reader never sees half of one for long.
-                let done = file.write_all(line.as_bytes()).and_then(|()| file.flush());
-                self.failed = done.err();
-            }
-            Some(_) => {}
-        }
+        self.0.write(&object(record), console);
     }
 
     /// Returns whether the objects go to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
-        self.file.is_none()
+        self.0.is_stdout()
     }
 
     /// Ends the file.
+    ///
+    /// # Errors
+    /// What could not be written.
     pub(crate) fn end(self) -> Result<()> {
-        match (self.failed, self.file) {
-            (Some(error), Some((path, _))) => {
-                Err(error).with_context(|| format!("--jsonl: cannot write {}", path.display()))
-            }
-            _ => Ok(()),
-        }
+        self.0.end()
     }
 }
 
@@ -208,7 +177,7 @@ impl Phases {
     }
 }
 
-fn line(record: &Record) -> String {
+fn object(record: &Record) -> Object<'_> {
     let (stdout, stdout_encoding) = text(&record.stdout);
     let (stderr, stderr_encoding) = text(&record.stderr);
     let mut object = Object {
@@ -253,41 +222,22 @@ fn line(record: &Record) -> String {
             object.kind = phase.is_none().then_some("not_run");
         }
     }
-    let json = serde_json::to_string(&object).expect("an object of strings and numbers is JSON");
-    let mut line = harmless(&json);
-    line.push('\n');
-    line
-}
-
-fn text(bytes: &[u8]) -> (String, &'static str) {
-    match str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), "utf-8"),
-        Err(_) => (STANDARD.encode(bytes), "base64"),
-    }
-}
-
-/// Escapes what JSON lets stand and a terminal obeys; the characters can only be inside strings.
-fn harmless(json: &str) -> String {
-    let mut out = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        if is_harmless(c) {
-            out.push(c);
-        } else {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    out
+    object
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::record::tests::{refused, sample};
+    use crate::sanitise::is_harmless;
+
+    fn line(record: &Record) -> String {
+        super::super::json::line(&object(record))
+    }
 
     fn parsed(record: &Record) -> Value {
         let line = line(record);

@@ -2,22 +2,25 @@
 
 use std::collections::HashMap;
 
+use super::status::Colors;
 use crate::console::{Console, Sink};
+use crate::sanitise::one_line;
 
 /// The live output of one run.
 #[derive(Debug)]
 pub(crate) struct Print {
-    labels: Vec<String>,
+    /// What stands before a host's lines, by host, in input order.
+    prefixes: Vec<String>,
     /// Lines that have not ended, of running hosts only; at most [`LINE_BYTES_MAX`] each.
     unfinished: HashMap<(usize, u8), Vec<u8>>,
     scratch: Vec<u8>,
 }
 
 impl Print {
-    /// Begins with the hosts' labels in input order.
-    pub(crate) fn new(labels: Vec<String>) -> Self {
+    /// Begins with what stands before each host's lines, in input order.
+    pub(crate) fn new(prefixes: Vec<String>) -> Self {
         Self {
-            labels,
+            prefixes,
             unfinished: HashMap::new(),
             scratch: Vec::new(),
         }
@@ -25,30 +28,40 @@ impl Print {
 
     /// Shows the lines that these bytes complete.
     pub(crate) fn bytes(&mut self, index: usize, from: Sink, bytes: &[u8], console: &mut Console) {
-        let mut shown = std::mem::take(&mut self.scratch);
-        shown.clear();
-        self.take(index, from, bytes, &mut shown);
-        console.host_bytes(from, &shown);
-        self.scratch = shown;
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        let clean = |bytes: &[u8], text: &mut Vec<u8>| console.shown(from, bytes, text);
+        self.take((index, from), bytes, &clean, &mut text);
+        if !text.is_empty() {
+            console.lines(from, &text);
+        }
+        self.scratch = text;
     }
 
     /// Shows the host's last lines if they never ended.
     pub(crate) fn finished(&mut self, index: usize, console: &mut Console) {
         for from in [Sink::Stdout, Sink::Stderr] {
             if let Some(rest) = self.unfinished.remove(&(index, from as u8)) {
-                let mut shown = Vec::new();
-                self.line(index, &[&rest], &mut shown);
-                console.host_bytes(from, &shown);
+                let mut text = Vec::new();
+                let clean = |bytes: &[u8], text: &mut Vec<u8>| console.shown(from, bytes, text);
+                self.line(index, &[&rest], &clean, &mut text);
+                console.lines(from, &text);
             }
         }
     }
 
-    fn take(&mut self, index: usize, from: Sink, bytes: &[u8], shown: &mut Vec<u8>) {
+    fn take(
+        &mut self,
+        (index, from): (usize, Sink),
+        bytes: &[u8],
+        clean: Clean<'_>,
+        text: &mut Vec<u8>,
+    ) {
         let key = (index, from as u8);
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|b| *b == b'\n') {
             let before = self.unfinished.remove(&key).unwrap_or_default();
-            self.line(index, &[&before, &rest[..end]], shown);
+            self.line(index, &[&before, &rest[..end]], clean, text);
             rest = &rest[end + 1..];
         }
         if rest.is_empty() {
@@ -58,19 +71,40 @@ impl Print {
         line.extend_from_slice(rest);
         if line.len() > LINE_BYTES_MAX {
             let line = self.unfinished.remove(&key).unwrap_or_default();
-            self.line(index, &[&line], shown);
+            self.line(index, &[&line], clean, text);
         }
     }
 
-    fn line(&self, index: usize, parts: &[&[u8]], shown: &mut Vec<u8>) {
-        shown.extend_from_slice(self.labels[index].as_bytes());
-        shown.extend_from_slice(b": ");
-        for part in parts {
-            shown.extend_from_slice(part);
+    fn line(&self, index: usize, parts: &[&[u8]], clean: Clean<'_>, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.prefixes[index].as_bytes());
+        match parts {
+            // A character may have a part in each.
+            [before, after] if !before.is_empty() => clean(&[*before, *after].concat(), text),
+            parts => parts.iter().for_each(|part| clean(part, text)),
         }
-        shown.push(b'\n');
+        text.push(b'\n');
     }
 }
+
+/// Appends host bytes as they may be shown.
+type Clean<'a> = &'a dyn Fn(&[u8], &mut Vec<u8>);
+
+/// Returns what stands before the lines of hosts that are called so; each has a colour that it keeps,
+/// where there are colours.
+pub(super) fn prefixes(labels: &[String], bare: bool, colors: Colors) -> Vec<String> {
+    let prefix = |(index, label): (usize, &String)| {
+        let label = one_line(label);
+        match colors {
+            _ if bare => String::new(),
+            Colors::Off => format!("{label}: "),
+            Colors::On => format!("\x1b[{}m{label}:\x1b[0m ", COLORS[index % COLORS.len()]),
+        }
+    };
+    labels.iter().enumerate().map(prefix).collect()
+}
+
+/// The colours of names; red is for what went wrong.
+const COLORS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
 
 /// A line that grows beyond this is shown in pieces, so that no host can fill our memory.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -81,13 +115,14 @@ mod tests {
 
     fn feed(print: &mut Print, index: usize, bytes: &[u8]) -> String {
         let mut shown = Vec::new();
-        print.take(index, Sink::Stdout, bytes, &mut shown);
+        let clean = |bytes: &[u8], text: &mut Vec<u8>| text.extend_from_slice(bytes);
+        print.take((index, Sink::Stdout), bytes, &clean, &mut shown);
         String::from_utf8(shown).unwrap()
     }
 
     #[test]
     fn only_complete_lines_are_shown_each_after_its_host() {
-        let mut print = Print::new(vec!["a".into(), "b".into()]);
+        let mut print = Print::new(vec!["a: ".into(), "b: ".into()]);
         assert_eq!(feed(&mut print, 0, b"one\ntwo\nthr"), "a: one\na: two\n");
         assert_eq!(feed(&mut print, 1, b"other\n"), "b: other\n");
         assert_eq!(feed(&mut print, 0, b"ee\n\nfour"), "a: three\na: \n");
@@ -96,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_stays_bounded() {
-        let mut print = Print::new(vec!["a".into()]);
+        let mut print = Print::new(vec!["a: ".into()]);
         let piece = [b'x'; 1000];
         let shown: usize = (0..1000)
             .map(|_| feed(&mut print, 0, &piece).matches('x').count())

@@ -21,7 +21,17 @@ pub(crate) struct Status {
     total: usize,
     finished: usize,
     talk: Talk,
+    shown: Shown,
     colors: Colors,
+}
+
+/// Which hosts have a line, as far as `Talk` admits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    All,
+    /// Those that ended well only if more than usual is said: what they wrote is shown together.
+    Failures,
+    None,
 }
 
 impl Status {
@@ -31,8 +41,15 @@ impl Status {
             total,
             finished: 0,
             talk,
+            shown: Shown::All,
             colors,
         }
+    }
+
+    /// Sets which hosts have a line; all by default.
+    pub(crate) fn shown(mut self, shown: Shown) -> Self {
+        self.shown = shown;
+        self
     }
 
     /// Counts a host, and shows its line unless only failures are wanted.
@@ -52,14 +69,18 @@ impl Status {
             phase: None,
             by_deadline: false,
         };
-        match self.talk {
-            Talk::Verbose => true,
-            Talk::Normal => record.ending != untouched,
-            Talk::Quiet => {
-                record.ending != untouched
-                    && !matches!(record.class(), Class::Good | Class::Differs)
+        let is_good = matches!(record.class(), Class::Good | Class::Differs);
+        let is_wanted = match self.shown {
+            Shown::None => false,
+            Shown::Failures => !is_good || self.talk == Talk::Verbose,
+            Shown::All => true,
+        };
+        is_wanted
+            && match self.talk {
+                Talk::Verbose => true,
+                Talk::Normal => record.ending != untouched,
+                Talk::Quiet => record.ending != untouched && !is_good,
             }
-        }
     }
 
     fn line(&self, record: &Record) -> String {
@@ -77,6 +98,9 @@ impl Status {
             record.verdict(),
             seconds(record.duration),
         );
+        if record.truncated {
+            line.push_str("  (output cut)");
+        }
         if self.talk == Talk::Verbose {
             let phases = record.phases.iter();
             let mut facts: Vec<String> = phases

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sshoal::Times;
 
-use super::status::fine;
-use crate::plan::Talk;
+use super::heading::Headings;
+use super::status::{fine, seconds};
+use crate::plan::Summing;
 use crate::record::{Ending, Record};
 use crate::size;
 
@@ -20,6 +21,10 @@ pub(crate) struct Summary {
     statuses: BTreeMap<u32, usize>,
     signals: BTreeMap<String, usize>,
     failures: BTreeMap<(&'static str, &'static str), usize>,
+    /// Hosts that did not end well, by how they ended.
+    bad: BTreeMap<String, Vec<usize>>,
+    /// The hosts that took longest, the longest first; at most [`SLOWEST_MAX`].
+    slowest: Vec<(Duration, usize)>,
     /// What was copied, if anything was to be: bytes, files, kept, deleted, failed.
     copied: Option<[u64; 5]>,
     /// Times by phase, in the order in which phases were first seen.
@@ -37,6 +42,15 @@ impl Summary {
             Ending::NoStatus => self.no_status += 1,
             Ending::Failed(f) => *self.failures.entry((f.phase, f.kind)).or_default() += 1,
             Ending::Cancelled { .. } => self.cancelled += 1,
+        }
+        if let Some(how) = how(&record.ending) {
+            self.bad.entry(how).or_default().push(record.index);
+        }
+        let faster = |(took, _): &(Duration, usize)| *took >= record.duration;
+        let place = self.slowest.partition_point(faster);
+        if place < SLOWEST_MAX {
+            self.slowest.insert(place, (record.duration, record.index));
+            self.slowest.truncate(SLOWEST_MAX);
         }
         if let Some(copies) = &record.copies {
             let failed = copies.failed.len() as u64;
@@ -64,8 +78,11 @@ impl Summary {
         }
     }
 
-    /// Returns the summary's lines; the phases' percentiles only if asked to be verbose.
-    pub(crate) fn lines(&self, wall: Duration, talk: Talk) -> Vec<String> {
+    /// Returns the summary's lines.
+    pub(crate) fn lines(&self, wall: Duration, how: Summing, headings: &Headings) -> Vec<String> {
+        if how == Summing::Off {
+            return Vec::new();
+        }
         let hosts = match self.hosts {
             1 => "1 host".to_owned(),
             n => format!("{n} hosts"),
@@ -78,10 +95,36 @@ impl Summary {
         );
         let mut lines = vec![first];
         lines.extend(self.copied.map(|counts| copied(counts, wall)));
-        if talk == Talk::Verbose {
+        // Of one host alone the status line says it.
+        if self.hosts > 1 {
+            lines.extend(self.bad(headings));
+        }
+        if how == Summing::Full {
             lines.extend(self.percentiles());
+            if self.hosts > 1 {
+                let name = |(took, index): &(Duration, usize)| {
+                    format!("{} {}", headings.folded(&[*index]), seconds(*took))
+                };
+                let slowest: Vec<String> = self.slowest.iter().map(name).collect();
+                lines.push(format!("{:>9}  {}", "slowest", slowest.join(", ")));
+            }
         }
         lines
+    }
+
+    /// Returns a line for each way not to end well, with the hosts.
+    fn bad(&self, headings: &Headings) -> impl Iterator<Item = String> {
+        self.bad.iter().map(|(how, hosts)| {
+            let mut hosts = hosts.clone();
+            hosts.sort_unstable();
+            let mut names = headings.names(&hosts);
+            if names.len() > NAMES_BYTES_MAX {
+                let few = hosts.len().min(NAMES_MAX);
+                let first = headings.folded(&hosts[..few]);
+                names = format!("{first} … ({})", hosts.len());
+            }
+            format!("  {how}: {names}")
+        })
     }
 
     fn counts(&self) -> Vec<String> {
@@ -120,6 +163,24 @@ impl Summary {
     }
 }
 
+/// Says how a host ended that did not end well; nothing of one that an interrupt kept from its end.
+fn how(ending: &Ending) -> Option<String> {
+    match ending {
+        Ending::Exited(0) | Ending::Cancelled { .. } => None,
+        Ending::Exited(status) => Some(format!("exit {status}")),
+        Ending::Signaled(name) => Some(format!("signal {name}")),
+        Ending::NoStatus => Some("without exit status".to_owned()),
+        Ending::Failed(failure) => Some(format!("{} {}", failure.phase, failure.kind)),
+    }
+}
+
+/// Hosts that are named as the slowest.
+const SLOWEST_MAX: usize = 5;
+/// The longest list of folded names that a line has whole.
+const NAMES_BYTES_MAX: usize = 500;
+/// Hosts that are named where the list is longer.
+const NAMES_MAX: usize = 20;
+
 /// Returns the line of what was copied.
 fn copied([bytes, files, kept, deleted, failed]: [u64; 5], wall: Duration) -> String {
     let rate = (bytes as f64 / wall.as_secs_f64().max(1e-6)) as u64;
@@ -136,23 +197,67 @@ fn copied([bytes, files, kept, deleted, failed]: [u64; 5], wall: Duration) -> St
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::Colors;
     use super::*;
     use crate::record::tests::{refused, sample};
 
+    fn headings(hosts: usize) -> Headings {
+        let labels = (0..hosts).map(|index| format!("h{index}")).collect();
+        Headings::new(labels, Colors::Off)
+    }
+
+    fn add(summary: &mut Summary, ending: Ending) {
+        let mut record = sample(ending);
+        record.index = summary.hosts;
+        record.duration = Duration::from_secs(summary.hosts as u64);
+        summary.add(&record);
+    }
+
     #[test]
-    fn counts_by_kind() {
+    fn counts_by_kind_and_names_who_failed() {
         let mut summary = Summary::default();
         for _ in 0..7 {
-            summary.add(&sample(Ending::Exited(0)));
+            add(&mut summary, Ending::Exited(0));
         }
-        summary.add(&sample(Ending::Exited(3)));
-        summary.add(&sample(Ending::Signaled("KILL".into())));
-        summary.add(&sample(Ending::Failed(refused())));
-        let lines = summary.lines(Duration::from_secs(2), Talk::Normal);
-        assert_eq!(
-            lines,
-            ["10 hosts in 2.0s (5.0 hosts/s): \
-              7 ok, 1 exit 3, 1 signal KILL, 1 failed: connect refused"]
+        add(&mut summary, Ending::Exited(3));
+        add(&mut summary, Ending::Signaled("KILL".into()));
+        add(&mut summary, Ending::Failed(refused()));
+        let lines = |how| summary.lines(Duration::from_secs(2), how, &headings(10));
+        let counts = [
+            "10 hosts in 2.0s (5.0 hosts/s): \
+             7 ok, 1 exit 3, 1 signal KILL, 1 failed: connect refused",
+            "  connect refused: h9",
+            "  exit 3: h7",
+            "  signal KILL: h8",
+        ];
+        assert_eq!(lines(Summing::Counts), counts);
+        assert!(lines(Summing::Off).is_empty());
+        let full = lines(Summing::Full);
+        assert_eq!(full[..4], counts);
+        assert!(
+            full[4].starts_with("  connect  p50    2.0ms  p90"),
+            "{}",
+            full[4]
         );
+        assert_eq!(
+            full[6],
+            "  slowest  h9 9.0s, h8 8.0s, h7 7.0s, h6 6.0s, h5 5.0s"
+        );
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_cut() {
+        let mut summary = Summary::default();
+        for index in 0..3000 {
+            let ending = if index % 3 == 0 {
+                Ending::Exited(1)
+            } else {
+                Ending::Exited(0)
+            };
+            add(&mut summary, ending);
+        }
+        let lines = summary.lines(Duration::from_secs(2), Summing::Counts, &headings(3000));
+        assert!(lines[1].ends_with(" … (1000)"), "{}", lines[1]);
+        assert!(lines[1].len() < NAMES_BYTES_MAX, "{}", lines[1]);
     }
 }

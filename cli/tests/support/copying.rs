@@ -26,6 +26,13 @@ impl Copying {
         Some(Self { sshd, dir })
     }
 
+    /// As [`Self::start`], of hosts whose server writes nothing of its own to standard error.
+    pub(crate) fn quiet(hosts: u32) -> Option<Self> {
+        let sshd = Sshd::builder().addresses(hosts).log_level("INFO").start()?;
+        let dir = tempfile::tempdir().unwrap();
+        Some(Self { sshd, dir })
+    }
+
     /// A path of this side.
     pub(crate) fn here(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

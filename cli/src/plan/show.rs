@@ -1,0 +1,160 @@
+//! What to see, resolved: what was typed is weighed, and what does not go together refused.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::args::{RunArgs, ShowArgs};
+use crate::render::{Gathering, Inline};
+
+/// What to see.
+#[derive(Debug, Clone)]
+pub(crate) struct Show {
+    pub(crate) print: bool,
+    pub(crate) inline: Option<Inline>,
+    pub(crate) gather: Option<Gathering>,
+    pub(crate) outdir: Option<PathBuf>,
+    pub(crate) errdir: Option<PathBuf>,
+    /// Files of hosts are added to.
+    pub(crate) append: bool,
+    pub(crate) jsonl: Option<PathBuf>,
+    pub(crate) events: Option<PathBuf>,
+    pub(crate) failed_to: Option<PathBuf>,
+    pub(crate) ok_to: Option<PathBuf>,
+    /// Status lines, headings and names before lines are left out.
+    pub(crate) bare: bool,
+    pub(crate) talk: Talk,
+    pub(crate) summary: Summing,
+}
+
+impl Show {
+    /// Shows status lines and no more.
+    pub(crate) fn of(talk: Talk) -> Self {
+        Self {
+            print: false,
+            inline: None,
+            gather: None,
+            outdir: None,
+            errdir: None,
+            append: false,
+            jsonl: None,
+            events: None,
+            failed_to: None,
+            ok_to: None,
+            bare: false,
+            talk,
+            summary: Summing::of((false, false), talk),
+        }
+    }
+}
+
+/// How much is summed up at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Summing {
+    Off,
+    /// Counts, and who failed.
+    Counts,
+    /// With times and the slowest hosts.
+    Full,
+}
+
+impl Summing {
+    /// Decides by what was asked for.
+    pub(crate) fn of((wanted, unwanted): (bool, bool), talk: Talk) -> Self {
+        match (wanted, talk) {
+            (true, _) => Self::Full,
+            (false, Talk::Quiet) => Self::Off,
+            (false, _) if unwanted => Self::Off,
+            (false, Talk::Verbose) => Self::Full,
+            (false, Talk::Normal) => Self::Counts,
+        }
+    }
+}
+
+/// How much we say ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// Failures only.
+    Quiet,
+    Normal,
+    /// With times by phase.
+    Verbose,
+}
+
+/// Weighs what is asked of every run.
+///
+/// # Errors
+/// Fails if two of them do not go together.
+pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
+    let inline = match (args.inline_stdout, args.inline) {
+        (true, _) => Some(Inline::StdoutOnly),
+        (false, true) => Some(Inline::Both),
+        (false, false) => None,
+    };
+    let jsonl_on_stdout = is_stdout(args.jsonl.as_deref());
+    if jsonl_on_stdout && (inline.is_some() || args.print) {
+        bail!("--jsonl - takes standard output for itself; leave -i and -P out, or name a file");
+    }
+    if args.failed_to.is_some() && args.failed_to == args.ok_to {
+        bail!("--failed-to and --ok-to name the same file; give each its own");
+    }
+    let talk = match (args.quiet, args.verbose) {
+        (true, _) => Talk::Quiet,
+        (false, true) => Talk::Verbose,
+        (false, false) => Talk::Normal,
+    };
+    Ok(Show {
+        print: args.print,
+        inline,
+        outdir: args.outdir.clone(),
+        errdir: args.errdir.clone(),
+        append: args.fileappend,
+        jsonl: args.jsonl.clone(),
+        failed_to: args.failed_to.clone(),
+        ok_to: args.ok_to.clone(),
+        bare: args.no_headers,
+        summary: Summing::of((args.summary, args.no_summary), talk),
+        ..Show::of(talk)
+    })
+}
+
+/// Weighs what is asked of the output of commands.
+///
+/// # Errors
+/// Fails if two of them do not go together.
+pub(super) fn of_commands(args: &RunArgs) -> Result<Show> {
+    let mut show = show(&args.show)?;
+    let output = &args.output;
+    show.events = output.events.clone();
+    let gather = Gathering {
+        blocks: output.gather || output.gather_live || (output.fuzzy && !output.diff),
+        live: output.gather_live,
+        fuzzy: output.fuzzy,
+        diff: output.diff,
+        bare: show.bare,
+        remarks: true,
+    };
+    show.gather = (gather.blocks || gather.diff).then_some(gather);
+    let to_stdout = [&show.jsonl, &show.events].map(|file| is_stdout(file.as_deref()));
+    match to_stdout {
+        [true, true] => {
+            bail!("--jsonl - and --events - both take standard output for themselves; name a file")
+        }
+        [false, false] => {}
+        [jsonl, _] => {
+            let flag = if jsonl { "--jsonl" } else { "--events" };
+            if show.print || show.inline.is_some() || show.gather.is_some() {
+                bail!(
+                    "{flag} - takes standard output for itself; leave -i, -P, -b, --fuzzy and \
+                     --diff out, or name a file"
+                );
+            }
+        }
+    }
+    Ok(show)
+}
+
+/// Whether a file is standard output.
+fn is_stdout(file: Option<&Path>) -> bool {
+    file == Some(Path::new("-"))
+}
