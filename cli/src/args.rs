@@ -41,7 +41,8 @@ pub(crate) use launch::LaunchArgs;
     propagate_version = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    subcommand_required = true
+    subcommand_required = true,
+    after_help = DIALECT
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -75,6 +76,12 @@ pub(crate) enum Action {
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
     Fs(Box<FsArgs>),
+    /// Makes links in a directory under which this program is pssh, pscp, prsync, pslurp and pnuke
+    #[command(after_help = LINKS_EXAMPLES)]
+    InstallLinks {
+        /// The directory
+        dir: PathBuf,
+    },
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -335,7 +342,6 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Get(get) => Some(get.copy.common()),
         Action::Sync(sync) => Some(sync.copy.common()),
         Action::Fs(fs) => Some(fs.common()),
-        #[cfg(feature = "demo")]
         _ => None,
     };
     if let (Some((whom, access, pace)), Some((_, matches))) = (common, matches.subcommand()) {
@@ -373,7 +379,6 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Put(put) => put.copy.tell.inherit(&from_this_process),
         Action::Get(get) => get.copy.tell.inherit(&from_this_process),
         Action::Sync(sync) => sync.copy.tell.inherit(&from_this_process),
-        #[cfg(feature = "demo")]
         _ => {}
     }
     Ok(cli)
@@ -427,6 +432,15 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 
 /// A hundred years: far above any real limit, far below what clocks can add.
 const SECONDS_MAX: f64 = 3.2e9;
+
+const DIALECT: &str = "\
+Under the names pssh, pscp, prsync, pslurp and pnuke, or parallel-ssh and so on, and as `sshoal pssh`
+and so on, this program takes the options of those tools: sshoal pssh --help";
+
+const LINKS_EXAMPLES: &str = "\
+Examples:
+  sshoal install-links ~/bin
+  sudo sshoal install-links /usr/local/bin";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

@@ -34,7 +34,7 @@ mod plan;
 mod slow;
 mod work;
 
-pub(crate) use failure::Copies;
+pub(crate) use failure::{Copies, of as failure_of};
 use plan::{Direction, Plan};
 use work::Work;
 

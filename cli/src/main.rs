@@ -29,6 +29,7 @@ mod launch;
 mod local;
 mod plan;
 mod progress;
+mod pssh;
 mod record;
 mod render;
 mod run;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
     if let Err(error) = sshoal::keep_secrets_out_of_dumps() {
         complain(&format!("core files may show secrets: {error}"));
     }
+    if let Some(code) = pssh::called(std::env::args_os()) {
+        return code;
+    }
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Action::Get(args) => copies::get(&args),
         Action::Sync(args) => copies::sync(&args),
         Action::Fs(args) => fs::fs(&args),
+        Action::InstallLinks { dir } => pssh::install(&dir),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

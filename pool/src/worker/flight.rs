@@ -28,6 +28,8 @@ use ending::Silence;
 pub(super) struct Flight<'a> {
     engine: &'a Arc<Engine>,
     run: &'a RunState,
+    /// What ends with the host's limit, if it has one.
+    limited: Option<Scope>,
     index: usize,
     seat: Seat,
     /// Whether the session was open already.
@@ -74,6 +76,7 @@ impl<'a> Flight<'a> {
         Self {
             engine,
             run,
+            limited: None,
             index,
             seat,
             kept,
@@ -152,7 +155,9 @@ impl<'a> Flight<'a> {
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         let begun = Instant::now();
-        let opening = self.scope().child(self.connect_timeout());
+        let limit = self.engine.settings.host_timeout;
+        self.limited = limit.map(|limit| self.scope().child(Some(limit)));
+        let opening = self.within().child(self.connect_timeout());
         if session.is_none() {
             *session = Some(self.connect(&opening)?);
         }
@@ -196,7 +201,7 @@ impl<'a> Flight<'a> {
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];
                 self.run.traced.enter((self.index, host), Phase::Run);
-                let scope = self.scope().child(None);
+                let scope = self.within().child(None);
                 let reached = Reached::new((self.index, host), session, &scope);
                 program(&reached.after(begun.elapsed()));
                 self.timings.add(Phase::Run, began.elapsed());
@@ -224,7 +229,10 @@ impl<'a> Flight<'a> {
         if limits::is_local_limit(&error) {
             return Fault::LocalLimit;
         }
-        Fault::NotConnected(Box::new(with_limit(error, self.connect_timeout())))
+        Fault::NotConnected(Box::new(with_limit(
+            error,
+            self.limit(self.connect_timeout()),
+        )))
     }
 
     /// Returns the limit until the command is accepted: the pool's, or else the host's own.
@@ -262,7 +270,7 @@ impl<'a> Flight<'a> {
                 return Err(Fault::LocalLimit);
             }
             Err(NotStarted { error, .. }) => {
-                let error = with_limit(error, self.connect_timeout());
+                let error = with_limit(error, self.limit(self.connect_timeout()));
                 return Err(Fault::Failed(Box::new(error)));
             }
         };
@@ -270,7 +278,7 @@ impl<'a> Flight<'a> {
         let accepted = Instant::now();
         self.run.accepted(self.index);
         let limit = self.engine.settings.command_timeout;
-        let scope = self.scope().child(limit);
+        let scope = self.within().child(limit);
         if let Some(live) = &self.run.live {
             live.accepted(self.index, &running, &scope);
         }
@@ -279,7 +287,7 @@ impl<'a> Flight<'a> {
         if let Err(error) = &result {
             self.end_command(&*running, error);
         }
-        result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
+        result.map_err(|error| Fault::Failed(Box::new(with_limit(error, self.limit(limit)))))
     }
 
     /// Follows a command, and feeds it meanwhile if it is to be.
@@ -364,6 +372,20 @@ impl<'a> Flight<'a> {
         let live = run.live.as_ref().map(|live| live.scope(self.index));
         let program = || run.ends.as_ref().map(|ends| ends.scope(self.index));
         live.or_else(program).unwrap_or(&run.scope)
+    }
+
+    /// Returns the scope that all of the host's waits are in.
+    fn within(&self) -> &Scope {
+        self.limited.as_ref().unwrap_or_else(|| self.scope())
+    }
+
+    /// Returns the limit that ran out, if one did: the host's, or else this one.
+    fn limit(&self, own: Option<Duration>) -> Option<Duration> {
+        let limited = self.limited.as_ref();
+        match limited.is_some_and(|limited| limited.status() == Status::TimedOut) {
+            true => self.engine.settings.host_timeout,
+            false => own,
+        }
     }
 
     /// Says what an error means for the host: a run that was stopped is not the host's failure.
