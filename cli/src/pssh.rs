@@ -32,7 +32,7 @@ pub(crate) use links::install;
 use options::{Asked, Options};
 use ssh_args::{Handed, Program};
 use tool::Tool;
-use view::{Dialect, OfSsh};
+use view::{Dialect, Manner, OfSsh};
 
 /// Why nothing is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ fn work(tool: Tool, options: &Options) -> Result<u8, Stop> {
         true => None,
         false => Some(copy::Copy::prepare(job, &listed, &opened)?),
     };
-    let (mut view, mut console) = shown(options, (listed, &handed), &opened)?;
+    let (mut view, mut console) = shown(job, listed, &opened)?;
     view.refuse(&mut console);
     if !opened.hosts.is_empty() {
         match copy {
@@ -126,8 +126,8 @@ fn work(tool: Tool, options: &Options) -> Result<u8, Stop> {
 }
 
 fn shown(
-    options: &Options,
-    (listed, handed): (Vec<Listed>, &Handed),
+    (tool, options, handed): (Tool, &Options, &Handed),
+    listed: Vec<Listed>,
     opened: &access::Opened,
 ) -> Result<(Dialect, Console), Stop> {
     let terminal = std::io::stdout().is_terminal();
@@ -135,7 +135,12 @@ fn shown(
         positions: opened.listed.clone(),
         to: opened.to.clone(),
         preface: handed.preface.clone(),
-        quiet: handed.is_quiet(),
+        manner: match tool {
+            Tool::Scp | Tool::Slurp => Manner::Scp,
+            _ if handed.is_quiet() => Manner::Quiet,
+            _ if handed.terminal > 1 => Manner::SshOnTerminal,
+            _ => Manner::Ssh,
+        },
     };
     let view = Dialect::open(options, (listed, of_ssh), (terminal, terminal && colors()))?;
     // Nobody is told to press Ctrl-C again: the first one is the last, as in pssh.
@@ -169,6 +174,9 @@ fn handed(tool: Tool, options: &Options) -> Result<Handed, Stop> {
         }
     };
     added.map_err(Stop::Usage)?;
+    if handed.terminal == 1 && !handed.is_quiet() {
+        handed.preface += NO_TERMINAL;
+    }
     Ok(handed)
 }
 
@@ -189,6 +197,10 @@ fn print(text: &str) -> u8 {
     let _ = std::io::stdout().write_all(text.as_bytes());
     0
 }
+
+/// What ssh says where it is asked for a terminal and has none itself.
+const NO_TERMINAL: &str =
+    "Pseudo-terminal will not be allocated because stdin is not a terminal.\r\n";
 
 const HOSTS_WARNING: &str = "\
 Warning: the PSSH_HOSTS environment variable is deprecated.  Please

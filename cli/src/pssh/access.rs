@@ -49,7 +49,7 @@ pub(crate) fn open(
     };
     for (index, entry) in listed.iter().enumerate() {
         let Ok(host) = &entry.host else { continue };
-        let host = without(host, handed);
+        let host = without(host, &options.options);
         let wrong = |error: &dyn std::error::Error| {
             Stop::Usage(format!("{}: {}", entry.label, crate::wording::chain(error)))
         };
@@ -107,14 +107,23 @@ fn resolver(tool: Tool, handed: &Handed, password: Option<Vec<u8>>) -> Result<Re
 }
 
 /// Leaves out what an option says of the host: it comes first on ssh's command line.
-fn without(host: &Host, handed: &Handed) -> Host {
+fn without(host: &Host, options: &[String]) -> Host {
     let bare = Host::new(host.name()).unwrap_or_else(|_| host.clone());
-    let port = host.port().filter(|_| !handed.says("Port"));
-    let user = host.user().filter(|_| !handed.says("User"));
+    let port = host.port().filter(|_| !says(options, "Port"));
+    let user = host.user().filter(|_| !says(options, "User"));
     let with_port = port.and_then(|port| bare.clone().with_port(port).ok());
     let bare = with_port.unwrap_or(bare);
     let with_user = user.and_then(|user| bare.clone().with_user(user).ok());
     with_user.unwrap_or(bare)
+}
+
+/// Whether an option says this key.
+fn says(options: &[String], key: &str) -> bool {
+    let name = |option: &String| {
+        let name = option.split(['=', ' ', '\t']).next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(key)
+    };
+    options.iter().any(name)
 }
 
 /// Returns the option that tells a host its number, beside what ssh_config sets.
@@ -183,10 +192,9 @@ mod tests {
     #[test]
     fn an_option_comes_before_what_the_host_says() {
         let host: Host = "ann@web1:2222".parse().unwrap();
-        let mut handed = Handed::default();
-        assert_eq!(without(&host, &handed), host);
-        handed.options = vec!["port 22".to_owned(), "User=bob".to_owned()];
-        assert_eq!(without(&host, &handed).to_string(), "web1");
+        assert_eq!(without(&host, &[]), host);
+        let options = ["port 22".to_owned(), "User=bob".to_owned()];
+        assert_eq!(without(&host, &options).to_string(), "web1");
     }
 
     #[test]

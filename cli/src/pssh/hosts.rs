@@ -131,19 +131,25 @@ impl Entry {
 
 /// Makes the host, or says of it what ssh says before it connects.
 fn host(user: Option<&str>, name: &str, port: Option<&str>) -> Result<Host, String> {
+    let number = |port: &str| port.parse().ok().filter(|port| *port > 0);
+    let port = match port.map(|port| (port, number(port))) {
+        Some((port, None)) => return Err(format!("Bad port '{port}'\n")),
+        port => port.and_then(|(_, number)| number),
+    };
+    // Users of a domain have an `@` of their own.
+    let (user, name) = match (user, name.rsplit_once('@')) {
+        (Some(user), Some((rest, name))) => (Some(format!("{user}@{rest}")), name),
+        _ => (user.map(str::to_owned), name),
+    };
     let bare = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
-    let unresolved =
-        || format!("ssh: Could not resolve hostname {name}: Name or service not known\r\n");
-    let mut host = Host::new(bare.unwrap_or(name)).map_err(|_| unresolved())?;
-    if let Some(port) = port {
-        let number = port
-            .parse()
-            .ok()
-            .and_then(|port| host.clone().with_port(port).ok());
-        host = number.ok_or_else(|| format!("Bad port '{port}'\n"))?;
-    }
+    let host = Host::new(bare.unwrap_or(name)).and_then(|host| match port {
+        Some(port) => host.with_port(port),
+        None => Ok(host),
+    });
+    let reason = "Name or service not known";
+    let host = host.map_err(|_| format!("ssh: Could not resolve hostname {name}: {reason}\r\n"))?;
     match user.filter(|user| !user.is_empty()) {
         None => Ok(host),
         Some(user) => (host.with_user(user))

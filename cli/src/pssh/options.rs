@@ -88,7 +88,7 @@ pub(crate) fn read(
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Asked, String> {
     let mut options = defaults(tool, environment)?;
-    let (given, words) = optparse::parse(&definitions(tool), args)?;
+    let (given, words) = optparse::parse(&definitions(tool), args);
     for given in given {
         match given.key {
             Key::Help => return Ok(Asked::Help),
@@ -96,6 +96,7 @@ pub(crate) fn read(
             _ => options.set(given)?,
         }
     }
+    let words = words?;
     tool.check(words.len(), options.send_input)?;
     if options.host_files.is_empty() && options.host_strings.is_empty() {
         return Err("Hosts not specified.".to_owned());

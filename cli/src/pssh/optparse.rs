@@ -27,30 +27,32 @@ pub(crate) struct Given<K> {
     pub(crate) value: String,
 }
 
-/// Takes options apart up to the first word; returns them, and the words.
-///
-/// # Errors
-/// The message of the first option that is none, or has no value, or too much of one.
+/// Takes options apart up to the first word; returns them, and the words, or the message of the first
+/// option that is none, or has no value, or too much of one. Those before it are returned all the
+/// same: one of them may end everything first.
 pub(crate) fn parse<K: Copy>(
     definitions: &[Definition<K>],
     args: Vec<OsString>,
-) -> Result<(Vec<Given<K>>, Vec<OsString>), String> {
+) -> (Vec<Given<K>>, Result<Vec<OsString>, String>) {
     let mut given = Vec::new();
     let mut rest = args.into_iter();
     while let Some(arg) = rest.next() {
         let text = match arg.to_str() {
-            Some("--") => return Ok((given, rest.collect())),
+            Some("--") => return (given, Ok(rest.collect())),
             Some(text) if text.len() > 1 && text.starts_with('-') => text.to_owned(),
             // An option's value may be any bytes, and its text is shown in messages alone.
             None if arg.as_encoded_bytes().starts_with(b"-") => arg.to_string_lossy().into_owned(),
-            _ => return Ok((given, std::iter::once(arg).chain(rest).collect())),
+            _ => return (given, Ok(std::iter::once(arg).chain(rest).collect())),
         };
-        match text.strip_prefix("--") {
-            Some(long) => given.push(long_option(definitions, long, &mut rest)?),
-            None => letters(definitions, &text[1..], &mut rest, &mut given)?,
+        let taken = match text.strip_prefix("--") {
+            Some(long) => long_option(definitions, long, &mut rest).map(|one| given.push(one)),
+            None => letters(definitions, &text[1..], &mut rest, &mut given),
+        };
+        if let Err(wrong) = taken {
+            return (given, Err(wrong));
         }
     }
-    Ok((given, Vec::new()))
+    (given, Ok(Vec::new()))
 }
 
 fn long_option<K: Copy>(
@@ -265,7 +267,8 @@ mod tests {
 
     fn read(args: &[&str]) -> Result<String, String> {
         let args = args.iter().map(OsString::from).collect();
-        let (given, words) = parse(&ALL, args)?;
+        let (given, words) = parse(&ALL, args);
+        let words = words?;
         let given: Vec<_> = given
             .iter()
             .map(|g| format!("{}={}", g.key, g.value))

@@ -23,19 +23,20 @@ pub(crate) enum Fate {
 impl Fate {
     /// Reads it from a record; `timeout` is the limit of a host as a whole.
     pub(crate) fn of(record: &Record, timeout: Option<Duration>) -> Self {
+        let late = timeout.is_some_and(|limit| record.duration >= limit);
         match &record.ending {
             // As a process's exit code is cut.
             Ending::Exited(status) => Self::Exited((*status & 0xff) as u8),
             Ending::Signaled(_) | Ending::NoStatus => Self::Exited(SSH_FAILED),
             Ending::Failed(failure) => match failure.kind {
                 "internal" | "worker_crashed" => Self::Internal,
-                "timeout" if timeout.is_some_and(|limit| record.duration >= limit) => {
-                    Self::TimedOut
-                }
+                "timeout" if late => Self::TimedOut,
                 _ => Self::Exited(SSH_FAILED),
             },
             Ending::Cancelled { phase: None, .. } => Self::Cancelled,
-            Ending::Cancelled { phase: Some(_), .. } => Self::Interrupted,
+            // Copies under way are stopped by either.
+            Ending::Cancelled { .. } if late => Self::TimedOut,
+            Ending::Cancelled { .. } => Self::Interrupted,
         }
     }
 

@@ -206,15 +206,6 @@ impl Handed {
         });
         level.is_some_and(|level| matches!(level.as_str(), "QUIET" | "SILENT" | "FATAL"))
     }
-
-    /// Whether an option says this key.
-    pub(crate) fn says(&self, key: &str) -> bool {
-        let name = |option: &String| {
-            let name = option.split(['=', ' ', '\t']).next().unwrap_or_default();
-            name.trim().eq_ignore_ascii_case(key)
-        };
-        self.options.iter().any(name)
-    }
 }
 
 fn takes_value(program: Program, letter: char) -> bool {
@@ -260,7 +251,6 @@ mod tests {
         ];
         assert_eq!(all.options, expected);
         assert_eq!(all.terminal, 2);
-        assert!(all.says("port") && !all.says("ciphers"));
         for wrong in [
             &["-v"][..],
             &["-L", "1:a:2"],

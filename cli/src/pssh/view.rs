@@ -13,7 +13,7 @@ use super::words::{self, Destination};
 use crate::console::{Console, Sink};
 use crate::drive::View;
 use crate::exit_code::Interrupt;
-use crate::record::Record;
+use crate::record::{Ending, Record};
 use crate::render::Files;
 use crate::sanitise::one_line;
 
@@ -29,8 +29,7 @@ pub(crate) struct Dialect {
     to: Vec<Destination>,
     /// What ssh prints before all else.
     preface: String,
-    /// Whether ssh says nothing of itself.
-    quiet: bool,
+    manner: Manner,
     /// The lines that `-P` has begun, by position in the list.
     begun: HashMap<usize, Vec<u8>>,
     /// Positions whose file of errors has the preface.
@@ -58,7 +57,20 @@ pub(crate) struct OfSsh {
     pub(crate) positions: Vec<usize>,
     pub(crate) to: Vec<Destination>,
     pub(crate) preface: String,
-    pub(crate) quiet: bool,
+    pub(crate) manner: Manner,
+}
+
+/// Who would talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Manner {
+    #[default]
+    Ssh,
+    /// ssh with a terminal on the host.
+    SshOnTerminal,
+    /// ssh says nothing of itself.
+    Quiet,
+    /// scp has ssh say nothing, and says itself that there is no connection.
+    Scp,
 }
 
 impl Dialect {
@@ -99,7 +111,7 @@ impl Dialect {
             positions: of_ssh.positions,
             to: of_ssh.to,
             preface: of_ssh.preface,
-            quiet: of_ssh.quiet,
+            manner: of_ssh.manner,
             begun: HashMap::new(),
             prefaced: vec![false; listed.len()],
             told: 0,
@@ -112,7 +124,11 @@ impl Dialect {
     pub(crate) fn refuse(&mut self, console: &mut Console) {
         for at in 0..self.listed.len() {
             if let Err(said) = self.listed[at].host.clone() {
-                let said = if self.quiet { String::new() } else { said };
+                let said = match self.manner {
+                    Manner::Ssh | Manner::SshOnTerminal => said,
+                    Manner::Quiet => String::new(),
+                    Manner::Scp => CLOSED.to_owned(),
+                };
                 self.errors(at, said.as_bytes());
                 self.tell(
                     at,
@@ -219,6 +235,20 @@ impl Dialect {
         console.put(line.as_bytes());
     }
 
+    /// Returns what ssh, or scp, says of a host's end.
+    fn said(&self, record: &Record, fate: Fate) -> String {
+        let to = &self.to[record.index];
+        let has_failed = matches!(record.ending, Ending::Failed(_) | Ending::NoStatus);
+        match (self.manner, fate) {
+            (Manner::SshOnTerminal, Fate::Exited(_)) if !has_failed => {
+                format!("Connection to {} closed.\r\n", to.name)
+            }
+            (Manner::Ssh | Manner::SshOnTerminal, Fate::Exited(_)) => words::of_ssh(record, to),
+            (Manner::Scp, Fate::Exited(_)) if has_failed => CLOSED.to_owned(),
+            _ => String::new(),
+        }
+    }
+
     /// Shows what `-P` shows of a line.
     fn print_line(&self, at: usize, line: &[u8], console: &mut Console) {
         let name = self.shown(&self.listed[at].name);
@@ -282,10 +312,7 @@ impl View for Dialect {
     fn finished(&mut self, record: &Record, console: &mut Console) {
         let at = self.positions[record.index];
         let fate = Fate::of(record, self.show.timeout);
-        let mut said = String::new();
-        if !self.quiet && fate == Fate::Exited(SSH_FAILED) {
-            said = words::of_ssh(record, &self.to[record.index]);
-        }
+        let said = self.said(record, fate);
         // What a command printed is in its file already; ssh's own words, and a copy's, are not.
         let copied = record.copies.is_some();
         let whole = if copied {
@@ -314,6 +341,7 @@ pub(crate) fn limit(seconds: i64) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(SECONDS_MAX)))
 }
 
+const CLOSED: &str = "scp: Connection closed\r\n";
 /// A hundred years: far above any real limit, far below what clocks can add.
 const SECONDS_MAX: u64 = 3_200_000_000;
 /// A line that is longer is shown in pieces.

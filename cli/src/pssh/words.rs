@@ -38,7 +38,13 @@ fn failed(failure: &Failure, to: &Destination) -> String {
             reason.clone(),
             format!("Connection to {name} port {port} timed out"),
         ],
-        ("host_key", _) => vec![reason.clone(), "Host key verification failed.".to_owned()],
+        ("host_key", kind) => {
+            let unknown = (kind == "host_key_unknown")
+                .then(|| unknown(reason))
+                .flatten();
+            let first = unknown.unwrap_or_else(|| reason.clone());
+            vec![first, "Host key verification failed.".to_owned()]
+        }
         ("auth", _) if reason.starts_with("Permission denied") => {
             vec![format!("{user}@{name}: {reason}")]
         }
@@ -49,6 +55,21 @@ fn failed(failure: &Failure, to: &Destination) -> String {
     };
     // Standard error is no terminal of ssh's, where it ends lines so.
     lines.iter().map(|line| format!("{line}\r\n")).collect()
+}
+
+/// Puts our reason for an unknown key into ssh's words.
+fn unknown(reason: &str) -> Option<String> {
+    let (_, rest) = reason.split_once("No ")?;
+    let (kind, rest) = rest.split_once(" host key is known for ")?;
+    let (name, _) = rest.split_once(" and ")?;
+    let kind = match kind {
+        "ssh-ed25519" => "ED25519",
+        kind if kind.starts_with("ecdsa-") => "ECDSA",
+        kind if kind.contains("rsa") => "RSA",
+        kind => kind,
+    };
+    let strict = "and you have requested strict checking.";
+    Some(format!("No {kind} host key is known for {name} {strict}"))
 }
 
 #[cfg(test)]
@@ -96,8 +117,9 @@ mod tests {
         check(
             "host_key",
             "host_key_unknown",
-            "no key is known",
-            "no key is known\r\nHost key verification failed.\r\n",
+            "No ssh-ed25519 host key is known for a and strict checking was requested (x)",
+            "No ED25519 host key is known for a and you have requested strict checking.\r\n\
+             Host key verification failed.\r\n",
         );
         let to = Destination {
             name: "a".to_owned(),

@@ -4,6 +4,7 @@
 
 pub(crate) mod copying;
 pub(crate) mod openssh;
+pub(crate) mod pssh;
 pub(crate) mod screen;
 pub(crate) mod two_hosts;
 

@@ -229,10 +229,7 @@ impl<'a> Flight<'a> {
         if limits::is_local_limit(&error) {
             return Fault::LocalLimit;
         }
-        Fault::NotConnected(Box::new(with_limit(
-            error,
-            self.limit(self.connect_timeout()),
-        )))
+        Fault::NotConnected(Box::new(with_limit(error, self.connect_timeout())))
     }
 
     /// Returns the limit until the command is accepted: the pool's, or else the host's own.
@@ -270,7 +267,7 @@ impl<'a> Flight<'a> {
                 return Err(Fault::LocalLimit);
             }
             Err(NotStarted { error, .. }) => {
-                let error = with_limit(error, self.limit(self.connect_timeout()));
+                let error = with_limit(error, self.connect_timeout());
                 return Err(Fault::Failed(Box::new(error)));
             }
         };
@@ -287,7 +284,7 @@ impl<'a> Flight<'a> {
         if let Err(error) = &result {
             self.end_command(&*running, error);
         }
-        result.map_err(|error| Fault::Failed(Box::new(with_limit(error, self.limit(limit)))))
+        result.map_err(|error| Fault::Failed(Box::new(with_limit(error, limit))))
     }
 
     /// Follows a command, and feeds it meanwhile if it is to be.
@@ -379,21 +376,18 @@ impl<'a> Flight<'a> {
         self.limited.as_ref().unwrap_or_else(|| self.scope())
     }
 
-    /// Returns the limit that ran out, if one did: the host's, or else this one.
-    fn limit(&self, own: Option<Duration>) -> Option<Duration> {
-        let limited = self.limited.as_ref();
-        match limited.is_some_and(|limited| limited.status() == Status::TimedOut) {
-            true => self.engine.settings.host_timeout,
-            false => own,
-        }
-    }
-
     /// Says what an error means for the host: a run that was stopped is not the host's failure.
     pub(super) fn judge(&self, error: Error) -> (End, Option<StopCause>) {
         let Error::Cancelled { phase } = error else {
             return (End::Failed(error), None);
         };
         let run = self.run;
+        // To what is within it, a limit that has run out looks like a run that was stopped.
+        let limited = self.limited.as_ref().map(Scope::status);
+        if let (Some(Status::TimedOut), Some(limit)) = (limited, self.engine.settings.host_timeout)
+        {
+            return (End::Failed(Error::TimedOut { phase, limit }), None);
+        }
         match (run.scope.status(), self.engine.settings.deadline) {
             (Status::TimedOut, Some(limit)) => {
                 run.stopped.get_or_init(|| StopCause::Deadline);

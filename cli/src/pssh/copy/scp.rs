@@ -256,7 +256,10 @@ pub(super) fn reason(error: &Error) -> String {
             "Permission denied".to_owned()
         }
         Error::Remote { .. } | Error::IsDirectory { .. } => "Failure".to_owned(),
-        Error::Local { source, .. } => crate::wording::os_text(source),
+        Error::Local { source, .. } => {
+            let text = source.to_string();
+            text.split(" (os error ").next().unwrap_or(&text).to_owned()
+        }
         error => crate::sanitise::one_line(&crate::wording::chain(error)).into_owned(),
     }
 }

@@ -89,7 +89,7 @@ fn one(
             }
         }
         What::Directory => {
-            let line = format!("skipping directory {}\n", named.path.display());
+            let line = format!("skipping directory {}\n", shown(named.name()));
             done.stdout.extend_from_slice(line.as_bytes());
         }
         What::Missing(error) => {
