@@ -161,6 +161,21 @@ fn ssh_is_told_what_pssh_tells_it() {
     ]);
 }
 
+/// The lines are coloured on a terminal, and what hosts print comes as it is where it is text.
+#[test]
+fn a_terminal_gets_the_colours_of_pssh() {
+    let Some(bench) = Bench::start() else { return };
+    bench.compare(&[
+        ssh(0, &["-i", "-H", "one", "echo out"]).terminal(),
+        ssh(5, &["-i", "-H", "one", "echo out; echo err >&2; exit 3"]).terminal(),
+        ssh(4, &["-H", "dead", "true"]).terminal(),
+        ssh(0, &["-H", "one", "true"])
+            .env("TERM", "dumb")
+            .terminal(),
+        ssh(2, &["--bogus"]).terminal(),
+    ]);
+}
+
 #[test]
 fn lists_and_words_are_read_as_by_pssh() {
     let Some(bench) = Bench::start() else { return };

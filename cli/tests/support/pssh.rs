@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::openssh::Home;
-use super::openssh::sshd::{Sshd, current_user};
+use super::openssh::sshd::{Sshd, SshdBuilder, current_user};
 use super::{output, sshoal};
 
 /// One call of a tool.
@@ -28,6 +28,7 @@ pub(crate) struct Case {
     stderr: bool,
     stdout: bool,
     times: bool,
+    terminal: bool,
 }
 
 /// A call that is to end with this exit code.
@@ -43,6 +44,7 @@ pub(crate) fn case(code: i32, tool: &'static str, args: &[&'static str]) -> Case
         stderr: true,
         stdout: true,
         times: false,
+        terminal: false,
     }
 }
 
@@ -83,6 +85,12 @@ impl Case {
         self.but_stderr()
     }
 
+    /// Gives it a terminal for all its streams.
+    pub(crate) fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
     /// Compares when files were changed, too.
     pub(crate) fn times(mut self) -> Self {
         self.times = true;
@@ -103,20 +111,15 @@ const HOSTS: [&str; 3] = ["one", "two", "three"];
 impl Bench {
     /// Starts the servers; `None`, with the reason, where there is nothing to compare with.
     pub(crate) fn start() -> Option<Self> {
-        let version = Command::new("parallel-ssh").arg("--version").output();
-        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        match version.as_deref().map(str::trim) {
-            Ok("2.3.4") => {}
-            Ok(other) => {
-                println!("skipped: pssh is {other}, and it is 2.3.4 that is compared with");
-                return None;
-            }
-            Err(error) => {
-                println!("skipped: pssh is not installed ({error})");
-                return None;
-            }
+        match is_installed() {
+            true => Self::with(Sshd::builder()),
+            false => None,
         }
-        let sshd = Sshd::builder()
+    }
+
+    /// Starts the servers, whether there is something to compare with or not.
+    pub(crate) fn with(sshd: SshdBuilder) -> Option<Self> {
+        let sshd = sshd
             .addresses(3)
             .log_level("INFO")
             .config("AcceptEnv PSSH_*");
@@ -159,6 +162,37 @@ impl Bench {
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         }
+    }
+
+    /// The server.
+    pub(crate) fn sshd(&self) -> &Sshd {
+        &self.sshd
+    }
+
+    /// One of our tools, in a folder of its own and without input.
+    pub(crate) fn ours(&self, tool: &str) -> Command {
+        self.clean(&self.path("ours").join(format!("parallel-{tool}")))
+    }
+
+    /// One of Debian's, likewise.
+    pub(crate) fn theirs(&self, tool: &str) -> Command {
+        self.clean(&which(&format!("parallel-{tool}")))
+    }
+
+    /// A program with no setting of the user's but a home that knows the hosts.
+    fn clean(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if !["LANG", "TMPDIR"].map(Into::into).contains(&name) {
+                command.env_remove(name);
+            }
+        }
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.path("theirs").display()));
+        command.env("HOME", self.home.path("config").ancestors().nth(2).unwrap());
+        command.env("TERM", "xterm");
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -238,24 +272,27 @@ impl Bench {
             "ours" => self.path("ours").join(program),
             _ => which(&program),
         };
-        // Nobody can be asked on a terminal then.
-        let mut command = Command::new("setsid");
-        command.arg("--wait").arg(program);
-        for (name, _) in std::env::vars_os() {
-            let known = ["PATH", "LANG", "TMPDIR"].map(Into::into);
-            if !known.contains(&name) {
-                command.env_remove(name);
+        let args = case.args.iter().map(|arg| self.filled(arg, cwd));
+        let mut command = match case.terminal {
+            true => {
+                let words: Vec<String> = args.map(|arg| format!("'{arg}'")).collect();
+                let line = format!("'{}' {}", program.display(), words.join(" "));
+                let mut command = self.clean(Path::new("script"));
+                command.args(["-q", "-e", "-c", &line, "/dev/null"]);
+                command
             }
-        }
-        let path = std::env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}", self.path("theirs").display()));
-        command.env("HOME", self.home.path("config").ancestors().nth(2).unwrap());
+            // Nobody can be asked on a terminal then.
+            false => {
+                let mut command = self.clean(Path::new("setsid"));
+                command.arg("--wait").arg(program).args(args);
+                command
+            }
+        };
         command.envs(
             case.env
                 .iter()
                 .map(|(name, value)| (name, self.filled(value, cwd))),
         );
-        command.args(case.args.iter().map(|arg| self.filled(arg, cwd)));
         command.current_dir(cwd).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -369,6 +406,23 @@ fn make(path: &Path, text: &str) {
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_modified(old).unwrap();
+}
+
+/// Whether there is something to compare with; says why where there is not.
+pub(crate) fn is_installed() -> bool {
+    let version = Command::new("parallel-ssh").arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    match version.as_deref().map(str::trim) {
+        Ok("2.3.4") => true,
+        Ok(other) => {
+            println!("skipped: pssh is {other}, and it is 2.3.4 that is compared with");
+            false
+        }
+        Err(error) => {
+            println!("skipped: pssh is not installed ({error})");
+            false
+        }
+    }
 }
 
 fn which(name: &str) -> PathBuf {

@@ -1,0 +1,292 @@
+//! The dialect of pssh where it is not pssh's, or cannot be held against it: what differs on purpose,
+//! the names, interrupts, and passwords.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv6Addr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::openssh::account::ACCOUNT;
+use support::openssh::sshd::Sshd;
+use support::pssh::{Bench, is_installed};
+use support::screen::Screen;
+use support::{output, sshoal, stderr, stdout};
+
+/// Checks how a call ends that connects to nobody.
+#[track_caller]
+fn check(args: &[&str], code: i32, message: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = sshoal(home.path());
+    let ended = output(command.args(args).current_dir(home.path()));
+    let text = stdout(&ended) + &stderr(&ended);
+    assert_eq!(ended.status.code(), Some(code), "{args:?}: {text}");
+    assert!(text.contains(message), "{args:?}: {text}");
+}
+
+#[test]
+fn the_tools_are_words_of_the_program_too() {
+    check(&["pssh", "--version"], 0, "2.3.4\n");
+    check(
+        &["pscp.pssh", "x"],
+        2,
+        "Usage: pscp.pssh [OPTIONS] local remote\n",
+    );
+    check(
+        &["parallel-slurp"],
+        2,
+        "parallel-slurp: error: Paths not specified.\n",
+    );
+    check(&["pnuke", "--help"], 0, "Usage: pnuke [OPTIONS] pattern\n");
+    check(&["prsync", "--help"], 0, "--ssh-args=ARGS");
+    check(&["--help"], 0, "install-links");
+}
+
+/// What pssh takes, or falls over, and what is no good, is refused before anyone is connected to.
+#[test]
+fn what_cannot_be_honoured_is_refused_by_name() {
+    let call = |args: &[&'static str]| [&["pssh", "-H", "a"], args, &["true"]].concat();
+    check(
+        &call(&["-x", "-L 80:a:80"]),
+        2,
+        "pssh: error: argument \"-L\" is not supported",
+    );
+    check(&call(&["-X", "-N"]), 2, "argument \"-N\" is not supported");
+    check(&call(&["-x", "'open"]), 2, "No closing quotation");
+    check(&call(&["-p", "0"]), 2, "at least 1 host at once");
+    check(&call(&["-O", "Nope=1"]), 2, "Nope");
+    check(&call(&["-O", "ProxyUseFdpass=yes"]), 2, "ProxyUseFdpass");
+    check(&call(&["-o", "x", "-e", "./x"]), 2, "same directory");
+    let rsync = ["prsync", "-H", "a", "-x", "--bwlimit=3", "x", "y"];
+    check(&rsync, 2, "argument \"--bwlimit=3\" is not supported");
+    let home = tempfile::tempdir().unwrap();
+    let mut command = sshoal(home.path());
+    let ended = output(
+        command
+            .args(["pssh", "-H", "a", "x"])
+            .env("PSSH_PAR", "abc"),
+    );
+    assert_eq!(ended.status.code(), Some(2));
+    let message = "pssh: error: option -p: invalid integer value: 'abc'\n";
+    assert!(stderr(&ended).ends_with(message), "{}", stderr(&ended));
+    std::fs::write(home.path().join("file"), "").unwrap();
+    let ended = output(
+        sshoal(home.path())
+            .current_dir(home.path())
+            .args(["pssh", "-H", "a", "-o", "file", "x"]),
+    );
+    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+}
+
+#[test]
+fn links_are_made_once_and_nothing_is_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let install = || {
+        output(
+            sshoal(home.path())
+                .arg("install-links")
+                .arg(home.path().join("bin")),
+        )
+    };
+    assert!(stdout(&install()).ends_with(": 11 links made, 0 were there\n"));
+    std::fs::remove_file(home.path().join("bin/pssh")).unwrap();
+    assert!(stdout(&install()).ends_with(": 1 links made, 10 were there\n"));
+    let called = output(Command::new(home.path().join("bin/pssh")).arg("--version"));
+    assert_eq!(stdout(&called), "2.3.4\n");
+    let path = home.path().join("bin/pscp");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "another program").unwrap();
+    let refused = install();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("is something else"),
+        "{}",
+        stderr(&refused)
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "another program");
+}
+
+#[test]
+fn ipv6_hosts_are_reached_with_and_without_a_port() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        println!("skipped: there is no IPv6 here");
+        return;
+    }
+    let sshd = Sshd::builder().also_on(Ipv6Addr::LOCALHOST.into());
+    let Some(bench) = Bench::with(sshd) else {
+        return;
+    };
+    let port = bench.sshd().port();
+    let hosts = format!("[::1]:{port} ::1");
+    let run = output(
+        bench
+            .ours("ssh")
+            .args(["-p1", "-o", "out", "-H", &hosts, "echo in"]),
+    );
+    assert_eq!(run.status.code(), Some(0), "{}", stdout(&run));
+    for name in [format!("[::1]:{port}"), "::1".to_owned()] {
+        assert!(
+            stdout(&run).contains(&format!(" [SUCCESS] {name}\n")),
+            "{}",
+            stdout(&run)
+        );
+        let file = run_dir(&bench).join("out").join(&name);
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "in\n");
+    }
+}
+
+/// The folder that a bench's tools run in.
+fn run_dir(bench: &Bench) -> std::path::PathBuf {
+    bench.ours("ssh").get_current_dir().unwrap().to_owned()
+}
+
+/// Each line has its host's name, also where several come at once; nobody is asked about keys; input
+/// that a command leaves is no failure.
+#[test]
+fn what_hurts_in_pssh_is_not_so_here() {
+    let Some(bench) = Bench::with(Sshd::builder()) else {
+        return;
+    };
+    let run = output(
+        bench
+            .ours("ssh")
+            .args(["-P", "-H", "one", "printf 'a\\nb\\nc'"]),
+    );
+    assert!(
+        stdout(&run).starts_with("one: a\none: b\none: c\n"),
+        "{}",
+        stdout(&run)
+    );
+    let unknown = [
+        "-i",
+        "-O",
+        "UserKnownHostsFile=/dev/null",
+        "-O",
+        "StrictHostKeyChecking=ask",
+    ];
+    let run = output(bench.ours("ssh").args(unknown).args(["-H", "one", "true"]));
+    assert_eq!(run.status.code(), Some(4));
+    let last = "\r\nHost key verification failed.\r\n";
+    assert!(stdout(&run).ends_with(last), "{}", stdout(&run));
+    let mut fed = bench.ours("ssh");
+    fed.args(["-I", "-H", "one", "exec 0<&-; echo done"]);
+    fed.stdin(std::fs::File::open("/dev/zero").map(Stdio::from).unwrap());
+    let fed = output(&mut fed);
+    assert_eq!(fed.status.code(), Some(0), "{}", stdout(&fed));
+}
+
+/// A signal ends all within two seconds: those that run are told as interrupted, and behind them those
+/// that were not begun as cancelled.
+#[test]
+fn an_interrupt_is_told_host_by_host() {
+    let Some(bench) = Bench::with(Sshd::builder()) else {
+        return;
+    };
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = bench.ours("ssh");
+        command.args(["-P", "-p", "1", "-H", "one two three", "echo up; sleep 60"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        reader.read_line(&mut text).unwrap();
+        assert_eq!(text, "one: up\n");
+        let begun = Instant::now();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(5));
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begun.elapsed()
+        );
+        let told: Vec<&str> = text.lines().skip(1).map(|line| &line[13..]).collect();
+        let expected = [
+            "[FAILURE] one Interrupted",
+            "[FAILURE] two Cancelled",
+            "[FAILURE] three Cancelled",
+        ];
+        assert_eq!(told, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_closed_standard_output_ends_quietly() {
+    let Some(bench) = Bench::with(Sshd::builder()) else {
+        return;
+    };
+    let mut command = bench.ours("ssh");
+    command.args(["-P", "-H", "one two", "yes"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut String::new()).unwrap();
+    drop(reader);
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.code().is_some());
+    assert_eq!(stderr(&ended), "");
+}
+
+#[test]
+fn escape_sequences_of_hosts_do_nothing_on_a_terminal() {
+    let Some(bench) = Bench::with(Sshd::builder()) else {
+        return;
+    };
+    let mut command = bench.ours("ssh");
+    command.args(["-i", "-H", "one", "printf '\\033[2J\\033]0;x\\007'"]);
+    let (code, text) = Screen::start(&command).end();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        !text.contains("\x1b[2J") && !text.contains('\x07'),
+        "{text:?}"
+    );
+}
+
+/// One prompt, and the same lines as by pssh, with the right password and with a wrong one.
+#[test]
+fn a_password_is_asked_for_once_as_by_pssh() {
+    let pam = [
+        "auth required pam_unix.so nodelay",
+        "account required pam_permit.so",
+        "session required pam_permit.so",
+    ];
+    let sshd = Sshd::builder()
+        .account("open sesame", &pam)
+        .config("UsePAM yes");
+    let sshd = sshd.config("AuthenticationMethods keyboard-interactive");
+    let Some(bench) = Bench::with(sshd.config("KbdInteractiveAuthentication yes")) else {
+        return;
+    };
+    for (password, code) in [("open sesame", 0), ("mellon", 4)] {
+        let on_screen = |mut command: Command| {
+            command.args([
+                "-A",
+                "-i",
+                "-p1",
+                "-l",
+                ACCOUNT,
+                "-O",
+                "PubkeyAuthentication=no",
+            ]);
+            let mut screen = Screen::start(command.args(["-H", "one two", "echo in"]));
+            screen.wait_for("Password: ");
+            screen.press(&format!("{password}\n"));
+            let (ended, text) = screen.end();
+            assert_eq!(ended, Some(code), "{text}");
+            let blank = |c: char| if c.is_ascii_digit() { '0' } else { c };
+            text.chars().map(blank).collect::<String>()
+        };
+        let ours = on_screen(bench.ours("ssh"));
+        assert_eq!(ours.matches("Password: ").count(), 1, "{ours}");
+        if is_installed() {
+            assert_eq!(ours, on_screen(bench.theirs("ssh")));
+        }
+    }
+}
