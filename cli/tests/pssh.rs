@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use support::copying::wait_until;
 use support::openssh::account::ACCOUNT;
 use support::openssh::sshd::Sshd;
 use support::pssh::{Bench, is_installed};
@@ -58,8 +59,8 @@ fn what_cannot_be_honoured_is_refused_by_name() {
     check(&call(&["-X", "-N"]), 2, "argument \"-N\" is not supported");
     check(&call(&["-x", "'open"]), 2, "No closing quotation");
     check(&call(&["-p", "0"]), 2, "at least 1 host at once");
-    check(&call(&["-O", "Nope=1"]), 2, "Nope");
-    check(&call(&["-O", "ProxyUseFdpass=yes"]), 2, "ProxyUseFdpass");
+    check(&call(&["-O", "Nope=1"]), 2, "nope: unknown option");
+    check(&call(&["-O", "RequestTTY=force"]), 2, "RequestTTY");
     check(&call(&["-o", "x", "-e", "./x"]), 2, "same directory");
     let rsync = ["prsync", "-H", "a", "-x", "--bwlimit=3", "x", "y"];
     check(&rsync, 2, "argument \"--bwlimit=3\" is not supported");
@@ -280,6 +281,8 @@ fn a_password_is_asked_for_once_as_by_pssh() {
             screen.press(&format!("{password}\n"));
             let (ended, text) = screen.end();
             assert_eq!(ended, Some(code), "{text}");
+            // ssh ends lines for a terminal, which ends them once more.
+            let text = text.replace("\r\r\n", "\r\n");
             let blank = |c: char| if c.is_ascii_digit() { '0' } else { c };
             text.chars().map(blank).collect::<String>()
         };
@@ -289,4 +292,159 @@ fn a_password_is_asked_for_once_as_by_pssh() {
             assert_eq!(ours, on_screen(bench.theirs("ssh")));
         }
     }
+}
+
+/// The calls of pssh's own test-suite, in short and in long form; paths are of a tree of this test.
+#[test]
+fn the_calls_of_psshs_own_tests_do_what_they_check() {
+    let Some(bench) = Bench::with(Sshd::builder()) else {
+        return;
+    };
+    let dir = run_dir(&bench);
+    std::fs::create_dir_all(dir.join("tree/sub")).unwrap();
+    std::fs::write(dir.join("file"), "of all hosts").unwrap();
+    std::fs::write(dir.join("tree/sub/x"), "deep").unwrap();
+    std::fs::write(dir.join("hosts.txt"), "one\ntwo\nthree\n").unwrap();
+    let user = bench.sshd().user();
+    let short = [
+        "-h",
+        "hosts.txt",
+        "-l",
+        &user,
+        "-p",
+        "64",
+        "-o",
+        "out",
+        "-e",
+        "err",
+        "-t",
+        "60",
+    ];
+    let outdir = ["--outdir=out", "--errdir=err", "--timeout=60"];
+    let user = format!("--user={user}");
+    let long = [&["--hosts=hosts.txt", &user, "--par=64"], outdir.as_slice()].concat();
+    let call = |tool: &str, code: i32, own: &[&str], words: &[&str]| {
+        for common in [short.as_slice(), &long] {
+            let ended = output(bench.ours(tool).args(common).args(own).args(words));
+            let text = stdout(&ended) + &stderr(&ended);
+            assert_eq!(ended.status.code(), Some(code), "{tool} {own:?}: {text}");
+        }
+    };
+    let read = |path: &str| std::fs::read_to_string(dir.join(path)).unwrap();
+    let there = dir.join("there").display().to_string();
+    let hosts = ["one", "two", "three"];
+    call("ssh", 0, &["-v", "-P", "-i"], &["uptime"]);
+    hosts
+        .iter()
+        .for_each(|host| assert!(read(&format!("out/{host}")).contains("load average")));
+    call(
+        "ssh",
+        5,
+        &["--verbose", "--print", "--inline"],
+        &["ls", "/doesnotexist"],
+    );
+    for host in hosts {
+        assert!(read(&format!("err/{host}")).contains("No such file or directory"));
+    }
+    call("scp", 0, &[], &["file", &there]);
+    assert_eq!(read("there"), "of all hosts");
+    std::fs::remove_file(&there).unwrap();
+    call("scp", 0, &["-r"], &["tree", &there]);
+    assert_eq!(read("there/sub/x"), "deep");
+    let (file, tree) = (dir.join("file"), dir.join("tree"));
+    let paths = [file, tree].map(|path| path.display().to_string());
+    call("slurp", 0, &["-L", "got"], &[&paths[0], "file"]);
+    call(
+        "slurp",
+        0,
+        &["--recursive", "--localdir=got"],
+        &[&paths[1], "tree"],
+    );
+    for host in hosts {
+        assert_eq!(read(&format!("got/{host}/file")), "of all hosts");
+        assert_eq!(read(&format!("got/{host}/tree/sub/x")), "deep");
+    }
+    call(
+        "rsync",
+        0,
+        &["-a", "-z"],
+        &["file", &format!("{there}/file")],
+    );
+    call(
+        "rsync",
+        0,
+        &["-r", "--archive", "--compress"],
+        &["tree/", &format!("{there}/new")],
+    );
+    assert_eq!(
+        (read("there/file"), read("there/new/sub/x")),
+        ("of all hosts".into(), "deep".into())
+    );
+}
+
+/// The examples of pssh's manual: what is said to be printed, and what is said to be ended, is.
+#[test]
+fn the_examples_of_psshs_manual_do_what_it_says() {
+    let Some(bench) = Bench::with(Sshd::builder()) else {
+        return;
+    };
+    let dir = run_dir(&bench);
+    std::fs::write(dir.join("hosts.txt"), "one\ntwo\n").unwrap();
+    for hosts in [["-H", "one two"], ["-h", "hosts.txt"]] {
+        let said = output(
+            bench
+                .ours("ssh")
+                .args(["-i"])
+                .args(hosts)
+                .args(["echo", "hello, world"]),
+        );
+        assert_eq!(said.status.code(), Some(0));
+        assert_eq!(
+            stdout(&said).matches("\nhello, world\n").count(),
+            2,
+            "{}",
+            stdout(&said)
+        );
+    }
+    // A program of a name that no other process has.
+    let name = format!("nap{}", std::process::id());
+    let nap = dir.join(&name);
+    std::fs::copy("/bin/sleep", &nap).unwrap();
+    let nap = format!("echo up; exec {} 100", nap.display());
+    let is_gone = || {
+        let left = || {
+            output(Command::new("pgrep").args(["-x", &name]))
+                .status
+                .success()
+        };
+        wait_until("the end of the process", || (!left()).then_some(()));
+    };
+    let on_terminal = ["-i", "-x", "-tt", "-H", "one", "-t", "1"];
+    let late = output(bench.ours("ssh").args(on_terminal).arg(&nap));
+    assert_eq!(late.status.code(), Some(3), "{}", stdout(&late));
+    is_gone();
+    let mut sleeping = bench.ours("ssh");
+    sleeping
+        .args(["-P", "-t", "0", "-H", "one", &nap])
+        .stdout(Stdio::piped());
+    let mut sleeping = sleeping.spawn().unwrap();
+    let mut reader = BufReader::new(sleeping.stdout.take().unwrap());
+    let mut text = String::new();
+    reader.read_line(&mut text).unwrap();
+    // The shell has become the program a moment after it printed that.
+    let is_there = || {
+        output(Command::new("pgrep").args(["-x", &name]))
+            .status
+            .success()
+    };
+    wait_until("the process", || is_there().then_some(()));
+    let killed = output(bench.ours("nuke").args(["-H", "one", &name]));
+    assert_eq!(killed.status.code(), Some(0), "{}", stdout(&killed));
+    is_gone();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(
+        text.ends_with("[FAILURE] one Exited with error code 255\n"),
+        "{text}"
+    );
+    assert_eq!(sleeping.wait().unwrap().code(), Some(4));
 }

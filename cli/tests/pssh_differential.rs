@@ -42,10 +42,10 @@ fn commands_run_and_are_shown_as_by_pssh() {
         ssh(4, &["-e", "err", "-H", "dead one", BOTH]).many(),
         ssh(4, &["-i", "-H", "dead one two", "exit 1"]).many(),
         ssh(4, &["-i", "-H", "no-such-host.invalid", "true"]),
-        ssh(3, &["-i", "-t", "1", "-H", "one", "echo begun; sleep 20"]),
+        ssh(3, &["-i", "-t", "4", "-H", "one", "echo begun; sleep 60"]),
         ssh(
             3,
-            &["-t1", "-o", "out", "-H", "one dead", "echo begun; sleep 20"],
+            &["-t4", "-o", "out", "-H", "one dead", "echo begun; sleep 20"],
         )
         .many(),
         ssh(0, &["-t", "0", "-H", "one", "true"]),

@@ -2,6 +2,7 @@
 //!
 //! The principal type is [`Dialect`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -73,6 +74,24 @@ pub(crate) enum Manner {
     Scp,
 }
 
+/// What there is to show of a host's end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said<'a> {
+    stdout: &'a [u8],
+    stderr: &'a [u8],
+    /// In place of ssh; clean.
+    ours: &'a str,
+}
+
+impl<'a> Said<'a> {
+    fn ours(ours: &'a str) -> Self {
+        Self {
+            ours,
+            ..Self::default()
+        }
+    }
+}
+
 impl Dialect {
     /// Makes what is to be shown, and the folders for files.
     ///
@@ -130,12 +149,7 @@ impl Dialect {
                     Manner::Scp => CLOSED.to_owned(),
                 };
                 self.errors(at, said.as_bytes());
-                self.tell(
-                    at,
-                    Fate::Exited(SSH_FAILED),
-                    (b"", said.as_bytes()),
-                    console,
-                );
+                self.tell(at, Fate::Exited(SSH_FAILED), &Said::ours(&said), console);
             }
         }
     }
@@ -147,7 +161,7 @@ impl Dialect {
     pub(crate) fn end(mut self, console: &mut Console) -> Result<Vec<Fate>, Stop> {
         for at in 0..self.listed.len() {
             if self.fates[at].is_none() {
-                self.tell(at, Fate::Interrupted, (b"", b""), console);
+                self.tell(at, Fate::Interrupted, &Said::default(), console);
             }
         }
         for at in 0..self.listed.len() {
@@ -165,14 +179,8 @@ impl Dialect {
         Ok(self.fates.into_iter().flatten().collect())
     }
 
-    /// Shows a host's end; `output` is what was collected of it, on both streams.
-    fn tell(
-        &mut self,
-        at: usize,
-        fate: Fate,
-        (stdout, stderr): (&[u8], &[u8]),
-        console: &mut Console,
-    ) {
+    /// Shows a host's end.
+    fn tell(&mut self, at: usize, fate: Fate, said: &Said<'_>, console: &mut Console) {
         self.fates[at] = Some(fate);
         if let Some(rest) = self.begun.remove(&at) {
             self.print_line(at, &rest, console);
@@ -186,14 +194,30 @@ impl Dialect {
         }
         self.line(at, fate, console);
         if self.show.inline || self.show.inline_stdout {
-            console.host_bytes(Sink::Stdout, stdout);
+            console.host_bytes(Sink::Stdout, &self.lines(said.stdout));
         }
-        let errors = [self.preface_of(at), stderr].concat();
-        if self.show.inline && !errors.is_empty() {
-            let mark = self.colored(31, "Stderr: ");
-            console.put(mark.as_bytes());
-            console.host_bytes(Sink::Stdout, &errors);
+        let preface = self.preface_of(at);
+        let nothing = preface.is_empty() && said.stderr.is_empty() && said.ours.is_empty();
+        if self.show.inline && !nothing {
+            console.put(self.colored(31, "Stderr: ").as_bytes());
+            console.put(&self.lines(preface));
+            console.host_bytes(Sink::Stdout, &self.lines(said.stderr));
+            console.put(&self.lines(said.ours.as_bytes()));
         }
+    }
+
+    /// Leaves out on a terminal what ssh, and a terminal of the host, put before the end of a line.
+    fn lines<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if !self.show.terminal || !bytes.contains(&b'\r') {
+            return bytes.into();
+        }
+        let mut kept = Vec::with_capacity(bytes.len());
+        for (at, byte) in bytes.iter().enumerate() {
+            if *byte != b'\r' || bytes.get(at + 1) != Some(&b'\n') {
+                kept.push(*byte);
+            }
+        }
+        kept.into()
     }
 
     /// Writes to a host's file of errors.
@@ -322,8 +346,12 @@ impl View for Dialect {
         };
         self.errors(at, whole);
         self.errors(at, said.as_bytes());
-        let stderr = [record.stderr.as_slice(), said.as_bytes()].concat();
-        self.tell(at, fate, (&record.stdout, &stderr), console);
+        let said = Said {
+            stdout: &record.stdout,
+            stderr: &record.stderr,
+            ours: &said,
+        };
+        self.tell(at, fate, &said, console);
     }
 
     fn outlives_stdout(&self) -> bool {

@@ -249,7 +249,11 @@ impl Bench {
         }
         let output = self.call(case, side, cwd.path());
         let text = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes).into_owned();
+            let mut text = String::from_utf8_lossy(bytes).into_owned();
+            if case.terminal {
+                // ssh ends lines for a terminal, which ends them once more.
+                text = text.replace("\r\r\n", "\r\n");
+            }
             text.replace(&cwd.path().display().to_string(), "CWD")
         };
         let stdout = case.stdout.then(|| match case.many {
@@ -324,9 +328,9 @@ struct Ran {
 /// Takes the time of day out, and the signal with which pssh ends its ssh, which it tells of or not
 /// as it happens to see it.
 fn plain(text: &str) -> String {
-    let line = |line: &str| match line.split_once("] ") {
-        Some((number, rest)) if line.starts_with('[') && is_time(rest) => {
-            format!("{number}]{}", &rest[8..]).replace(", Killed by signal 9", "")
+    let line = |line: &str| match line.split_once(' ') {
+        Some((number, rest)) if number.starts_with(['[', '\x1b']) && is_time(rest) => {
+            format!("{number}{}", &rest[8..]).replace(", Killed by signal 9", "")
         }
         _ => line.to_owned(),
     };

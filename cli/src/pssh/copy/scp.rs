@@ -174,12 +174,12 @@ fn no_place(files: &RemoteFs<'_>, target: &[u8], done: &mut Done) -> Option<Stri
         )),
         None => {
             let error = files.make_directory(target).err()?;
-            done.ends_with(&error);
-            Some(format!(
-                "remote mkdir \"{}\": {}",
-                shown(target),
-                reason(&error)
-            ))
+            if done.ends_with(&error) {
+                return Some(String::new());
+            }
+            // Another host may be the same machine.
+            (is_directory(files, target) != Some(true))
+                .then(|| format!("remote mkdir \"{}\": {}", shown(target), reason(&error)))
         }
     }
 }
