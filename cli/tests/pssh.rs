@@ -7,6 +7,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv6Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::copying::wait_until;
 use support::openssh::account::ACCOUNT;
 use support::openssh::sshd::Sshd;
-use support::pssh::{Bench, is_installed};
+use support::pssh::{Bench, is_installed, skip};
 use support::screen::Screen;
 use support::{output, sshoal, stderr, stdout};
 
@@ -114,7 +115,7 @@ fn links_are_made_once_and_nothing_is_replaced() {
 #[test]
 fn ipv6_hosts_are_reached_with_and_without_a_port() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        println!("skipped: there is no IPv6 here");
+        skip("there is no IPv6 here");
         return;
     }
     let sshd = Sshd::builder().also_on(Ipv6Addr::LOCALHOST.into());
@@ -141,7 +142,7 @@ fn ipv6_hosts_are_reached_with_and_without_a_port() {
 }
 
 /// The folder that a bench's tools run in.
-fn run_dir(bench: &Bench) -> std::path::PathBuf {
+fn run_dir(bench: &Bench) -> PathBuf {
     bench.ours("ssh").get_current_dir().unwrap().to_owned()
 }
 
@@ -294,92 +295,97 @@ fn a_password_is_asked_for_once_as_by_pssh() {
     }
 }
 
-/// The calls of pssh's own test-suite, in short and in long form; paths are of a tree of this test.
-#[test]
-fn the_calls_of_psshs_own_tests_do_what_they_check() {
-    let Some(bench) = Bench::with(Sshd::builder()) else {
-        return;
-    };
-    let dir = run_dir(&bench);
-    std::fs::create_dir_all(dir.join("tree/sub")).unwrap();
-    std::fs::write(dir.join("file"), "of all hosts").unwrap();
-    std::fs::write(dir.join("tree/sub/x"), "deep").unwrap();
-    std::fs::write(dir.join("hosts.txt"), "one\ntwo\nthree\n").unwrap();
-    let user = bench.sshd().user();
-    let short = [
-        "-h",
-        "hosts.txt",
-        "-l",
-        &user,
-        "-p",
-        "64",
-        "-o",
-        "out",
-        "-e",
-        "err",
-        "-t",
-        "60",
-    ];
-    let outdir = ["--outdir=out", "--errdir=err", "--timeout=60"];
-    let user = format!("--user={user}");
-    let long = [&["--hosts=hosts.txt", &user, "--par=64"], outdir.as_slice()].concat();
-    let call = |tool: &str, code: i32, own: &[&str], words: &[&str]| {
-        for common in [short.as_slice(), &long] {
-            let ended = output(bench.ours(tool).args(common).args(own).args(words));
+/// Hosts and files for the calls of pssh's own test-suite.
+struct OwnTests {
+    bench: Bench,
+    dir: PathBuf,
+}
+
+const HOSTS: [&str; 3] = ["one", "two", "three"];
+
+impl OwnTests {
+    fn start() -> Option<Self> {
+        let bench = Bench::with(Sshd::builder())?;
+        let dir = run_dir(&bench);
+        std::fs::create_dir_all(dir.join("tree/sub")).unwrap();
+        std::fs::write(dir.join("file"), "of all hosts").unwrap();
+        std::fs::write(dir.join("tree/sub/x"), "deep").unwrap();
+        std::fs::write(dir.join("hosts.txt"), HOSTS.join("\n")).unwrap();
+        Some(Self { bench, dir })
+    }
+
+    /// Calls a tool with the options of those tests, in short and in long form.
+    #[track_caller]
+    fn call(&self, tool: &str, code: i32, own: &[&str], words: &[&str]) {
+        let user = self.bench.sshd().user();
+        let user = user.as_str();
+        let short = format!("-h hosts.txt -l {user} -p 64 -o out -e err -t 60");
+        let long = format!(
+            "--hosts=hosts.txt --user={user} --par=64 --outdir=out --errdir=err --timeout=60"
+        );
+        for common in [short, long] {
+            let mut command = self.bench.ours(tool);
+            let ended = output(command.args(common.split(' ')).args(own).args(words));
             let text = stdout(&ended) + &stderr(&ended);
             assert_eq!(ended.status.code(), Some(code), "{tool} {own:?}: {text}");
         }
-    };
-    let read = |path: &str| std::fs::read_to_string(dir.join(path)).unwrap();
-    let there = dir.join("there").display().to_string();
-    let hosts = ["one", "two", "three"];
-    call("ssh", 0, &["-v", "-P", "-i"], &["uptime"]);
-    hosts
-        .iter()
-        .for_each(|host| assert!(read(&format!("out/{host}")).contains("load average")));
-    call(
-        "ssh",
-        5,
-        &["--verbose", "--print", "--inline"],
-        &["ls", "/doesnotexist"],
-    );
-    for host in hosts {
-        assert!(read(&format!("err/{host}")).contains("No such file or directory"));
     }
-    call("scp", 0, &[], &["file", &there]);
-    assert_eq!(read("there"), "of all hosts");
+
+    fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.dir.join(path)).unwrap()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.join(name).display().to_string()
+    }
+}
+
+#[test]
+fn the_commands_of_psshs_own_tests_do_what_they_check() {
+    let Some(own) = OwnTests::start() else { return };
+    own.call("ssh", 0, &["-v", "-P", "-i"], &["uptime"]);
+    for host in HOSTS {
+        assert!(own.read(&format!("out/{host}")).contains("load average"));
+    }
+    let verbose = ["--verbose", "--print", "--inline"];
+    own.call("ssh", 5, &verbose, &["ls", "/doesnotexist"]);
+    for host in HOSTS {
+        let said = own.read(&format!("err/{host}"));
+        assert!(said.contains("No such file or directory"), "{said}");
+    }
+}
+
+#[test]
+fn the_copies_of_psshs_own_tests_do_what_they_check() {
+    let Some(own) = OwnTests::start() else { return };
+    let there = own.path("there");
+    own.call("scp", 0, &[], &["file", &there]);
+    assert_eq!(own.read("there"), "of all hosts");
     std::fs::remove_file(&there).unwrap();
-    call("scp", 0, &["-r"], &["tree", &there]);
-    assert_eq!(read("there/sub/x"), "deep");
-    let (file, tree) = (dir.join("file"), dir.join("tree"));
-    let paths = [file, tree].map(|path| path.display().to_string());
-    call("slurp", 0, &["-L", "got"], &[&paths[0], "file"]);
-    call(
+    own.call("scp", 0, &["-r"], &["tree", &there]);
+    assert_eq!(own.read("there/sub/x"), "deep");
+    own.call("slurp", 0, &["-L", "got"], &[&own.path("file"), "file"]);
+    let tree = own.path("tree");
+    own.call(
         "slurp",
         0,
         &["--recursive", "--localdir=got"],
-        &[&paths[1], "tree"],
+        &[&tree, "tree"],
     );
-    for host in hosts {
-        assert_eq!(read(&format!("got/{host}/file")), "of all hosts");
-        assert_eq!(read(&format!("got/{host}/tree/sub/x")), "deep");
+    for host in HOSTS {
+        assert_eq!(own.read(&format!("got/{host}/file")), "of all hosts");
+        assert_eq!(own.read(&format!("got/{host}/tree/sub/x")), "deep");
     }
-    call(
+    own.call(
         "rsync",
         0,
         &["-a", "-z"],
         &["file", &format!("{there}/file")],
     );
-    call(
-        "rsync",
-        0,
-        &["-r", "--archive", "--compress"],
-        &["tree/", &format!("{there}/new")],
-    );
-    assert_eq!(
-        (read("there/file"), read("there/new/sub/x")),
-        ("of all hosts".into(), "deep".into())
-    );
+    assert_eq!(own.read("there/file"), "of all hosts");
+    let archive = ["-r", "--archive", "--compress"];
+    own.call("rsync", 0, &archive, &["tree/", &format!("{there}/new")]);
+    assert_eq!(own.read("there/new/sub/x"), "deep");
 }
 
 /// The examples of pssh's manual: what is said to be printed, and what is said to be ended, is.

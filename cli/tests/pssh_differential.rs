@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::pssh::{Bench, Case, case};
+use support::pssh::{Bench, Case, case, skip};
 
 /// A command that prints on both streams and fails.
 const BOTH: &str = "echo out; echo err >&2; exit 3";
@@ -312,7 +312,7 @@ fn directories_are_brought_in_step_as_by_prsync() {
         .output()
         .is_err()
     {
-        println!("skipped: rsync is not installed");
+        skip("rsync is not installed");
         return;
     }
     let rsync = |code, args: &[&'static str]| {

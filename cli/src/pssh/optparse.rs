@@ -112,8 +112,7 @@ fn letters<K: Copy>(
     rest: &mut impl Iterator<Item = OsString>,
     given: &mut Vec<Given<K>>,
 ) -> Result<(), String> {
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
+    for (at, letter) in text.char_indices() {
         let written = format!("-{letter}");
         let found = definitions
             .iter()

@@ -47,8 +47,7 @@ impl Handed {
             let Some(letters) = arg.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
                 return Err(unknown(arg));
             };
-            let mut letters = letters.char_indices();
-            while let Some((at, letter)) = letters.next() {
+            for (at, letter) in letters.char_indices() {
                 if takes_value(program, letter) {
                     let glued = &arg[1 + at + letter.len_utf8()..];
                     let value = match glued.is_empty() {

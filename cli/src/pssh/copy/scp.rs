@@ -90,7 +90,7 @@ pub(super) fn put(sources: &Sources, to: &[u8], (how, host): (&How, &Reached<'_>
     let to = &from_home(to);
     let mut is_directory = is_directory(&files, to);
     if sources.0.len() > 1 && is_directory != Some(true) {
-        if let Err(error) = files.make_directory(to) {
+        if let Some(error) = make(&files, to) {
             if !done.ends_with(&error) {
                 done.scp(&format!("remote mkdir \"{}\": Failure", shown(to)));
                 done.code = SSH_FAILED;
@@ -173,15 +173,19 @@ fn no_place(files: &RemoteFs<'_>, target: &[u8], done: &mut Done) -> Option<Stri
             shown(target)
         )),
         None => {
-            let error = files.make_directory(target).err()?;
-            if done.ends_with(&error) {
-                return Some(String::new());
-            }
-            // Another host may be the same machine.
-            (is_directory(files, target) != Some(true))
-                .then(|| format!("remote mkdir \"{}\": {}", shown(target), reason(&error)))
+            let error = make(files, target)?;
+            done.ends_with(&error);
+            let reason = reason(&error);
+            Some(format!("remote mkdir \"{}\": {reason}", shown(target)))
         }
     }
+}
+
+/// Makes a directory; what is wrong, if it is not there then. Another host may be the same machine,
+/// and have made it.
+pub(super) fn make(files: &RemoteFs<'_>, path: &[u8]) -> Option<Error> {
+    let error = files.make_directory(path).err()?;
+    (is_directory(files, path) != Some(true)).then_some(error)
 }
 
 /// Tells of what of a tree was not copied.

@@ -7,7 +7,7 @@ use sshoal::Reached;
 use sshoal::transfer::{self, Error, RemoteFs};
 
 use super::scp::{
-    Named, Sources, What, from_home, is_directory, join, reason, shown, without_sftp,
+    Named, Sources, What, from_home, is_directory, join, make, reason, shown, without_sftp,
 };
 use super::{Done, How};
 
@@ -27,7 +27,7 @@ pub(super) fn put(sources: &Sources, to: &[u8], (how, host): (&How, &Reached<'_>
             .any(|named| matches!(named.what, What::Tree(_)));
     if makes && is_directory(&files, to) != Some(true) {
         let dir = to.strip_suffix(b"/").unwrap_or(to);
-        if let Err(error) = files.make_directory(dir) {
+        if let Some(error) = make(&files, dir) {
             if !done.ends_with(&error) {
                 done.say(&format!(
                     "mkdir \"{}\" failed: {}",
