@@ -135,6 +135,13 @@ fn ssh_is_told_what_pssh_tells_it() {
         ssh(0, &["-A", "-H", "one", "echo x"])
             .stdin("secret\n")
             .but_stderr(),
+    ]);
+}
+
+#[test]
+fn the_environment_says_what_it_says_to_pssh() {
+    let Some(bench) = Bench::start() else { return };
+    bench.compare(&[
         ssh(0, &["-i", "-H", "one", "echo x"])
             .env("PSSH_ASKPASS", "1")
             .stdin("secret\n")
@@ -193,6 +200,7 @@ fn lists_and_words_are_read_as_by_pssh() {
             .file("hosts", "one\ntwo\nthree")
             .many(),
         ssh(0, &["-h", "hosts", "--host-glob=[!t]*", "true"]).file("hosts", "one\ntwo\nthree"),
+        ssh(0, &["-p1", "-h", "hosts", "true"]).file("hosts", "one\r\ntwo\rthree"),
         ssh(0, &["-h", "hosts", "true"]).file("hosts", "# none\n"),
         ssh(0, &["-o", "out", "-H", " ", "true"]),
         ssh(1, &["-h", "missing", "true"]),

@@ -48,7 +48,8 @@ pub(crate) fn read(
         })?;
         // Names are ASCII; what is not shows in the host's failure.
         let text = String::from_utf8_lossy(&text);
-        for line in text.lines() {
+        // Lines end as on any system.
+        for line in text.split(['\n', '\r']) {
             let entry = line_of_file(line, complain);
             let fits = |entry: &Entry| match &options.host_glob {
                 Some(glob) => fits(glob, &entry.name),
