@@ -43,6 +43,10 @@ for task in "$@"; do
         need openssh-client command -v ssh-agent
         need openssl command -v openssl
         need sudo command -v sudo
+        # What the dialect of pssh is held against.
+        need pssh command -v parallel-ssh
+        need rsync command -v rsync
+        need procps command -v pkill
         ;;
     fuzz) need g++ command -v c++ ;;
     vendored)

@@ -250,6 +250,12 @@ impl FleetBuilder {
         self.pool(|pool| pool.connect_timeout(timeout))
     }
 
+    /// Sets the limit for a host as a whole, connecting and command or program together; `None` is no
+    /// limit, which is the default. See [`PoolBuilder::host_timeout`].
+    pub fn host_timeout(self, timeout: Option<Duration>) -> Self {
+        self.pool(|pool| pool.host_timeout(timeout))
+    }
+
     /// Sets the limit for a command itself; `None` is no limit, which is the default.
     pub fn command_timeout(self, timeout: Option<Duration>) -> Self {
         self.pool(|pool| pool.command_timeout(timeout))

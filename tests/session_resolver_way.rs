@@ -8,7 +8,8 @@ use std::{
 };
 
 use rustix::net::sockopt;
-use sshoal::{Error, Kind, Phase};
+use sshoal::ssh_config::{Local, SshConfig};
+use sshoal::{Error, Kind, Phase, Resolver};
 use support::{
     faults::{FullBacklog, Refused},
     sessions::assert_failed,
@@ -82,6 +83,21 @@ fn a_host_that_does_not_answer_is_given_up_after_the_time_of_the_file() {
     );
     let unlimited = client.config(&text.replace("Timeout 1", "Timeout none"), "t");
     assert_eq!(unlimited.expect("no limit").connect_timeout(), None);
+}
+
+#[test]
+fn what_the_file_does_not_limit_may_be_left_to_the_system() {
+    for (text, expected) in [
+        ("Port 22", None),
+        ("ConnectTimeout 3", Some(Duration::from_secs(3))),
+    ] {
+        let ssh_config = SshConfig::builder(Local::of_this_process().with_home("/nonexistent"));
+        let ssh_config = ssh_config.text(text);
+        let resolver = Resolver::builder(ssh_config.load().expect("the text is read"));
+        let resolver = resolver.unsaid_connect_timeout(None).build();
+        let config = resolver.config(&"t".parse().expect("a host"));
+        assert_eq!(config.expect("a configuration").connect_timeout(), expected);
+    }
 }
 
 #[test]

@@ -122,7 +122,11 @@ fn own(access: &Access, index: usize) -> &[HostOption] {
     access.own.get(index).map_or(&[], Vec::as_slice)
 }
 
-fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder> {
+/// Begins a resolver of what was said and of the user's ssh_config.
+///
+/// # Errors
+/// Fails if an option or a file is no good.
+pub(crate) fn builder(access: &Access, notices: &mut Vec<String>) -> Result<ResolverBuilder> {
     let mut local = Local::of_this_process();
     if let Some(home) = access.home.as_ref().and_then(|home| home.to_str()) {
         local = local.with_home(home);

@@ -47,7 +47,8 @@ pub(crate) use self::whom::{Shard, WhomArgs};
     propagate_version = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    subcommand_required = true
+    subcommand_required = true,
+    after_help = DIALECT
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -84,6 +85,12 @@ pub(crate) enum Action {
     /// Lists, folds and counts hosts, and connects to none
     #[command(after_help = hosts::EXAMPLES)]
     Hosts(Box<HostsArgs>),
+    /// Makes links in a directory under which this program is pssh, pscp, prsync, pslurp and pnuke
+    #[command(after_help = LINKS_EXAMPLES)]
+    InstallLinks {
+        /// The directory
+        dir: PathBuf,
+    },
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -284,7 +291,6 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             }
             None
         }
-        #[cfg(feature = "demo")]
         _ => None,
     };
     if let (Some((whom, access, pace)), Some((_, matches))) = (common, matches.subcommand()) {
@@ -367,6 +373,15 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 
 /// A hundred years: far above any real limit, far below what clocks can add.
 const SECONDS_MAX: f64 = 3.2e9;
+
+const DIALECT: &str = "\
+Under the names pssh, pscp, prsync, pslurp and pnuke, or parallel-ssh and so on, and as `sshoal pssh`
+and so on, this program takes the options of those tools: sshoal pssh --help";
+
+const LINKS_EXAMPLES: &str = "\
+Examples:
+  sshoal install-links ~/bin
+  sudo sshoal install-links /usr/local/bin";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

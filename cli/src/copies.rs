@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use sshoal::transfer::Progress as Moved;
-use sshoal::{Fleet, KeepOpen, Secret, Sudo};
+use sshoal::{Config, Fleet, KeepOpen, Secret, Sudo};
 
 use crate::access::{self, Opened};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
@@ -108,20 +108,7 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
     }
     let recorder = Arc::new(Recorder::new(labels, &plan.hosts, &configs));
     let count = plan.hosts.len();
-    // Refused, the pool is smaller, and hosts wait for room.
-    let _ = sshoal::raise_descriptor_limit();
-    let first = configs.first().context("no hosts")?.clone();
-    let mut fleet = Fleet::builder(plan.hosts.clone(), first)
-        .configs(configs)
-        .keep_open(KeepOpen::No)
-        .deadline(plan.pace.deadline)
-        .rate(plan.pace.rate)
-        .retries(plan.pace.retries)
-        .retry_on(plan.pace.retry_on);
-    if let Some(par) = plan.pace.par {
-        fleet = fleet.pool_size(par);
-    }
-    let fleet = fleet.build().context("cannot begin")?;
+    let fleet = fleet(&plan, configs)?;
     let stop_after = plan.pace.stop_after;
     let start = |messages: Messages| {
         let work = Work::new(plan, args, moved, sudo)?;
@@ -141,6 +128,23 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
             Ok(INTERNAL)
         }
     }
+}
+
+fn fleet(plan: &Plan, configs: Vec<Arc<Config>>) -> Result<Fleet> {
+    // Refused, the pool is smaller, and hosts wait for room.
+    let _ = sshoal::raise_descriptor_limit();
+    let first = configs.first().context("no hosts")?.clone();
+    let mut fleet = Fleet::builder(plan.hosts.clone(), first)
+        .configs(configs)
+        .keep_open(KeepOpen::No)
+        .deadline(plan.pace.deadline)
+        .rate(plan.pace.rate)
+        .retries(plan.pace.retries)
+        .retry_on(plan.pace.retry_on);
+    if let Some(par) = plan.pace.par {
+        fleet = fleet.pool_size(par);
+    }
+    fleet.build().context("cannot begin")
 }
 
 /// Shows hosts as a run's are shown.

@@ -45,6 +45,10 @@ pub(crate) trait View {
     fn tell(&mut self, _: &mut Console) {}
     /// Returns whether the run is worth going on with when nobody reads standard output.
     fn outlives_stdout(&self) -> bool;
+    /// Returns the exit code of a run that has to be given up after a signal.
+    fn given_up(&self, interrupt: Interrupt) -> u8 {
+        interrupt.exit_code()
+    }
 }
 
 /// How a run went.
@@ -75,6 +79,7 @@ pub(crate) fn drive(
     let stopper = Stopper {
         running: running.clone(),
         escalation: Escalation::new(console.is_watched()),
+        given_up: [Interrupt::Interrupted, Interrupt::Terminated].map(|by| view.given_up(by)),
         interrupt: Arc::clone(&interrupt),
         messages: sender,
     };
@@ -233,6 +238,8 @@ impl Drive {
 struct Stopper {
     running: Running,
     escalation: Escalation,
+    /// The exit code after each signal, where the process has to be ended hard.
+    given_up: [u8; 2],
     /// The first signal.
     interrupt: Arc<OnceLock<Interrupt>>,
     messages: Messages,
@@ -250,7 +257,8 @@ impl Stopper {
             Demand::StopLaunching => self.running.stop_launching(),
             Demand::End => {
                 self.running.end();
-                thread::spawn(move || exit_hard(first));
+                let code = self.given_up[usize::from(first == Interrupt::Terminated)];
+                thread::spawn(move || exit_hard(code));
             }
         }
         let messages = self.messages.clone();
@@ -261,10 +269,10 @@ impl Stopper {
 
 /// Ends the process if the main thread did not in time. Nothing is lost that it had in hand:
 /// files are written without a buffer, and JSON line by line.
-pub(crate) fn exit_hard(interrupt: Interrupt) {
+pub(crate) fn exit_hard(code: u8) {
     thread::park_timeout(PATIENCE_HARD);
     Terminal::restore();
-    std::process::exit(interrupt.exit_code().into());
+    std::process::exit(code.into());
 }
 
 /// Messages that wait for the main thread; beyond it the hosts wait, and nothing piles up.

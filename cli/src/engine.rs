@@ -64,6 +64,7 @@ impl Running {
         let mut fleet = Fleet::builder(job.hosts, first)
             .configs(job.configs)
             .command_timeout(job.pace.command_timeout)
+            .host_timeout(job.pace.host_timeout)
             .on_timeout(job.on_timeout)
             .deadline(job.pace.deadline)
             .rate(job.pace.rate)

@@ -145,7 +145,7 @@ pub(crate) fn forward(args: &ForwardArgs) -> Result<u8> {
     signals::watch(move |signal| {
         let signal = *first.get_or_init(|| signal);
         handle.cancel();
-        thread::spawn(move || exit_hard(signal));
+        thread::spawn(move || exit_hard(signal.exit_code()));
         let _ = stop.send(Message::Interrupted);
     })
     .context("cannot watch for signals")?;

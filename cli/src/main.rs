@@ -30,6 +30,7 @@ mod launch;
 mod local;
 mod plan;
 mod progress;
+mod pssh;
 mod record;
 mod render;
 mod run;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
     if let Err(error) = sshoal::keep_secrets_out_of_dumps() {
         complain(&format!("core files may show secrets: {error}"));
     }
+    if let Some(code) = pssh::called(std::env::args_os()) {
+        return code;
+    }
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Action::Sync(args) => copies::sync(&args),
         Action::Fs(args) => fs::fs(&args),
         Action::Hosts(args) => hosts::hosts(&args),
+        Action::InstallLinks { dir } => pssh::install(&dir),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

@@ -85,6 +85,8 @@ pub(crate) enum PasswordFrom {
 pub(crate) struct Pace {
     pub(crate) par: Option<NonZeroUsize>,
     pub(crate) command_timeout: Option<Duration>,
+    /// Of each host, connecting and all.
+    pub(crate) host_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     /// New connections per second.
     pub(crate) rate: Option<NonZeroU32>,
@@ -358,6 +360,7 @@ pub(crate) fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
     Ok(Pace {
         par: args.par,
         command_timeout: args.timeout.and_then(|limit| limit.0),
+        host_timeout: None,
         deadline: args.deadline.and_then(|limit| limit.0),
         rate: args.rate,
         retries: args.retries.unwrap_or(0),

@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) retries: u32,
     pub(crate) retry_on: RetryOn,
     pub(crate) command_timeout: Option<Duration>,
+    /// Of all that is done with a host in one attempt.
+    pub(crate) host_timeout: Option<Duration>,
     pub(crate) silence_timeout: Option<Duration>,
     /// Otherwise commands whose time is over are left to their hosts.
     pub(crate) end_on_timeout: bool,

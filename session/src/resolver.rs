@@ -75,6 +75,8 @@ struct Settings {
     answers: Option<Arc<dyn Answers>>,
     passphrases: Option<Arc<dyn Passphrases>>,
     connect_timeout: Option<Option<Duration>>,
+    /// Where ssh_config says nothing.
+    unsaid_connect_timeout: Option<Option<Duration>>,
 }
 
 /// What was read and made so far.
@@ -137,6 +139,7 @@ impl Resolver {
                 answers: None,
                 passphrases: None,
                 connect_timeout: None,
+                unsaid_connect_timeout: None,
             },
         }
     }
@@ -302,7 +305,9 @@ impl Resolver {
         if asked.legacy {
             builder = builder.legacy_algorithms();
         }
-        if let Some(limit) = self.settings.connect_timeout {
+        let unsaid = self.settings.unsaid_connect_timeout;
+        let unsaid = unsaid.filter(|_| options.connect_timeout.is_none());
+        if let Some(limit) = self.settings.connect_timeout.or(unsaid) {
             builder = builder.connect_timeout(limit);
         }
         if let Some(jump) = jump {
@@ -418,6 +423,13 @@ impl ResolverBuilder {
     /// where it says nothing.
     pub fn connect_timeout(mut self, limit: Option<Duration>) -> Self {
         self.settings.connect_timeout = Some(limit);
+        self
+    }
+
+    /// Sets the limit on connecting where ssh_config says nothing; default 10 s. `None` leaves it to
+    /// the system, as in ssh.
+    pub fn unsaid_connect_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.settings.unsaid_connect_timeout = Some(limit);
         self
     }
 

@@ -5,6 +5,7 @@
 pub(crate) mod copying;
 pub(crate) mod noise;
 pub(crate) mod openssh;
+pub(crate) mod pssh;
 pub(crate) mod screen;
 pub(crate) mod two_hosts;
 

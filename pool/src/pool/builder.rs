@@ -84,6 +84,7 @@ impl PoolBuilder {
             retries: 0,
             retry_on: RetryOn::default(),
             command_timeout: None,
+            host_timeout: None,
             silence_timeout: None,
             end_on_timeout: true,
             end_grace: END_GRACE,
@@ -198,6 +199,14 @@ impl PoolBuilder {
     /// the default. A host whose output is not taken in time runs out of it too.
     pub fn command_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.settings.command_timeout = timeout;
+        self
+    }
+
+    /// Sets the limit for a host as a whole, from its begin to its end, of each attempt: getting
+    /// there and the command, or the program, together; `None` is no limit, which is the default.
+    /// The other limits hold within it, and the error names the limit that ran out.
+    pub fn host_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.host_timeout = timeout;
         self
     }
 
@@ -338,6 +347,7 @@ impl PoolBuilder {
         let limits = [
             ("connect_timeout", connect_timeout_is_zero),
             ("command_timeout", settings.command_timeout == zero),
+            ("host_timeout", settings.host_timeout == zero),
             ("silence_timeout", settings.silence_timeout == zero),
             ("deadline", settings.deadline == zero),
         ];

@@ -96,6 +96,50 @@ fn stalled_hosts_time_out_by_phase_and_the_rest_run() {
     fake.gauges.live.wait_for(0);
 }
 
+/// The limit of a host as a whole ends it wherever it is, commands and programs alike; shorter limits
+/// of a part stay what they are.
+#[test]
+fn a_host_as_a_whole_has_a_limit_over_all_phases() {
+    let stalls = |fake: Fake| {
+        fake.with(0, with(|s| s.connect = Step::Stalls))
+            .with(1, with(|s| s.start = Step::Stalls))
+            .with(2, with(|s| s.run = Step::Stalls))
+    };
+    let (host, command) = (Duration::from_millis(150), Duration::from_millis(50));
+    for (command, last) in [(None, host), (Some(command), command)] {
+        let builder = builder(9).host_timeout(Some(host)).connect_timeout(None);
+        let pool = stalls(Fake::new(Script::default())).pool_of(builder.command_timeout(command));
+        let report = pool.run("x").unwrap().report();
+        let limits = [
+            (Phase::Connect, host),
+            (Phase::Open, host),
+            (Phase::Run, last),
+        ];
+        for (index, expected) in limits.into_iter().enumerate() {
+            let End::Failed(Error::TimedOut { phase, limit }) = report[index].end() else {
+                panic!("{:?}", report[index]);
+            };
+            assert_eq!((*phase, *limit), expected);
+            assert!(report[index].duration() >= expected.1);
+        }
+        assert_eq!(report.counts().succeeded, 6);
+    }
+    let pool = Fake::new(Script::default()).pool_of(builder(1).host_timeout(Some(host)));
+    let mut each = pool.each(|reached| {
+        let began = Instant::now();
+        while reached.scope().check().is_ok() && began.elapsed() < Duration::from_secs(20) {
+            sshoal_reactor::sleep(Duration::from_millis(5));
+        }
+        began.elapsed()
+    });
+    let took = each.next().unwrap().into_result().unwrap();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let zero = builder(1).host_timeout(Some(Duration::ZERO));
+    let nobody = std::sync::Arc::new(Fake::new(Script::default()));
+    let error = zero.build_on(nobody).unwrap_err();
+    assert_eq!(error.to_string(), "host_timeout is zero");
+}
+
 /// Only sessions whose command ended are said goodbye to; others are given up.
 #[test]
 fn a_session_that_timed_out_is_given_up() {

@@ -28,6 +28,8 @@ use ending::Silence;
 pub(super) struct Flight<'a> {
     engine: &'a Arc<Engine>,
     run: &'a RunState,
+    /// What ends with the host's limit, if it has one.
+    limited: Option<Scope>,
     index: usize,
     seat: Seat,
     /// Whether the session was open already.
@@ -76,6 +78,7 @@ impl<'a> Flight<'a> {
         Self {
             engine,
             run,
+            limited: None,
             index,
             seat,
             kept,
@@ -156,7 +159,9 @@ impl<'a> Flight<'a> {
         buf: &mut Vec<u8>,
     ) -> Result<Exit, Fault> {
         let begun = Instant::now();
-        let opening = self.scope().child(self.connect_timeout());
+        let limit = self.engine.settings.host_timeout;
+        self.limited = limit.map(|limit| self.scope().child(Some(limit)));
+        let opening = self.within().child(self.connect_timeout());
         if session.is_none() {
             *session = Some(self.connect(&opening)?);
         }
@@ -200,7 +205,7 @@ impl<'a> Flight<'a> {
                 let began = Instant::now();
                 let host = &self.engine.hosts[self.index];
                 self.run.traced.enter((self.index, host), Phase::Run);
-                let scope = self.scope().child(None);
+                let scope = self.within().child(None);
                 let reached = Reached::new((self.index, host), session, &scope);
                 let reached = reached.after(begun.elapsed());
                 program(&reached);
@@ -276,7 +281,7 @@ impl<'a> Flight<'a> {
         let accepted = Instant::now();
         self.run.accepted(self.index);
         let limit = self.engine.settings.command_timeout;
-        let scope = self.scope().child(limit);
+        let scope = self.within().child(limit);
         if let Some(live) = &self.run.live {
             live.accepted(self.index, &running, &scope);
         }
@@ -372,12 +377,23 @@ impl<'a> Flight<'a> {
         live.or_else(program).unwrap_or(&run.scope)
     }
 
+    /// Returns the scope that all of the host's waits are in.
+    fn within(&self) -> &Scope {
+        self.limited.as_ref().unwrap_or_else(|| self.scope())
+    }
+
     /// Says what an error means for the host: a run that was stopped is not the host's failure.
     pub(super) fn judge(&self, error: Error) -> (End, Option<StopCause>) {
         let Error::Cancelled { phase } = error else {
             return (End::Failed(error), None);
         };
         let run = self.run;
+        // To what is within it, a limit that has run out looks like a run that was stopped.
+        let limited = self.limited.as_ref().map(Scope::status);
+        if let (Some(Status::TimedOut), Some(limit)) = (limited, self.engine.settings.host_timeout)
+        {
+            return (End::Failed(Error::TimedOut { phase, limit }), None);
+        }
         match (run.scope.status(), self.engine.settings.deadline) {
             (Status::TimedOut, Some(limit)) => {
                 run.stopped.get_or_init(|| StopCause::Deadline);
