@@ -130,8 +130,8 @@ pub(crate) struct RunArgs {
     pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
-    /// Fills {host}, {user}, {port}, {n} (from 0) and {total} in for each host, quoted for its shell
-    /// ({host:raw} is not); {{ and }} are braces
+    /// Fills {host}, {user}, {port}, {n} (from 0), {total} and the inventory's variables in for each
+    /// host, quoted for its shell ({host:raw} is not); {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would run where, and runs nothing
@@ -428,6 +428,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   sshoal run -h hosts.txt -i uptime
   sshoal run -H 'web1 web2:2222 root@web3' -P -t 60 tail -n 3 /var/log/syslog
+  sshoal run -w 'web[01-40]!web07' --inventory prod.toml --template 'echo {rack}'
   sshoal run -h - --jsonl results.jsonl -o out 'df -h | tail -1' < hosts.txt
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could

@@ -22,10 +22,11 @@ for line in sys.stdin:
 ";
 
 /// Names with ranges, good and bad ones. Brackets that follow brackets and letters in ranges are
-/// left out: the former only we take, the latter neither.
+/// left out: the former only we take, the latter neither. So are ranges that end at 0, whose zeros count
+/// as padding with us alone.
 const PATTERN: &str = concat!(
-    "[ab]?(0{0,2}[0-9]{1,2}|\\[(0?[0-9]{1,2}(-0?[0-9]{1,2}(/[0-3])?)?)",
-    "(,0?[0-9]{1,2}(-0?[0-9]{1,2})?){0,2}\\])([.-]x?[cd](\\[[0-9]-[0-9]{1,2}\\])?)?"
+    "[ab]?(0{0,2}[0-9]{1,2}|\\[(0?[0-9]{1,2}(-0?[1-9][0-9]?(/[0-3])?)?)",
+    "(,0?[0-9]{1,2}(-0?[1-9][0-9]?)?){0,2}\\])([.-]x?[cd](\\[[0-9]-[0-9]{1,2}\\])?)?"
 );
 
 /// ClusterShell's answer: the hosts, and how it folds them.
