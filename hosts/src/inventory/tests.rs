@@ -222,7 +222,7 @@ fn an_ssh_config_names_its_hosts() {
 
 #[test]
 fn hosts_one_a_line_are_an_inventory() {
-    let inventory = read("web[1-2]\nroot@db:22 rack=a1\n", "command");
+    let inventory = read("web[1-2]\nroot@db:22 rack=a1#b\n", "command");
     check(&inventory, "@*", "web1 web2 db");
     check_said(
         &inventory,
