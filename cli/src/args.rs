@@ -141,8 +141,8 @@ pub(crate) struct RunArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
-    /// Fills {host}, {user}, {port}, {total} and, for n in braces, the number from 0 in for each host,
-    /// quoted for its shell ({host:raw} is not); {{ and }} are braces
+    /// Fills {host}, {user}, {port}, {total}, the inventory's variables and, for n in braces, the
+    /// number from 0 in for each host, quoted for its shell ({host:raw} is not); {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would run where, and runs nothing
@@ -387,6 +387,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   sshoal run -h hosts.txt -i uptime
   sshoal run -H 'web1 web2:2222 root@web3' -P -t 60 tail -n 3 /var/log/syslog
+  sshoal run -w 'web[01-40]!web07' --inventory prod.toml --template 'echo {rack}'
   sshoal run -h - --jsonl results.jsonl -o out 'df -h | tail -1' < hosts.txt
   sshoal run -h hosts.txt -b uname -r                  # equal outputs once, under their hosts
   sshoal run -h hosts.txt --fuzzy uptime               # names the hosts that stand out

@@ -298,9 +298,10 @@ fn weak_algorithms_are_for_hosts_that_are_named() {
     assert!(stderr(&run).contains(part), "{}", stderr(&run));
 }
 
-/// Hosts are known by names that no resolver has; the address, port, user and key are the inventory's.
+/// Hosts are known by names that no resolver has; the address, port, user and key are the inventory's,
+/// and so are the values in a command, in a path of the hosts and in one of this side.
 #[test]
-fn the_way_in_is_the_inventorys_to_say() {
+fn the_way_in_and_what_fills_templates_are_the_inventorys_to_say() {
     let Some(copying) = Copying::start(2) else {
         return;
     };
@@ -308,29 +309,39 @@ fn the_way_in_is_the_inventorys_to_say() {
     for (n, socket) in copying.sshd.sockets().iter().enumerate() {
         let (ip, port) = (socket.ip(), socket.port());
         text.push_str(&format!(
-            "node-{n} ansible_host={ip} ansible_port={port} rack=r{n}\n"
+            "node-{n} ansible_host={ip} ansible_port={port} rack=r{n} up=../r{n}\n"
         ));
+        copying.make(&format!("keys/r{n}"), format!("key {n}"));
     }
-    let key = copying.sshd.key_path();
     text.push_str(&format!(
         "[all:vars]\nansible_user={}\nansible_ssh_private_key_file={}\n",
         copying.sshd.user(),
-        key.display()
+        copying.sshd.key_path().display()
     ));
     let inventory = copying.make("inventory", text);
-    let mut program = sshoal(inventory.parent().unwrap());
-    program
-        .args(["run", "-F", "none", "-i", "-w", "@*", "--inventory"])
-        .arg(&inventory);
-    let known = copying.sshd.known_hosts_path();
-    program
-        .arg("-O")
-        .arg(format!("UserKnownHostsFile={}", known.display()));
-    program.args(["--template", "echo it is {rack} {host}"]);
-    let output = output(&mut program);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let command = |action: &str| {
+        let mut program = sshoal(inventory.parent().unwrap());
+        program.current_dir(inventory.parent().unwrap());
+        program.args([action, "-F", "none", "-w", "@*", "--inventory", "inventory"]);
+        let known = copying.sshd.known_hosts_path();
+        program
+            .arg("-O")
+            .arg(format!("UserKnownHostsFile={}", known.display()));
+        program.arg("--template");
+        program
+    };
+    let ran = output(command("run").args(["-i", "echo it is {rack} {host}"]));
     prints(
-        &output,
+        &ran,
         &["it is r0 node-0", "it is r1 node-1"].map(str::to_owned),
     );
+    let put = output(command("put").args(["keys/{rack}", &copying.dest("key-of-{rack}")]));
+    assert_eq!(put.status.code(), Some(0), "{}", stderr(&put));
+    for n in 0..2 {
+        let key = std::fs::read_to_string(copying.there(&format!("key-of-r{n}")));
+        assert_eq!(key.unwrap(), format!("key {n}"));
+    }
+    let up = output(command("put").args(["keys/{up}", &copying.dest("up")]));
+    assert_eq!(up.status.code(), Some(2));
+    assert!(stderr(&up).contains("the up of"), "{}", stderr(&up));
 }

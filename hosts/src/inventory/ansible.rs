@@ -27,7 +27,11 @@ pub(super) fn is_it(root: &Node) -> bool {
 
 /// Reads a tree.
 pub(super) fn tree(root: &Node, file: &File, into: &mut Inventory) -> Result<(), InventoryError> {
-    for entry in root.table("the file").map_err(|fault| file.fault(fault))? {
+    let entries = root.table("the file").map_err(|fault| file.fault(fault))?;
+    // Where its hosts stand is the groups' to say.
+    let is_meta = |entry: &&Entry| entry.key == "_meta";
+    let groups = entries.iter().filter(|entry| !is_meta(entry));
+    for entry in groups.chain(entries.iter().filter(is_meta)) {
         match entry.key.as_str() {
             "_meta" => meta(&entry.value, file, into)?,
             "plugin" => {
@@ -193,9 +197,13 @@ pub(super) fn host(
         None => (None, pattern),
     };
     let (name, port) = divide_port(rest);
-    for (key, text) in [("User", user), ("Port", port)] {
+    let parts = [
+        ("User", "ansible_user", user),
+        ("Port", "ansible_port", port),
+    ];
+    for (key, name, text) in parts {
         if let Some(text) = text.filter(|_| !settings.options.contains_key(key)) {
-            settings.set_option(key, text, place);
+            settings.set_variable(name, text, place);
         }
     }
     let names = into.add_hosts(name, Dialect::Ansible, &settings, place)?;

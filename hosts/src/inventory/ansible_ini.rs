@@ -125,7 +125,7 @@ fn hosts(
     host(pattern, group, (settings, &place), into)
 }
 
-/// Divides a line as a shell does: quotes join, a `#` that begins a word ends the line.
+/// Divides a line as Ansible does: quotes join, and a `#` outside of them ends the line, even in a word.
 fn fields(line: &str) -> Result<Vec<String>, String> {
     let (mut fields, mut field) = (Vec::new(), None::<String>);
     let mut quote = None;
@@ -139,7 +139,7 @@ fn fields(line: &str) -> Result<Vec<String>, String> {
                 quote = Some(c);
                 field.get_or_insert_default();
             }
-            ('#', None) if field.is_none() => break,
+            ('#', None) => break,
             (c, None) if c.is_whitespace() => fields.extend(field.take()),
             (c, None) => field.get_or_insert_default().push(c),
         }

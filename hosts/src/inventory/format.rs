@@ -11,6 +11,29 @@ impl Inventory {
     /// YAML), Ansible's (INI, YAML, or the JSON of its scripts), ClusterShell's (lines or YAML), an
     /// ssh_config, or hosts, one a line. `origin` names the file in errors.
     ///
+    /// Our own has three tables, none of which has to be there. A group is an expression, a list of
+    /// them, or a table with `hosts` and with what `hosts` can say of a node set:
+    ///
+    /// ```toml
+    /// [vars]
+    /// site = "north"
+    ///
+    /// [groups]
+    /// web = "web[01-40].eu"
+    /// db = ["db[1-2]", "@web&web0*"]
+    ///
+    /// [groups.edge]
+    /// hosts = "@web!web07.eu"
+    /// port = 2222
+    /// vars = { role = "edge" }
+    ///
+    /// [hosts."web[01-02].eu"]
+    /// address = "10.0.0.1"
+    /// user = "deploy"
+    /// identity = "~/.ssh/edge"
+    /// options = { Compression = "yes" }
+    /// ```
+    ///
     /// Where files speak of the same host or group, members add up, and the later one's settings
     /// take the place of the earlier one's.
     ///

@@ -1,4 +1,7 @@
-//! Our own inventories, in TOML or YAML: `[vars]`, `[hosts]` and `[groups]`.
+//! Our own inventories, in TOML or YAML: what is said of all hosts, of node sets, and of groups.
+//!
+//! A group is an expression, a list of them, or a table with `hosts`. What can be said is the same
+//! in all places: `address`, `port`, `user`, `identity`, `options` (of ssh_config) and `vars`.
 
 use super::file::File;
 use crate::error::InventoryError;

@@ -138,12 +138,12 @@ fn ansible_in_ini_has_ranges_children_and_variables() {
     check_said(
         &inventory,
         "::1",
-        "Port=2200 User=ops | ansible_user=ops tier=any",
+        "Port=2200 User=ops | ansible_port=2200 ansible_user=ops tier=any",
     );
     check_said(
         &inventory,
         "mail",
-        "Port=25 User=deploy | ansible_user=ops tier=any",
+        "Port=25 User=deploy | ansible_port=25 ansible_user=deploy tier=any",
     );
 }
 
@@ -222,9 +222,13 @@ fn an_ssh_config_names_its_hosts() {
 
 #[test]
 fn hosts_one_a_line_are_an_inventory() {
-    let inventory = read("web[1-2]\nroot@db:22 rack=a1\n", "command");
+    let inventory = read("web[1-2]\nroot@db:22 rack=a1#b\n", "command");
     check(&inventory, "@*", "web1 web2 db");
-    check_said(&inventory, "db", "Port=22 User=root | rack=a1");
+    check_said(
+        &inventory,
+        "db",
+        "Port=22 User=root | ansible_port=22 ansible_user=root rack=a1",
+    );
 }
 
 #[test]
