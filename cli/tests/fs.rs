@@ -260,6 +260,8 @@ fn a_run_can_be_shown_in_every_way_that_commands_are() {
         0,
         "yes\n",
     );
+    let fuzzy = "---------------\none,two (2)\n---------------\n<number>\nend\n";
+    check(&hosts.fs("one two", &["--fuzzy", "read", "f"]), 0, fuzzy);
     // Hosts are told apart for the next run, in the way that they were listed.
     fs::remove_file(hosts.dir(1).join("f")).unwrap();
     let lists = ["failed", "good"].map(|name| hosts.dir(0).join(name));
