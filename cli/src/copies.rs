@@ -82,7 +82,7 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
     let colors = ColorChoice::from(args.tell.color);
     let stage = Stage {
         labels: &labels,
-        lines: &crate::render::lines(&plan.hosts, &plan.access.own),
+        lines: &crate::hosts::lines(&plan.hosts, &plan.access.own),
         stdout: colors.for_output(terminals.stdout),
         stderr: colors.for_output(terminals.stderr),
     };

@@ -21,7 +21,7 @@ use crate::record::{Ending, Record, Recorder};
 use crate::render::{Gathering, Inline, Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{complain, hosts, launch, render};
+use crate::{complain, hosts, launch};
 
 mod failure;
 mod files;
@@ -105,7 +105,7 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
     let colors = ColorChoice::from(args.show.color);
     let stage = Stage {
         labels: &labels,
-        lines: &render::lines(&plan.hosts, &plan.access.own),
+        lines: &hosts::lines(&plan.hosts, &plan.access.own),
         stdout: colors.for_output(terminals.stdout),
         stderr: colors.for_output(terminals.stderr),
     };

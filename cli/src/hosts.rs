@@ -50,6 +50,19 @@ pub(crate) fn read(whom: &WhomArgs) -> Result<Listed> {
     Ok(listed.unzip())
 }
 
+/// Returns each host as a line of a hosts file, with the options that it has for itself.
+pub(crate) fn lines(hosts: &[Host], own: &[Vec<HostOption>]) -> Vec<String> {
+    let line = |(index, host): (usize, &Host)| {
+        let mut line = host.to_string();
+        for option in own.get(index).into_iter().flatten() {
+            line.push(' ');
+            line.push_str(option.text());
+        }
+        line
+    };
+    hosts.iter().enumerate().map(line).collect()
+}
+
 fn read_file(path: &Path) -> Result<(Vec<u8>, String)> {
     let mut text = Vec::new();
     let origin = match path == Path::new("-") {

@@ -39,7 +39,7 @@ pub(crate) use gather::{Gather, Gathering};
 pub(crate) use heading::Headings;
 pub(crate) use inline::Inline;
 pub(crate) use jsonl::Jsonl;
-pub(crate) use lists::{List, Wanted, lines};
+pub(crate) use lists::{List, Wanted};
 pub(crate) use print::Print;
 pub(crate) use status::{Colors, Status};
 pub(crate) use summary::Summary;

@@ -18,7 +18,7 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{access, complain, render};
+use crate::{access, complain, hosts};
 
 /// Runs the command on the hosts and returns the exit code.
 ///
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let terminals = Terminals::detect();
     let stage = Stage {
         labels: &labels,
-        lines: &render::lines(&plan.hosts, &plan.access.own),
+        lines: &hosts::lines(&plan.hosts, &plan.access.own),
         stdout: plan.colors.for_output(terminals.stdout),
         stderr: plan.colors.for_output(terminals.stderr),
     };

@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use sshoal::{Host, HostOption};
 
 use crate::exit_code::Class;
 use crate::record::Record;
@@ -78,19 +77,6 @@ impl List {
         }
         self.file.write_all(text.as_bytes())
     }
-}
-
-/// Returns each host as a line of a hosts file, with the options that it has for itself.
-pub(crate) fn lines(hosts: &[Host], own: &[Vec<HostOption>]) -> Vec<String> {
-    let line = |(index, host): (usize, &Host)| {
-        let mut line = host.to_string();
-        for option in own.get(index).into_iter().flatten() {
-            line.push(' ');
-            line.push_str(option.text());
-        }
-        line
-    };
-    hosts.iter().enumerate().map(line).collect()
 }
 
 fn what(wanted: Wanted, path: &Path) -> String {
