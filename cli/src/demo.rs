@@ -83,7 +83,6 @@ fn run(args: &DemoArgs) -> Result<u8> {
         configs,
         pace,
         on_timeout: OnTimeout::default(),
-        max_output: None,
         detail,
         collect,
     };

@@ -29,8 +29,6 @@ pub(crate) struct Job {
     pub(crate) pace: Pace,
     /// What becomes of commands whose time is over.
     pub(crate) on_timeout: OnTimeout,
-    /// Bytes of each stream of a host that are collected at most.
-    pub(crate) max_output: Option<u64>,
     /// Whether output is wanted as it comes.
     pub(crate) detail: Detail,
     /// Whether output is wanted whole, at each host's end.
@@ -70,7 +68,7 @@ impl Running {
             .rate(job.pace.rate)
             .retries(job.pace.retries)
             .retry_on(job.pace.retry_on)
-            .pool(|pool| pool.output_bytes_max(job.max_output));
+            .pool(|pool| pool.output_bytes_max(job.pace.max_output));
         if let Some(par) = job.pace.par {
             fleet = fleet.pool_size(par);
         }

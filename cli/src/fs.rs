@@ -45,8 +45,11 @@ impl Plan {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let (mut show, on_stdout) = (plan::show(&args.show)?, Path::new("-"));
         let json = show.jsonl.as_deref() == Some(on_stdout);
-        if json && args.gather {
-            bail!("--jsonl - takes standard output for itself; leave -b out, or name a file");
+        let wanted = args.gather || args.fuzzy;
+        if json && wanted {
+            bail!(
+                "--jsonl - takes standard output for itself; leave -b and --fuzzy out, or name a file"
+            );
         }
         if args.ask_sudo && args.sudo.is_none() {
             bail!(
@@ -64,11 +67,11 @@ impl Plan {
         if !said && !args.gather && hosts.len() == 1 {
             show.inline = Some(Inline::StdoutOnly);
         }
-        let is_gathered = args.gather || (!said && hosts.len() > 1);
+        let is_gathered = wanted || (!said && hosts.len() > 1);
         show.gather = is_gathered.then_some(Gathering {
             blocks: true,
             live: false,
-            fuzzy: false,
+            fuzzy: args.fuzzy,
             diff: false,
             bare,
             remarks: false,

@@ -36,8 +36,6 @@ pub(crate) struct Plan {
     /// What becomes of commands whose time is over.
     pub(crate) on_timeout: OnTimeout,
     pub(crate) show: Show,
-    /// Bytes of each stream of a host that are collected at most.
-    pub(crate) max_output: Option<u64>,
     pub(crate) colors: ColorChoice,
     /// Host bytes reach even a terminal as they are.
     pub(crate) raw: bool,
@@ -80,7 +78,7 @@ pub(crate) enum PasswordFrom {
     File(PathBuf),
 }
 
-/// How fast, and how long.
+/// How fast, how long, and how much.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
     pub(crate) par: Option<NonZeroUsize>,
@@ -95,6 +93,8 @@ pub(crate) struct Pace {
     pub(crate) retry_on: RetryOn,
     /// When no more hosts are begun because others failed.
     pub(crate) stop_after: Option<StopAfter>,
+    /// Bytes of each stream of a host that are collected at most.
+    pub(crate) max_output: Option<u64>,
 }
 
 /// When status lines have colours.
@@ -155,10 +155,10 @@ impl Plan {
             access: Access { own, ..access },
             pace: Pace {
                 stop_after: args.far.stop_after(),
+                max_output: args.output.max_output,
                 ..pace(&args.pace, &args.access)?
             },
             show,
-            max_output: args.output.max_output,
             colors: args.show.color.into(),
             raw: args.show.raw,
             on_timeout: match args.no_kill_on_timeout && !args.kill_on_timeout {
@@ -366,5 +366,6 @@ pub(crate) fn pace(args: &PaceArgs, access: &AccessArgs) -> Result<Pace> {
         retries: args.retries.unwrap_or(0),
         retry_on: args.retry_on.unwrap_or_default(),
         stop_after: None,
+        max_output: None,
     })
 }

@@ -10,6 +10,7 @@ use sshoal::Event;
 use sshoal::transfer::Progress as Counters;
 
 use crate::exit_code::Class;
+use crate::sanitise::one_line;
 use crate::size;
 
 mod table;
@@ -50,7 +51,7 @@ impl Moving {
         hosts.sort_by_key(|(index, _)| *index);
         let line = |(index, counters): &(usize, Counters)| {
             let amount = amount(counters, counters.bytes_expected());
-            format!("  {}  {amount}", self.labels[*index])
+            format!("  {}  {amount}", one_line(&self.labels[*index]))
         };
         hosts.iter().map(line).collect()
     }

@@ -89,8 +89,8 @@ impl Renderers {
         };
         let open = |dir: &Option<_>| {
             let dir: Option<&std::path::PathBuf> = dir.as_ref();
-            dir.map(|dir| Files::open(dir, labels, existing))
-                .transpose()
+            let opened = dir.map(|dir| Files::open(dir, labels)).transpose()?;
+            anyhow::Ok(opened.map(|files| files.existing(existing)))
         };
         let (outdir, errdir) = (open(&show.outdir)?, open(&show.errdir)?);
         if outdir

@@ -60,7 +60,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         configs,
         pace: plan.pace,
         on_timeout: plan.on_timeout,
-        max_output: plan.max_output,
         detail: match bar {
             true => renderers.detail().max(Detail::Progress),
             false => renderers.detail(),

@@ -247,6 +247,33 @@ fn a_run_can_be_shown_in_every_way_that_commands_are() {
     let files = ["read", "f", "-o", dir.to_str().unwrap()];
     check(&hosts.fs("one two", &files), 0, "");
     assert_eq!(fs::read(dir.join("two")).unwrap(), b"1\nend");
+    let files = ["read", "f", "--fileappend", "-o", dir.to_str().unwrap()];
+    check(&hosts.fs("two", &files), 0, "");
+    assert_eq!(fs::read(dir.join("two")).unwrap(), b"1\nend1\nend");
+    check(
+        &hosts.fs("one two", &["-i", "--no-headers", "exists", "f"]),
+        0,
+        "yes\nyes\n",
+    );
+    check(
+        &hosts.fs("one two", &["-b", "--no-headers", "exists", "f"]),
+        0,
+        "yes\n",
+    );
+    let fuzzy = "---------------\none,two (2)\n---------------\n<number>\nend\n";
+    check(&hosts.fs("one two", &["--fuzzy", "read", "f"]), 0, fuzzy);
+    // Hosts are told apart for the next run, in the way that they were listed.
+    fs::remove_file(hosts.dir(1).join("f")).unwrap();
+    let lists = ["failed", "good"].map(|name| hosts.dir(0).join(name));
+    let [failed, good] = lists.each_ref().map(|path| path.to_str().unwrap());
+    let read = ["read", "--failed-to", failed, "--ok-to", good, "f"];
+    check(
+        &hosts.fs("one two", &read),
+        4,
+        "---------------\none\n---------------\n0\nend\n",
+    );
+    let texts = lists.map(|path| fs::read_to_string(path).unwrap());
+    assert_eq!(texts, ["two\n", "one\n"]);
 }
 
 #[test]

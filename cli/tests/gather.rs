@@ -7,8 +7,8 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-use support::copying::Copying;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use support::copying::{Copying, wait_until};
 use support::{Fleet, output, stderr, stdout};
 
 const RULE: &str = "---------------";
@@ -124,6 +124,39 @@ fn a_live_gather_shows_hosts_as_they_end() {
     );
     let all = format!("1 output\n{}\n", names(&copying, &[0, 1, 2]));
     assert!(text.ends_with(&all), "{text}");
+}
+
+/// Of three hosts one never ends; once the others have, the run is interrupted: what these wrote is
+/// shown, and the last one is in the file of those to do.
+#[test]
+fn an_interrupted_gather_shows_what_there_is() {
+    let Some(copying) = Copying::quiet(3) else {
+        return;
+    };
+    let command = "test {n} != 1 || sleep 1000; echo same";
+    let child = copying.spawn(&[
+        "run",
+        "--template",
+        "-q",
+        "-b",
+        "--events",
+        "events",
+        "--failed-to",
+        "failed",
+        command,
+    ]);
+    wait_until("the end of two hosts", || {
+        let text = std::fs::read_to_string(copying.here("events")).ok()?;
+        (text.matches("\"finished\"").count() == 2).then_some(())
+    });
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    let expected = block(&names(&copying, &[0, 2]), "same\n");
+    assert_eq!(stdout(&ended), expected);
+    let failed = std::fs::read_to_string(copying.here("failed")).unwrap();
+    assert_eq!(failed, format!("{}\n", copying.sshd.sockets()[1]));
 }
 
 /// Numbers, ids, times and the host's own name differ, and of one host a word: that one stands out.

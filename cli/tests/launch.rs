@@ -196,7 +196,7 @@ fn the_password_for_sudo_is_asked_for_once() {
     let file = home.write("password", PASSWORD);
     let run = |typed: &str, words: &[&str]| {
         let mut program = home.run();
-        program.args([
+        program.env("NO_COLOR", "1").args([
             "-P",
             "-H",
             "one two",

@@ -27,6 +27,11 @@ pub(crate) struct FsArgs {
     #[arg(short = 'b', long, env = "SSHOAL_GATHER", value_parser = FalseyValueParser::new())]
     #[arg(conflicts_with_all = ["inline", "inline_stdout", "print"], help_heading = "What to see")]
     pub(crate) gather: bool,
+    /// As --gather, of outputs that are equal but for numbers, hexadecimal ids, times and the host's
+    /// own name; says which hosts stand out
+    #[arg(long, env = "SSHOAL_FUZZY", value_parser = FalseyValueParser::new())]
+    #[arg(conflicts_with_all = ["inline", "inline_stdout", "print"], help_heading = "What to see")]
+    pub(crate) fuzzy: bool,
     /// Works as another user, by commands under sudo in place of SFTP [default user: root]
     #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "root", env = "SSHOAL_SUDO")]

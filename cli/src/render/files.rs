@@ -39,7 +39,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// Makes the directory if it is not there; `labels` names the hosts in input order.
-    pub(crate) fn open(path: &Path, labels: &[String], existing: Existing) -> Result<Self> {
+    pub(crate) fn open(path: &Path, labels: &[String]) -> Result<Self> {
         let what = || format!("cannot use the directory {}", path.display());
         std::fs::create_dir_all(path).with_context(what)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -51,11 +51,17 @@ impl Files {
             dir,
             names: names(labels),
             made: HashSet::new(),
-            existing,
+            existing: Existing::Replace,
             open: BTreeMap::new(),
             order: VecDeque::new(),
             failed: None,
         })
+    }
+
+    /// Sets what becomes of files that are there; they are replaced by default.
+    pub(crate) fn existing(mut self, existing: Existing) -> Self {
+        self.existing = existing;
+        self
     }
 
     /// Returns whether the files of both would be the same ones.

@@ -123,7 +123,7 @@ impl Gather {
             first: (record.label.clone(), record.host.clone()),
             owns: owns.map(|(digest, said)| Own::new(digest, said)).collect(),
             hosts: Vec::new(),
-            is_told: false,
+            pieces: 0,
         });
         place
     }
@@ -149,8 +149,8 @@ impl Gather {
         for hosts in untold.chunk_by(|one, next| one.0 == next.0) {
             let place = hosts[0].0;
             let hosts: Vec<usize> = hosts.iter().map(|(_, host)| *host).collect();
-            let is_told = std::mem::replace(&mut self.groups[place].is_told, true);
-            if is_told {
+            self.groups[place].pieces += 1;
+            if self.groups[place].pieces > 1 {
                 self.show_more(place, &hosts, console);
             } else {
                 self.show_block(place, &hosts, console)

@@ -20,8 +20,8 @@ pub(super) struct Group {
     pub(super) owns: Vec<Own>,
     /// In the order in which they ended, until the end.
     pub(super) hosts: Vec<usize>,
-    /// Whether its output was shown.
-    pub(super) is_told: bool,
+    /// How often hosts of it were shown; its output is with the first of them.
+    pub(super) pieces: usize,
 }
 
 /// A reading of what a group's first host wrote, and where other hosts wrote something else.

@@ -61,9 +61,10 @@ impl Gather {
         );
     }
 
-    /// Says once more who wrote the same, if it was said in pieces.
+    /// Says once more who wrote the same, if some of it was said in pieces.
     pub(super) fn show_all(&self, console: &mut Console) {
-        if self.how.bare || self.groups.is_empty() {
+        let in_pieces = self.groups.iter().any(|group| group.pieces > 1);
+        if self.how.bare || !in_pieces {
             return;
         }
         let mut text = format!("{} different outputs\n", self.groups.len());
