@@ -37,7 +37,7 @@ pub(crate) fn open(
     tool: Tool,
     options: &Options,
     handed: &Handed,
-    (listed, password): (&[Listed], Option<Vec<u8>>),
+    (listed, password): (&[Listed], Option<Secret>),
 ) -> Result<Opened, Stop> {
     let resolver = resolver(tool, handed, password)?;
     let mut opened = Opened {
@@ -80,7 +80,7 @@ pub(crate) fn open(
 }
 
 /// Makes the resolver. Nobody is asked anything: whom ssh would ask there is no terminal for.
-fn resolver(tool: Tool, handed: &Handed, password: Option<Vec<u8>>) -> Result<Resolver, Stop> {
+fn resolver(tool: Tool, handed: &Handed, password: Option<Secret>) -> Result<Resolver, Stop> {
     // Of several values the first counts, and pssh says its own before the user's.
     let own = tool
         .runs_command()
@@ -99,9 +99,9 @@ fn resolver(tool: Tool, handed: &Handed, password: Option<Vec<u8>>) -> Result<Re
     let builder = builder
         .ask_policy(HostKeyPolicy::Strict)
         .unsaid_connect_timeout(None)
-        .passphrases(Arc::new(Known(password.clone())));
+        .passphrases(Arc::new(Known(password.as_ref().map(again))));
     Ok(match password {
-        Some(password) => builder.password(Secret::from(password)).build(),
+        Some(password) => builder.password(password).build(),
         None => builder.build(),
     })
 }
@@ -145,26 +145,29 @@ fn numbered(
 }
 
 /// The password that was asked for, which opens keys as well.
-struct Known(Option<Vec<u8>>);
+struct Known(Option<Secret>);
 
 impl Passphrases for Known {
     fn passphrase(&self, _key: &Path, tries: u32) -> Option<Secret> {
-        let password = self.0.clone().filter(|_| tries == 0);
-        password.map(Secret::from)
+        self.0.as_ref().filter(|_| tries == 0).map(again)
     }
+}
+
+/// Each copy is erased by its own.
+fn again(secret: &Secret) -> Secret {
+    Secret::from(secret.expose().to_vec())
 }
 
 /// Warns, and asks for the password: on the terminal, or where there is none on standard input.
 ///
 /// # Errors
 /// There is nobody to ask.
-pub(crate) fn ask() -> Result<Vec<u8>, Stop> {
+pub(crate) fn ask() -> Result<Secret, Stop> {
     let _ = io::stdout().write_all(WARNING.as_bytes());
     let none = |error: io::Error| Stop::Fatal(format!("cannot ask for the password: {error}"));
     if let Some(mut terminal) = Terminal::open() {
         let password = terminal.ask_hidden("Password: ").map_err(none)?;
-        let password = password.ok_or_else(|| Stop::Fatal("no password was given".to_owned()))?;
-        return Ok(password.expose().to_vec());
+        return password.ok_or_else(|| Stop::Fatal("no password was given".to_owned()));
     }
     let echoed = "Warning: Password input may be echoed.\nPassword: ";
     let _ = io::stderr().write_all(echoed.as_bytes());
@@ -176,7 +179,7 @@ pub(crate) fn ask() -> Result<Vec<u8>, Stop> {
     while matches!(line.last(), Some(b'\n')) {
         line.pop();
     }
-    Ok(line)
+    Ok(line.into())
 }
 
 const WARNING: &str = "Warning: do not enter your password if anyone else has superuser\n\

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sshoal_reactor::{Scope, Status, Stop};
+use sshoal_reactor::{Scope, Status};
 use sshoal_session::{ApiMisuse, Ending, Error, Exit, OutputStream, Phase, Timings};
 
 use super::close;
@@ -16,13 +16,14 @@ use crate::limits;
 use crate::live::Held;
 use crate::outcome::{End, Outcome, StopCause, Visit};
 use crate::output::HostOutput;
-use crate::retry;
 use crate::run::{Job, RunState};
 use crate::schedule::Seat;
 
 mod ending;
+mod verdict;
 
 use ending::Silence;
+use verdict::{stopped_in_run, with_limit};
 
 /// One host under way.
 pub(super) struct Flight<'a> {
@@ -377,59 +378,6 @@ impl<'a> Flight<'a> {
         live.or_else(program).unwrap_or(&run.scope)
     }
 
-    /// Returns the scope that all of the host's waits are in.
-    fn within(&self) -> &Scope {
-        self.limited.as_ref().unwrap_or_else(|| self.scope())
-    }
-
-    /// Says what an error means for the host: a run that was stopped is not the host's failure.
-    pub(super) fn judge(&self, error: Error) -> (End, Option<StopCause>) {
-        let Error::Cancelled { phase } = error else {
-            return (End::Failed(error), None);
-        };
-        let run = self.run;
-        // To what is within it, a limit that has run out looks like a run that was stopped.
-        let limited = self.limited.as_ref().map(Scope::status);
-        if let (Some(Status::TimedOut), Some(limit)) = (limited, self.engine.settings.host_timeout)
-        {
-            return (End::Failed(Error::TimedOut { phase, limit }), None);
-        }
-        match (run.scope.status(), self.engine.settings.deadline) {
-            (Status::TimedOut, Some(limit)) => {
-                run.stopped.get_or_init(|| StopCause::Deadline);
-                (
-                    End::Failed(Error::TimedOut { phase, limit }),
-                    Some(StopCause::Deadline),
-                )
-            }
-            (Status::Live, _) if self.scope().status() == Status::Live => {
-                (End::Failed(error), None)
-            }
-            // The host alone was closed.
-            (Status::Live, _) => {
-                let cause = StopCause::Caller;
-                (End::Cancelled { phase, cause }, None)
-            }
-            _ => {
-                let cause = run.stopped.get().copied().unwrap_or(StopCause::Caller);
-                (End::Cancelled { phase, cause }, Some(cause))
-            }
-        }
-    }
-
-    /// Returns how long the host is to wait before it is connected to again; `None` if the error
-    /// is its end.
-    pub(super) fn pause(&self, error: &Error, visit: Visit) -> Option<Duration> {
-        let settings = &self.engine.settings;
-        if visit.retries >= settings.retries || !settings.retry_on.covers(error) {
-            return None;
-        }
-        let pause = retry::backoff(visit.retries, retry::random());
-        // A host that the deadline would find waiting ends as what it is: not reached.
-        let left = self.run.scope.remaining();
-        left.is_none_or(|left| pause < left).then_some(pause)
-    }
-
     /// Returns the flight's place in the pool.
     pub(super) fn seat(&self) -> Seat {
         self.seat
@@ -483,25 +431,6 @@ fn is_dead(error: &Error) -> bool {
             | Error::Stalled { .. }
             | Error::ApiMisuse(ApiMisuse::SessionClosed)
     )
-}
-
-/// Names the pool's limit in a timeout that came from a scope of the pool.
-fn with_limit(error: Error, limit: Option<Duration>) -> Error {
-    match (error, limit) {
-        (Error::TimedOut { phase, .. }, Some(limit)) => Error::TimedOut { phase, limit },
-        (error, _) => error,
-    }
-}
-
-/// The limit is filled in by [`with_limit`].
-fn stopped_in_run(stop: Stop) -> Error {
-    match stop {
-        Stop::TimedOut => Error::TimedOut {
-            phase: Phase::Run,
-            limit: Duration::ZERO,
-        },
-        Stop::Cancelled => Error::Cancelled { phase: Phase::Run },
-    }
 }
 
 /// How long the host may take to open a channel ahead.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use sshoal_reactor::{Scope, Status};
 use sshoal_session::{Ending, Error, OutputStream};
 
-use super::{Flight, stopped_in_run};
+use super::Flight;
+use super::verdict::stopped_in_run;
 use crate::connector::Running;
 
 /// How long a command has been silent.
