@@ -25,9 +25,9 @@ pub(crate) use report::{Broken, CallReport, Received};
 
 /// Bytes in the out-queue beyond which writers wait.
 const OUT_BYTES_HIGH: usize = 128 * 1024;
-/// Bytes that are sent at once where there is more: two packets of a channel, and as much as the
-/// system puts into one of its own.
-const OUT_BYTES_ENOUGH: usize = 60 * 1024;
+/// Bytes in the out-queue that are better sent before more is made: as many as the system puts into
+/// one packet of its own.
+const OUT_BYTES_ENOUGH: usize = 64 * 1024;
 /// Bytes in the out-queue that nobody waits to write: answers that a host has us give and does not
 /// take.
 const OUT_BYTES_MAX: usize = 8 * 1024 * 1024;
