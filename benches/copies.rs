@@ -40,7 +40,7 @@ const MIB: usize = 1024 * 1024;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    let builder = Sshd::builder().log_level("ERROR").addresses(HOSTS);
+    let builder = Sshd::builder().log_level("INFO").addresses(HOSTS);
     let Some(sshd) = builder.start() else {
         println!("skipped: SSHOAL_TEST_SSHD=off");
         return;

@@ -1,5 +1,6 @@
 //! A command that runs: fed, read, signalled, waited for, given up.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -166,11 +167,25 @@ impl Child {
     /// The connection was lost, the command has closed its input, or the scope ended: then some
     /// bytes may be written, and no others can follow, unless [`Child::takes_stdin`] says so.
     pub fn write_stdin(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
+        self.write_stdin_vectored(&mut [IoSlice::new(bytes)], scope)
+    }
+
+    /// As [`Child::write_stdin`], with several pieces as one: nobody else's bytes come between them.
+    /// The slices are advanced past what was written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::write_stdin`].
+    pub fn write_stdin_vectored(
+        &self,
+        pieces: &mut [IoSlice<'_>],
+        scope: &Scope,
+    ) -> Result<(), Error> {
         let _turn = self.stdin_turn(scope)?;
-        if let Some(last) = bytes.last() {
+        if let Some(last) = pieces.iter().rev().find_map(|piece| piece.last()) {
             self.in_line.store(*last != b'\n', Ordering::Release);
         }
-        self.write_all(bytes, scope)
+        self.write_all(pieces, scope)
     }
 
     /// Returns whether more can be written to the command's standard input, as far as this side
@@ -180,30 +195,55 @@ impl Child {
         !over.iter().any(|over| over.load(Ordering::Acquire)) && self.exit.lock().is_none()
     }
 
-    fn write_all(&self, bytes: &[u8], scope: &Scope) -> Result<(), Error> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let written = self.write_some(rest, scope).inspect_err(|error| {
+    fn write_all(&self, mut pieces: &mut [IoSlice<'_>], scope: &Scope) -> Result<(), Error> {
+        // Leaves out what is empty.
+        IoSlice::advance_slices(&mut pieces, 0);
+        let (mut any, mut begun) = (false, false);
+        while !pieces.is_empty() {
+            let written = self.write_some(pieces, &mut begun, scope);
+            let written = written.inspect_err(|error| {
                 let given_up = matches!(error, Error::TimedOut { .. } | Error::Cancelled { .. });
-                let gap = !given_up || rest.len() < bytes.len();
-                self.stdin_over.fetch_or(gap, Ordering::AcqRel);
+                self.stdin_over.fetch_or(any || !given_up, Ordering::AcqRel);
+                self.poisoned.store(begun, Ordering::Release);
             })?;
-            rest = &rest[written..];
+            any = true;
+            IoSlice::advance_slices(&mut pieces, written);
         }
         Ok(())
     }
 
-    fn write_some(&self, bytes: &[u8], scope: &Scope) -> Result<usize, Error> {
-        let room = self.engine.wire().wait_for_room(scope);
+    /// Writes some packets, which go out together. `begun` is set while libssh2 is in the middle of
+    /// a write, which must be made again as it was.
+    fn write_some(
+        &self,
+        pieces: &[IoSlice<'_>],
+        begun: &mut bool,
+        scope: &Scope,
+    ) -> Result<usize, Error> {
+        let wire = self.engine.wire();
+        let room = wire.wait_for_room(scope);
         room.map_err(|stop| stopped(stop, Phase::Run, scope))?;
-        let mut begun = false;
-        let written = self.engine.call(Phase::Run, scope, |library| {
-            let written = library.write(self.channel, bytes);
-            // Held up with room in the window, libssh2 has made the packet already.
-            begun = written == Err(Code::AGAIN) && library.has_room(self.channel);
-            written
-        });
-        written.inspect_err(|_| self.poisoned.store(begun, Ordering::Release))
+        self.engine.call(Phase::Run, scope, |library| {
+            let mut written = 0;
+            for piece in pieces {
+                let mut rest = &piece[..];
+                while !rest.is_empty() {
+                    let taken = library.write(self.channel, rest);
+                    // Held up with room in the window, libssh2 has made the packet already.
+                    *begun = taken == Err(Code::AGAIN) && library.has_room(self.channel);
+                    let taken = match taken {
+                        Err(Code::AGAIN) if written > 0 => return Ok(written),
+                        taken => taken?,
+                    };
+                    rest = &rest[taken..];
+                    written += taken;
+                    if wire.has_enough() {
+                        return Ok(written);
+                    }
+                }
+            }
+            Ok(written)
+        })
     }
 
     /// Ends the command's standard input; on a terminal, that is typed as Ctrl-D. Parks.

@@ -20,11 +20,14 @@ use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 mod allowance;
 mod report;
 
-use self::allowance::{SMALL_PACKET_BYTES, allowance};
+use self::allowance::allowance;
 pub(crate) use report::{Broken, CallReport, Received};
 
 /// Bytes in the out-queue beyond which writers wait.
 const OUT_BYTES_HIGH: usize = 128 * 1024;
+/// Bytes in the out-queue that are better sent before more is made: as many as the system puts into
+/// one packet of its own.
+const OUT_BYTES_ENOUGH: usize = 64 * 1024;
 /// Bytes in the out-queue that nobody waits to write: answers that a host has us give and does not
 /// take.
 const OUT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -154,6 +157,11 @@ impl Wire {
     /// Returns whether a writer would have to wait for room.
     pub(crate) fn is_full(&self) -> bool {
         self.queued.load(Ordering::Acquire) > OUT_BYTES_HIGH
+    }
+
+    /// Returns whether so much is queued that it is better sent before more is.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.queued.load(Ordering::Acquire) >= OUT_BYTES_ENOUGH
     }
 
     /// Returns how many bytes the call may still be given.
@@ -387,43 +395,6 @@ impl Wire {
     /// Sets the names that the first key exchange settled on, for what the server sends.
     pub(crate) fn set_cipher(&self, cipher: &str, mac: &str) {
         self.inbox.lock().framing.set_cipher(cipher, mac);
-    }
-
-    /// Takes note of bytes delivered to a reader, each of which may have come in a packet of its
-    /// own.
-    pub(crate) fn delivered(&self, bytes: usize) {
-        let inbox = &mut *self.inbox.lock();
-        let bytes = bytes.saturating_mul(SMALL_PACKET_BYTES);
-        inbox.idle = inbox.idle.saturating_sub(bytes);
-    }
-
-    /// Takes note of a reply that was waited for.
-    pub(crate) fn replied(&self) {
-        self.delivered(1);
-    }
-
-    /// Takes note of bytes that libssh2 took for the host, which answers them: by grants of
-    /// windows, by acknowledgements, now and then by new keys.
-    pub(crate) fn written(&self, bytes: usize) {
-        self.delivered(bytes);
-    }
-
-    /// Takes note of a channel opened with this window; returns what all windows allow libssh2 to
-    /// hold.
-    pub(crate) fn window_opened(&self, bytes: usize) -> usize {
-        let mut inbox = self.inbox.lock();
-        inbox.windows += bytes;
-        allowance(inbox.windows)
-    }
-
-    /// Takes note of a channel freed, with so many bytes that nobody read; returns as
-    /// [`Wire::window_opened`].
-    pub(crate) fn window_closed(&self, bytes: usize, unread: usize) -> usize {
-        // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
-        self.delivered(unread + 3);
-        let mut inbox = self.inbox.lock();
-        inbox.windows = inbox.windows.saturating_sub(bytes);
-        allowance(inbox.windows)
     }
 
     /// Returns whether the server's version line is still awaited.

@@ -300,17 +300,13 @@ impl Put<'_> {
         self.governor.begin(size);
         self.governor.resume(from);
         while offset < size {
-            let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
-            let length = left.min(file.write_max());
-            self.governor.pass(length, self.scope)?;
-            let written = writing.write_filled(offset, length, self.scope, |place| {
-                read_source(source, offset, place).map_err(Failed::Here)
+            let written = source.with_piece(offset, |bytes| {
+                let piece = &bytes[..bytes.len().min(file.write_max())];
+                self.governor.pass(piece.len(), self.scope)?;
+                let written = writing.write(offset, piece, self.scope);
+                written.map(|()| piece.len() as u64).map_err(&failed)
             });
-            written.map_err(|error| match error {
-                Failed::Here(error) => error,
-                Failed::There(error) => failed(error),
-            })?;
-            offset += length as u64;
+            offset += written.map_err(|error| local_error(source, error))??;
         }
         writing.finish(self.scope).map_err(failed)?;
         let changed = source.check_unchanged();
@@ -432,18 +428,6 @@ impl Put<'_> {
         Error::Exists {
             path: self.remote.to_vec(),
         }
-    }
-}
-
-/// Why bytes of a source were not written.
-enum Failed {
-    Here(Error),
-    There(SftpError),
-}
-
-impl From<SftpError> for Failed {
-    fn from(error: SftpError) -> Self {
-        Self::There(error)
     }
 }
 

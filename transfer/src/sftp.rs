@@ -20,6 +20,7 @@ mod status;
 
 pub use attributes::{Attributes, FileType};
 pub use directory::{Directory, Entry};
+pub(crate) use file::CHANNEL_BYTES;
 pub use file::RemoteFile;
 pub use file_system::FileSystemStat;
 pub use status::{SftpError, SftpStatus};
@@ -300,7 +301,7 @@ impl Shared {
         scope: &Scope,
         make: impl FnOnce(u32) -> Writer,
     ) -> Result<Pending<'_>, SftpError> {
-        self.client.send(|id| make(id).finish(), scope)
+        self.client.send(make, &[], scope)
     }
 
     fn ask(&self, scope: &Scope, make: impl FnOnce(u32) -> Writer) -> Result<Reply, SftpError> {

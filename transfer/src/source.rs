@@ -15,6 +15,7 @@ use sshoal_reactor::{Scope, offload};
 
 use crate::checksum::Digest;
 use crate::error::{Error, stopped};
+use crate::sftp::CHANNEL_BYTES;
 
 /// What is sent to one host or to many. Cheap to clone; clones share what was read.
 #[derive(Debug, Clone)]
@@ -174,29 +175,37 @@ impl Source {
 
     /// Fills the buffer from an offset on; all of it must lie within the size.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let inner = &*self.0;
-        let file = match &inner.from {
-            From::Bytes(bytes) => {
-                let from = usize::try_from(offset).map_err(io::Error::other)?;
-                let bytes = bytes.get(from..).and_then(|rest| rest.get(..buffer.len()));
-                buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-                return Ok(());
-            }
-            From::File { file, .. } => file,
-        };
         let mut filled = 0;
         while filled < buffer.len() {
-            let at = offset + filled as u64;
-            let piece = inner.piece(file, at / PIECE_BYTES)?;
-            let skip = usize::try_from(at % PIECE_BYTES).map_err(io::Error::other)?;
-            let rest = piece.get(skip..).filter(|rest| !rest.is_empty());
-            // The file is shorter than it was.
-            let rest = rest.ok_or(io::ErrorKind::UnexpectedEof)?;
-            let count = rest.len().min(buffer.len() - filled);
-            buffer[filled..filled + count].copy_from_slice(&rest[..count]);
-            filled += count;
+            filled += self.with_piece(offset + filled as u64, |bytes| {
+                let count = bytes.len().min(buffer.len() - filled);
+                buffer[filled..filled + count].copy_from_slice(&bytes[..count]);
+                count
+            })?;
         }
         Ok(())
+    }
+
+    /// Gives the bytes that are held together from an offset on, at least one; the offset must lie
+    /// within the size.
+    pub(crate) fn with_piece<T>(
+        &self,
+        offset: u64,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> io::Result<T> {
+        let inner = &*self.0;
+        let piece;
+        let (bytes, skip): (&[u8], u64) = match &inner.from {
+            From::Bytes(bytes) => (bytes, offset),
+            From::File { file, .. } => {
+                piece = inner.piece(file, offset / PIECE_BYTES)?;
+                (&piece, offset % PIECE_BYTES)
+            }
+        };
+        let skip = usize::try_from(skip).map_err(io::Error::other)?;
+        // Beyond its end, or the file is shorter than it was.
+        let rest = bytes.get(skip..).filter(|rest| !rest.is_empty());
+        Ok(take(rest.ok_or(io::ErrorKind::UnexpectedEof)?))
     }
 }
 
@@ -256,10 +265,11 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Bytes of a file that are read at once, and shared by the hosts that are near each other in it.
-const PIECE_BYTES: u64 = 1024 * 1024;
+/// Bytes of a file that are read at once, and shared by the hosts that are near each other in it:
+/// as many as OpenSSH's server takes in one write. Each host holds one at most.
+const PIECE_BYTES: u64 = 7 * CHANNEL_BYTES as u64;
 /// Pieces that are held when nobody uses them.
-const PIECES_MAX: usize = 8;
+const PIECES_MAX: usize = 24;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //!
 //! And what only a command on a terminal has: a size, and an end of input that is typed.
 
+use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
@@ -160,7 +161,7 @@ impl Child {
             true => &[CTRL_D, CTRL_D],
             false => &[CTRL_D],
         };
-        self.write_all(end, scope)
+        self.write_all(&mut [IoSlice::new(end)], scope)
     }
 }
 

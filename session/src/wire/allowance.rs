@@ -1,8 +1,10 @@
 //! How much a host that keeps to its windows may send before anybody reads it (law S1).
 
+use super::Wire;
+
 /// What a packet of one byte may take on the wire, under any cipher and MAC, and in libssh2's
 /// memory: 96 to 112 bytes in two blocks, measured.
-pub(super) const SMALL_PACKET_BYTES: usize = 128;
+const SMALL_PACKET_BYTES: usize = 128;
 /// Packets of one byte that may fill windows; a jump host's session has hundreds of windows.
 const SMALL_PACKETS_MAX: usize = 512 * 1024;
 /// What a window's byte may take in larger packets: libssh2 inflates into blocks that are up to
@@ -12,6 +14,45 @@ const WINDOW_SHARE: usize = 2;
 /// What the windows of open channels may be filled with: on the wire, and in libssh2's memory.
 pub(super) fn allowance(windows: usize) -> usize {
     WINDOW_SHARE * windows + SMALL_PACKET_BYTES * windows.min(SMALL_PACKETS_MAX)
+}
+
+impl Wire {
+    /// Takes note of bytes delivered to a reader, each of which may have come in a packet of its
+    /// own.
+    pub(crate) fn delivered(&self, bytes: usize) {
+        let inbox = &mut *self.inbox.lock();
+        let bytes = bytes.saturating_mul(SMALL_PACKET_BYTES);
+        inbox.idle = inbox.idle.saturating_sub(bytes);
+    }
+
+    /// Takes note of a reply that was waited for.
+    pub(crate) fn replied(&self) {
+        self.delivered(1);
+    }
+
+    /// Takes note of bytes that libssh2 took for the host, which answers them: by grants of
+    /// windows, by acknowledgements, now and then by new keys.
+    pub(crate) fn written(&self, bytes: usize) {
+        self.delivered(bytes);
+    }
+
+    /// Takes note of a channel opened with this window; returns what all windows allow libssh2 to
+    /// hold.
+    pub(crate) fn window_opened(&self, bytes: usize) -> usize {
+        let mut inbox = self.inbox.lock();
+        inbox.windows += bytes;
+        allowance(inbox.windows)
+    }
+
+    /// Takes note of a channel freed, with so many bytes that nobody read; returns as
+    /// [`Wire::window_opened`].
+    pub(crate) fn window_closed(&self, bytes: usize, unread: usize) -> usize {
+        // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
+        self.delivered(unread + 3);
+        let mut inbox = self.inbox.lock();
+        inbox.windows = inbox.windows.saturating_sub(bytes);
+        allowance(inbox.windows)
+    }
 }
 
 #[cfg(test)]

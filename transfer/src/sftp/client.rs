@@ -4,13 +4,14 @@
 //! nobody reading reads for all; so there is no thread for it, green or other.
 
 use std::collections::HashMap;
+use std::io::IoSlice;
 
 use parking_lot::Mutex;
 use sshoal_reactor::sync::Semaphore;
 use sshoal_reactor::{Interest, Scope, WaitList};
 use sshoal_session::{Child, Error, OutputStream, Phase};
 
-use super::packet::{Malformed, Reply};
+use super::packet::{Malformed, Reply, Writer};
 use super::received::{NO_SFTP, Received};
 use super::status::SftpError;
 use crate::error::stopped;
@@ -72,18 +73,29 @@ impl Client {
         }
     }
 
-    /// Sends a request that `make` makes with its number. Parks while there is no room to send.
+    /// Sends a request that `make` makes with its number, less the last bytes of it, which are
+    /// `tail`. Parks while there is no room to send.
     ///
     /// A scope that ends in the middle of it leaves the channel unusable; before, to others as it
     /// was.
     pub(super) fn send(
         &self,
-        make: impl FnOnce(u32) -> Vec<u8>,
+        make: impl FnOnce(u32) -> Writer,
+        tail: &[u8],
         scope: &Scope,
     ) -> Result<Pending<'_>, SftpError> {
         let id = self.begin(scope)?;
         let pending = Pending { client: self, id };
-        if let Err(error) = self.channel.write_stdin(&make(id), scope) {
+        let mut head = make(id).finish_before(tail.len());
+        let tail = match tail.len() {
+            0..=COPIED_BYTES_MAX => {
+                head.extend_from_slice(tail);
+                &[]
+            }
+            _ => tail,
+        };
+        let mut pieces = [IoSlice::new(&head), IoSlice::new(tail)];
+        if let Err(error) = self.channel.write_stdin_vectored(&mut pieces, scope) {
             match self.channel.takes_stdin() {
                 // It was not asked, so there is no reply to come.
                 true => drop(self.state.lock().pending.remove(&id)),
@@ -308,5 +320,7 @@ pub(super) fn in_transfer(error: Error) -> Error {
     }
 }
 
+/// What is rather copied than sent in an SSH packet of its own.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
 /// Requests under way at once, with those that nobody waits for any longer.
 const PENDING_MAX: usize = 64 * 1024;

@@ -26,7 +26,6 @@ pub(crate) struct Writing<'a> {
     file: &'a RemoteFile,
     under_way: VecDeque<(Pending<'a>, usize)>,
     bytes: usize,
-    bytes_max: usize,
 }
 
 impl RemoteFile {
@@ -122,7 +121,6 @@ impl RemoteFile {
             file: self,
             under_way: VecDeque::new(),
             bytes: 0,
-            bytes_max: WRITES_BYTES,
         }
     }
 
@@ -176,14 +174,12 @@ impl RemoteFile {
         self.sftp.0.done(scope, |id| self.request(kind::CLOSE, id))
     }
 
-    /// Returns how much a write should carry.
+    /// Returns how much a write carries at most: as many whole packets of the channel as it can.
     pub(crate) fn write_max(&self) -> usize {
         let most = self.sftp.0.limits.write as usize;
-        let head = WRITE_HEAD_BYTES + self.handle.len();
-        // Whole packets of the channel: 32,700 bytes is what libssh2 puts into one (law S11).
-        match (most + head) / CHANNEL_BYTES {
+        match most / CHANNEL_BYTES {
             0 => most,
-            packets => packets * CHANNEL_BYTES - head,
+            packets => packets * CHANNEL_BYTES,
         }
     }
 
@@ -245,39 +241,27 @@ impl Writing<'_> {
     ) -> Result<(), SftpError> {
         let mut offset = offset;
         for piece in bytes.chunks(self.file.write_max()) {
-            self.write_filled(offset, piece.len(), scope, |place| {
-                place.copy_from_slice(piece);
-                Ok::<(), SftpError>(())
-            })?;
+            self.write_one(offset, piece, scope)?;
             offset += piece.len() as u64;
         }
         Ok(())
     }
 
-    /// Writes this many bytes at an offset, at most what one write carries: `fill` puts them into
-    /// the request itself, so that they are held once. Parks while too many are under way.
-    pub(crate) fn write_filled<E: From<SftpError>>(
-        &mut self,
-        offset: u64,
-        length: usize,
-        scope: &Scope,
-        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        while self.bytes + length > self.bytes_max && !self.under_way.is_empty() {
+    fn write_one(&mut self, offset: u64, bytes: &[u8], scope: &Scope) -> Result<(), SftpError> {
+        while self.bytes + bytes.len() > WRITES_BYTES && !self.under_way.is_empty() {
             self.reap(scope)?;
         }
         let file = self.file;
-        let whole = WRITE_HEAD_BYTES + 4 + file.handle.len() + length;
-        let mut packet = Writer::unnumbered(kind::WRITE, whole);
-        packet.bytes(&file.handle);
-        packet.u64(offset);
-        packet.filled(length, fill)?;
-        let sent = file.sftp.0.send(scope, |id| {
-            packet.set_number(id);
+        let head = |id| {
+            let mut packet = file.request(kind::WRITE, id);
+            packet.u64(offset);
+            packet.u32(u32::try_from(bytes.len()).expect("at most what a request carries"));
             packet
-        })?;
-        self.under_way.push_back((sent, length));
-        self.bytes += length;
+        };
+        // What is sent is not copied into a packet of ours first.
+        let sent = file.sftp.0.client.send(head, bytes, scope)?;
+        self.under_way.push_back((sent, bytes.len()));
+        self.bytes += bytes.len();
         Ok(())
     }
 
@@ -315,9 +299,7 @@ fn data_of(reply: Reply, most: usize) -> Result<Option<Vec<u8>>, SftpError> {
 const WRITES_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of reads under way, less than the channel's window.
 const READS_BYTES: usize = 3 * 1024 * 1024 - 64 * 1024;
-/// What libssh2 puts into one packet of a channel.
-const CHANNEL_BYTES: usize = 32_700;
-/// Length, type, number, and the lengths of handle and data, and the offset, of a write.
-const WRITE_HEAD_BYTES: usize = 4 + 1 + 4 + 4 + 8 + 4;
+/// What libssh2 puts into one packet of a channel (law S11).
+pub(crate) const CHANNEL_BYTES: usize = 32_700;
 /// How long a host may take to close what nobody waits for.
 const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);

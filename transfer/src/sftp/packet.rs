@@ -56,33 +56,6 @@ impl Writer {
         Self(bytes)
     }
 
-    /// Begins a request that holds so many bytes in all, and whose number is still to be set.
-    pub(crate) fn unnumbered(kind: u8, bytes: usize) -> Self {
-        let mut packet = Vec::with_capacity(bytes);
-        packet.extend_from_slice(&[0, 0, 0, 0, kind, 0, 0, 0, 0]);
-        Self(packet)
-    }
-
-    /// Sets the number of a request.
-    pub(crate) fn set_number(&mut self, id: u32) {
-        self.0[5..9].copy_from_slice(&id.to_be_bytes());
-    }
-
-    /// Appends this many bytes with their length before them, which `fill` sets.
-    ///
-    /// # Panics
-    /// They are longer than a packet can be, which callers check.
-    pub(crate) fn filled<E>(
-        &mut self,
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.u32(u32::try_from(length).expect("callers bound what they send"));
-        let from = self.0.len();
-        self.0.resize(from + length, 0);
-        fill(&mut self.0[from..])
-    }
-
     /// Begins a request.
     pub(crate) fn request(kind: u8, id: u32) -> Self {
         let mut packet = Self::bare(kind);
@@ -108,8 +81,17 @@ impl Writer {
     }
 
     /// Returns the whole packet.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        let length = u32::try_from(self.0.len() - 4).expect("callers bound what they send");
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.finish_before(0)
+    }
+
+    /// Returns the packet but for its last bytes, which are so many.
+    ///
+    /// # Panics
+    /// They are longer than a packet can be, which callers check.
+    pub(crate) fn finish_before(mut self, bytes: usize) -> Vec<u8> {
+        let length = self.0.len() - 4 + bytes;
+        let length = u32::try_from(length).expect("callers bound what they send");
         self.0[..4].copy_from_slice(&length.to_be_bytes());
         self.0
     }
