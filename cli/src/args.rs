@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
 use sshoal::RetryOn;
 
 mod copies;
@@ -31,7 +33,10 @@ pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
 mod launch;
+mod more;
+mod settings;
 pub(crate) use launch::LaunchArgs;
+pub(crate) use more::{KillArgs, More, PingArgs, ScriptArgs, ShellArgs};
 
 /// Commands on thousands of hosts over plain SSH, from one process.
 #[derive(Debug, Parser)]
@@ -52,6 +57,8 @@ pub(crate) struct Cli {
     /// Prints the version, and what is linked
     #[arg(long, global = true, action = ArgAction::Version)]
     version: Option<bool>,
+    #[command(flatten)]
+    settings: settings::SettingsArgs,
 }
 
 /// The sub-commands.
@@ -75,6 +82,8 @@ pub(crate) enum Action {
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
     Fs(Box<FsArgs>),
+    #[command(flatten)]
+    More(More),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -159,9 +168,9 @@ pub(crate) struct AccessArgs {
     /// ssh_config file to read instead of ~/.ssh/config and /etc/ssh/ssh_config; `none` for none
     #[arg(
         short = 'F',
-        long = "config",
+        long = "ssh-config",
         value_name = "FILE",
-        env = "SSHOAL_CONFIG"
+        env = "SSHOAL_SSH_CONFIG"
     )]
     pub(crate) config_file: Option<PathBuf>,
     /// Jump hosts, separated by commas, the first one first; `none` for none
@@ -322,9 +331,17 @@ pub(crate) enum ColorArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<Duration>);
 
-/// Parses the command line and the environment of this process.
+/// Whom, how to get in, and how fast.
+type Common<'a> = (&'a mut WhomArgs, &'a mut AccessArgs, &'a mut PaceArgs);
+
+/// Returns the definition of the whole command line.
+pub(crate) fn command() -> Command {
+    more::shaped(fs::behind_the_verb(Cli::command()))
+}
+
+/// Parses the command line, the environment of this process and the configuration file.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
-    let matches = fs::behind_the_verb(Cli::command()).try_get_matches()?;
+    let matches = settings::matches(command())?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let common = match &mut cli.action {
         Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),
@@ -335,6 +352,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Get(get) => Some(get.copy.common()),
         Action::Sync(sync) => Some(sync.copy.common()),
         Action::Fs(fs) => Some(fs.common()),
+        Action::More(more) => more.common(),
         #[cfg(feature = "demo")]
         _ => None,
     };
@@ -349,8 +367,11 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             "timeout",
             "retry_on",
         ];
-        let from_environment =
-            |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
+        // What the configuration file says is a default of the definition.
+        let from_environment = |id: &&str| {
+            let source = matches.value_source(id);
+            source.is_some_and(|source| source != ValueSource::CommandLine)
+        };
         access.from_environment = weak.into_iter().filter(from_environment).collect();
         // The command line replaces what the environment says, it does not add.
         match (
@@ -373,6 +394,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Put(put) => put.copy.tell.inherit(&from_this_process),
         Action::Get(get) => get.copy.tell.inherit(&from_this_process),
         Action::Sync(sync) => sync.copy.tell.inherit(&from_this_process),
+        Action::More(more) => more.inherit(&from_this_process),
         #[cfg(feature = "demo")]
         _ => {}
     }
@@ -450,7 +472,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        fs::behind_the_verb(Cli::command()).debug_assert();
+        command().debug_assert();
     }
 
     #[test]

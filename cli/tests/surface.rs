@@ -19,7 +19,7 @@ fn help_is_the_long_option_only_and_names_every_flag() {
         "-h, --hosts",
         "-H, --host",
         "-l, --user",
-        "-F, --config",
+        "-F, --ssh-config",
         "-J, --jump",
         "--match-exec",
         "-O, --option",
