@@ -77,7 +77,7 @@ build() {
 Package: sshoal
 Version: $version
 Architecture: $arch
-Maintainer: ${DEBEMAIL:-The sshoal authors <sshoal@localhost>}
+Maintainer: ${DEBEMAIL:-The sshoal contributors <sshoal@localhost>}
 Installed-Size: $(du -sk --apparent-size "$root/usr" | cut -f1)
 Depends: $(depends "$program")
 Suggests: openssh-client
