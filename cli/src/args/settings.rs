@@ -180,12 +180,10 @@ fn choose(
 
 /// Whether one flag is left out where the other was typed.
 fn exclude(sub: &Command, one: &Arg, other: &Arg) -> bool {
-    let long = |arg: &Arg| arg.get_long().map(str::to_owned).unwrap_or_default();
-    let (one_long, other_long) = (long(one), long(other));
     // Hosts that are named are all the hosts.
-    let both_name_hosts = [&one_long, &other_long]
+    let both_name_hosts = [one, other]
         .iter()
-        .all(|long| NAME_HOSTS.contains(&long.as_str()));
+        .all(|arg| NAME_HOSTS.contains(&arg.get_id().as_str()));
     both_name_hosts || contradict(sub, one, other)
 }
 
@@ -213,8 +211,8 @@ fn put(command: Command, names: &[&str], chosen: &[Chosen]) -> Command {
     command.mut_subcommand(*first, |sub| put(sub, rest, chosen))
 }
 
-/// The flags that name hosts.
-const NAME_HOSTS: [&str; 4] = ["hosts", "host", "nodes", "group"];
+/// The ids of the flags that name hosts.
+const NAME_HOSTS: [&str; 4] = ["hosts_files", "host_lists", "nodes", "host_groups"];
 
 #[cfg(test)]
 mod tests;
