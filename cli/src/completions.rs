@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::Command;
+use clap::{Arg, Command, Id};
 use clap_complete::{Shell, generate};
 
 use crate::args;
@@ -31,7 +31,15 @@ pub(crate) fn visible(command: Command) -> Command {
     if let Some(after) = command.get_after_help() {
         shown = shown.after_help(after.clone());
     }
-    let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    // One that is hidden stays where what is said of another flag names it.
+    let named: Vec<&Id> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
+        .flat_map(|arg| command.get_arg_conflicts_with(arg))
+        .map(Arg::get_id)
+        .collect();
+    let args = command.get_arguments();
+    let args = args.filter(|arg| !arg.is_hide_set() || named.contains(&arg.get_id()));
     shown = shown.args(args.cloned());
     let subcommands = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     shown.subcommands(subcommands.cloned().map(visible))

@@ -119,7 +119,7 @@ fn what_is_wrong_is_told_by_file_and_line() {
     check_refused("par = [1]", "FILE:1: `par` takes one value, and no list");
     check_refused(
         "# first\npar = 0",
-        "FILE:2: invalid value '0' for '--par <par>': write a whole number, at least 1",
+        "FILE:2: invalid value '0' for '--par <value>': write a whole number, at least 1",
     );
     check_refused(
         "[run]\nquiet = true\nverbose = true",
