@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a task needs, by apt-get, and only those that are missing.
 #
-# scripts/setup.sh [TASK...]      tasks: build (default), test, fuzz, vendored, aws-lc
+# scripts/setup.sh [TASK...]      tasks: build (default), test, fuzz, package, vendored, aws-lc
 set -euo pipefail
 
 # Rust is not installed here: where it comes from is the user's choice.
@@ -49,6 +49,11 @@ for task in "$@"; do
         need procps command -v pkill
         ;;
     fuzz) need g++ command -v c++ ;;
+    package)
+        need dpkg-dev command -v dpkg-shlibdeps
+        need binutils command -v strip
+        [ "$(id -u)" -eq 0 ] || need fakeroot command -v fakeroot
+        ;;
     vendored)
         need perl command -v perl
         need make command -v make
@@ -59,7 +64,7 @@ for task in "$@"; do
         need libclang-dev has_libclang
         ;;
     *)
-        echo "setup: unknown task: $task (build, test, fuzz, vendored, aws-lc)" >&2
+        echo "setup: unknown task: $task (build, test, fuzz, package, vendored, aws-lc)" >&2
         exit 2
         ;;
     esac

@@ -123,6 +123,15 @@ step_demo() {
     scripts/demo.sh --count "$demo_hosts" </dev/null
 }
 
+step_package() {
+    command -v dpkg-deb >/dev/null || { skip "this is no Debian"; return; }
+    scripts/setup.sh package || { skip "package: dpkg-dev or binutils is missing"; return; }
+    # Of the program that the demo has built; the small one takes minutes.
+    local deb
+    deb=$(SSHOAL_PACKAGE_PROFILE=${SSHOAL_PACKAGE_PROFILE:-release} scripts/package.sh build)
+    scripts/package.sh check "$deb"
+}
+
 step_deny() {
     command -v cargo-deny >/dev/null || { skip "cargo-deny is not installed"; return; }
     cargo deny --locked check bans licenses sources
@@ -130,7 +139,7 @@ step_deny() {
     cargo deny --locked check advisories || skip "advisories: found some or no database, see above"
 }
 
-all=(fmt scripts clippy test tree doc downstream demo bench features msrv fuzz deny)
+all=(fmt scripts clippy test tree doc downstream demo package bench features msrv fuzz deny)
 [ $# -gt 0 ] || set -- "${all[@]}"
 scripts/setup.sh build test
 mkdir -p "$CARGO_TARGET_DIR"

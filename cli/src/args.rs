@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
 use sshoal::RetryOn;
 
 mod copies;
@@ -23,6 +25,8 @@ mod fs;
 mod hosts;
 mod inherited;
 mod launch;
+mod more;
+mod settings;
 mod show;
 mod whom;
 
@@ -36,6 +40,7 @@ pub(crate) use self::fs::{
 };
 pub(crate) use self::hosts::HostsArgs;
 pub(crate) use self::launch::LaunchArgs;
+pub(crate) use self::more::{KillArgs, More, PingArgs, ScriptArgs, ShellArgs};
 pub(crate) use self::show::{ColorArg, OutputArgs, ShowArgs};
 pub(crate) use self::whom::{Shard, WhomArgs};
 
@@ -59,6 +64,8 @@ pub(crate) struct Cli {
     /// Prints the version, and what is linked
     #[arg(long, global = true, action = ArgAction::Version)]
     version: Option<bool>,
+    #[command(flatten)]
+    settings: settings::SettingsArgs,
 }
 
 /// The sub-commands.
@@ -91,6 +98,8 @@ pub(crate) enum Action {
         /// The directory
         dir: PathBuf,
     },
+    #[command(flatten)]
+    More(More),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -164,9 +173,9 @@ pub(crate) struct AccessArgs {
     /// ssh_config file to read instead of ~/.ssh/config and /etc/ssh/ssh_config; `none` for none
     #[arg(
         short = 'F',
-        long = "config",
+        long = "ssh-config",
         value_name = "FILE",
-        env = "SSHOAL_CONFIG"
+        env = "SSHOAL_SSH_CONFIG"
     )]
     pub(crate) config_file: Option<PathBuf>,
     /// Jump hosts, separated by commas, the first one first; `none` for none
@@ -266,15 +275,18 @@ pub(crate) enum HostKeyArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<Duration>);
 
-/// Returns the definition of the command line.
-fn command() -> clap::Command {
+/// Whom, how to get in, and how fast.
+type Common<'a> = (&'a mut WhomArgs, &'a mut AccessArgs, &'a mut PaceArgs);
+
+/// Returns the definition of the whole command line.
+pub(crate) fn command() -> Command {
     let command = fs::behind_the_verb(whom::apart(Cli::command()));
-    copies::without_what_sync_refuses(command)
+    more::shaped(copies::without_what_sync_refuses(command))
 }
 
-/// Parses the command line and the environment of this process.
+/// Parses the command line, the environment of this process and the configuration file.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches()?;
+    let matches = settings::matches(command())?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let common = match &mut cli.action {
         Action::Run(run) => Some((&mut run.whom, &mut run.access, &mut run.pace)),
@@ -291,6 +303,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             }
             None
         }
+        Action::More(more) => more.common(),
         _ => None,
     };
     if let (Some((whom, access, pace)), Some((_, matches))) = (common, matches.subcommand()) {
@@ -304,8 +317,11 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             "timeout",
             "retry_on",
         ];
-        let from_environment =
-            |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
+        // What the configuration file says is a default of the definition.
+        let from_environment = |id: &&str| {
+            let source = matches.value_source(id);
+            source.is_some_and(|source| source != ValueSource::CommandLine)
+        };
         access.from_environment = weak.into_iter().filter(from_environment).collect();
         whom.without_weaker(|id| from_environment(&id));
         let filled = inherited::fill((whom, access, pace), &from_this_process);
@@ -320,6 +336,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Put(put) => put.copy.tell.inherit(&from_this_process),
         Action::Get(get) => get.copy.tell.inherit(&from_this_process),
         Action::Sync(sync) => sync.copy.tell.inherit(&from_this_process),
+        Action::More(more) => more.inherit(&from_this_process),
         _ => {}
     }
     Ok(cli)

@@ -10,11 +10,12 @@
 
 use std::process::ExitCode;
 
-use crate::args::Action;
+use crate::args::{Action, More};
 
 mod access;
 mod args;
 mod codes;
+mod completions;
 mod console;
 mod copies;
 #[cfg(feature = "demo")]
@@ -26,8 +27,11 @@ mod failure;
 mod forward;
 mod fs;
 mod hosts;
+mod kill;
 mod launch;
 mod local;
+mod man;
+mod ping;
 mod plan;
 mod progress;
 mod pssh;
@@ -35,6 +39,8 @@ mod record;
 mod render;
 mod run;
 mod sanitise;
+mod script;
+mod shell;
 mod signals;
 mod size;
 mod terminal;
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
         Action::Fs(args) => fs::fs(&args),
         Action::Hosts(args) => hosts::hosts(&args),
         Action::InstallLinks { dir } => pssh::install(&dir),
+        Action::More(more) => tools(more),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]
@@ -76,6 +83,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// Does what the smaller sub-commands are for.
+fn tools(more: More) -> anyhow::Result<u8> {
+    match more {
+        More::Script(args) => script::script(*args),
+        More::Ping(args) => ping::ping(&args),
+        More::Kill(args) => kill::kill(*args),
+        More::Shell(args) => shell::shell(&args),
+        More::Completions { shell } => completions::completions(shell),
+        More::Man { dir } => man::man(&dir),
+    }
+}
+
 /// Prints help and version as they are, and everything else as one line with a remedy.
 fn refused(error: &clap::Error) -> ExitCode {
     if error.exit_code() == 0 {
@@ -83,6 +102,12 @@ fn refused(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    complain(&format!("{}; see --help", plain(error)));
+    ExitCode::from(exit_code::USAGE)
+}
+
+/// Returns what is wrong with the command line in one line.
+fn plain(error: &clap::Error) -> String {
     let text = error.to_string();
     let message = text.split("\n\nUsage:").next().unwrap_or(&text);
     let message = message
@@ -95,9 +120,10 @@ fn refused(error: &clap::Error) -> ExitCode {
         .filter(|p| !p.is_empty())
         .collect::<Vec<_>>()
         .join("; ");
-    let message = message.strip_prefix("error: ").unwrap_or(&message);
-    complain(&format!("{message}; see --help"));
-    ExitCode::from(exit_code::USAGE)
+    message
+        .strip_prefix("error: ")
+        .unwrap_or(&message)
+        .to_owned()
 }
 
 /// Writes one line to standard error; if that is closed there is nowhere left to say so.

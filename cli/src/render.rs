@@ -34,7 +34,7 @@ mod summary;
 #[cfg(feature = "demo")]
 pub(crate) use digest::Digest;
 pub(crate) use events::Events;
-pub(crate) use files::{Existing, Files};
+pub(crate) use files::Files;
 pub(crate) use gather::{Gather, Gathering};
 pub(crate) use heading::Headings;
 pub(crate) use inline::Inline;
@@ -84,8 +84,8 @@ impl Renderers {
     pub(crate) fn open(show: &Show, stage: &Stage<'_>) -> Result<Self> {
         let labels = stage.labels;
         let existing = match show.append {
-            true => Existing::Append,
-            false => Existing::Replace,
+            true => files::Existing::Append,
+            false => files::Existing::Replace,
         };
         let open = |dir: &Option<_>| {
             let dir: Option<&std::path::PathBuf> = dir.as_ref();

@@ -117,10 +117,10 @@ fn jump_hosts_and_files_count_by_rank() {
         "file@h:5 (real.example via typed)",
     );
     let other = home.write("other", "Port 50\nUser other\n");
-    shows(run().env("SSHOAL_CONFIG", &other), "other@h:50");
+    shows(run().env("SSHOAL_SSH_CONFIG", &other), "other@h:50");
     shows(
         run()
-            .env("SSHOAL_CONFIG", &other)
+            .env("SSHOAL_SSH_CONFIG", &other)
             .args(["-F", "none", "-l", "u"]),
         "u@h:22",
     );

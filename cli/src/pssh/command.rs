@@ -49,7 +49,6 @@ pub(crate) fn run(
         },
         // As pssh leaves them, which kills its ssh and no more.
         on_timeout: OnTimeout::Leave,
-        max_output: None,
         detail: match watched {
             true => Detail::Output,
             false => Detail::Outcomes,

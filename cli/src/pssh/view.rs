@@ -15,7 +15,7 @@ use crate::console::{Console, Sink};
 use crate::drive::View;
 use crate::exit_code::Interrupt;
 use crate::record::{Ending, Record};
-use crate::render::{Existing, Files};
+use crate::render::Files;
 use crate::sanitise::one_line;
 
 /// Everything that is shown of one run.
@@ -106,7 +106,7 @@ impl Dialect {
         let files = |dir: &Option<_>| {
             let opened = dir
                 .as_deref()
-                .map(|dir| Files::open(dir, &labels, Existing::Replace))
+                .map(|dir| Files::open(dir, &labels))
                 .transpose();
             opened.map_err(|error| Stop::Fatal(format!("{error:#}")))
         };

@@ -21,9 +21,13 @@ pub(crate) struct Copying {
 impl Copying {
     /// Starts a server of so many hosts; `None` where the tests against sshd are switched off.
     pub(crate) fn start(hosts: u32) -> Option<Self> {
-        let sshd = Sshd::builder().addresses(hosts).start()?;
+        Some(Self::of(Sshd::builder().addresses(hosts).start()?))
+    }
+
+    /// As [`Self::start`], with a server of another kind.
+    pub(crate) fn of(sshd: Sshd) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Some(Self { sshd, dir })
+        Self { sshd, dir }
     }
 
     /// As [`Self::start`], of hosts whose server writes nothing of its own to standard error.

@@ -24,6 +24,7 @@ pub(crate) fn sshoal(home: &Path) -> Command {
     }
     command
         .env("HOME", home)
+        .env_remove("XDG_CONFIG_HOME")
         .env_remove("SSH_AUTH_SOCK")
         .env_remove("NO_COLOR");
     command.stdin(Stdio::null());

@@ -1,0 +1,46 @@
+//! `sshoal completions`: what a shell has to know to complete this command line.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::{Arg, Command, Id};
+use clap_complete::{Shell, generate};
+
+use crate::args;
+
+/// Writes the completions to standard output and returns the exit code.
+///
+/// # Errors
+/// None; whoever does not read them does not want them.
+pub(crate) fn completions(shell: Shell) -> Result<u8> {
+    let mut text = Vec::new();
+    generate(shell, &mut visible(args::command()), "sshoal", &mut text);
+    let _ = std::io::stdout().write_all(&text);
+    Ok(0)
+}
+
+/// Returns the definition without what is not shown to users.
+pub(crate) fn visible(command: Command) -> Command {
+    let mut shown = Command::new(command.get_name().to_owned().leak() as &'static str)
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_version_flag(true);
+    if let Some(about) = command.get_about() {
+        shown = shown.about(about.clone());
+    }
+    if let Some(after) = command.get_after_help() {
+        shown = shown.after_help(after.clone());
+    }
+    // One that is hidden stays where what is said of another flag names it.
+    let named: Vec<&Id> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
+        .flat_map(|arg| command.get_arg_conflicts_with(arg))
+        .map(Arg::get_id)
+        .collect();
+    let args = command.get_arguments();
+    let args = args.filter(|arg| !arg.is_hide_set() || named.contains(&arg.get_id()));
+    shown = shown.args(args.cloned());
+    let subcommands = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    shown.subcommands(subcommands.cloned().map(visible))
+}

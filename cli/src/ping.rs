@@ -1,0 +1,90 @@
+//! `sshoal ping`: gets into each host, runs nothing, and tells how long each phase took.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use sshoal::{Fleet, KeepOpen, Visited};
+
+use crate::access::{self, Opened};
+use crate::args::PingArgs;
+use crate::complain;
+use crate::console::{Console, Sink, Terminals};
+use crate::drive::{Messages, drive};
+use crate::engine::{Running, What};
+use crate::exit_code::INTERNAL;
+use crate::plan::{self, Access, ColorChoice, Talk};
+use crate::progress::Progress;
+use crate::record::Recorder;
+use crate::render::{Renderers, Stage};
+use crate::sanitise::one_line;
+use crate::terminal::Terminal;
+
+/// Logs in at the hosts and returns the exit code.
+///
+/// # Errors
+/// Fails if something is wrong with what was asked for; nothing was connected to then.
+pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    let mut show = plan::show(&args.show)?;
+    if show.talk == Talk::Normal {
+        // The times are what it is for.
+        show.talk = Talk::Verbose;
+    }
+    let (hosts, own) = crate::hosts::read(&args.whom)?;
+    let access = plan::access(&args.access, &args.pace, home)?;
+    let access = Access { own, ..access };
+    let pace = plan::pace(&args.pace, &args.access)?;
+    let user = access.user.as_deref();
+    let labels: Vec<String> = hosts.iter().map(|host| plan::label(host, user)).collect();
+    let Opened { configs, notices } = access::open(&access, &hosts)?;
+    let terminals = Terminals::detect();
+    let colors = ColorChoice::from(args.show.color);
+    let stage = Stage {
+        labels: &labels,
+        lines: &crate::hosts::lines(&hosts, &access.own),
+        stdout: colors.for_output(terminals.stdout),
+        stderr: colors.for_output(terminals.stderr),
+    };
+    let mut renderers = Renderers::open(&show, &stage)?;
+    let progress = match terminals.stderr && show.talk != Talk::Quiet {
+        true => Progress::on_terminal(labels.len()),
+        false => Progress::off(),
+    };
+    let mut console = Console::new(terminals, false, progress);
+    if show.talk != Talk::Quiet {
+        let notices = notices.iter();
+        notices.for_each(|notice| console.say(&one_line(notice)));
+    }
+    let recorder = Recorder::new(labels, &hosts, &configs);
+    let count = hosts.len();
+    // Refused, the pool is smaller, and hosts wait for room.
+    let _ = sshoal::raise_descriptor_limit();
+    let first = Arc::clone(configs.first().context("no hosts")?);
+    let mut fleet = Fleet::builder(hosts, first)
+        .configs(configs)
+        .keep_open(KeepOpen::No)
+        .deadline(pace.deadline)
+        .rate(pace.rate)
+        .retries(pace.retries)
+        .retry_on(pace.retry_on);
+    if let Some(par) = pace.par {
+        fleet = fleet.pool_size(par);
+    }
+    let fleet = fleet.build().context("cannot begin")?;
+    let start = |messages: Messages| {
+        let each = fleet.each(|_| ());
+        let record = move |visited: Visited<()>, _| recorder.record(visited.outcome());
+        Running::programs(What::Files, (each, fleet), record, messages)
+    };
+    let driven = drive(count, start, None, &mut renderers, &mut console)?;
+    let written = renderers.end(driven.wall, &mut console);
+    Terminal::restore();
+    console.end_line(Sink::Stderr);
+    match written {
+        Ok(()) => Ok(driven.facts.exit_code()),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Ok(INTERNAL)
+        }
+    }
+}
