@@ -130,8 +130,8 @@ pub(crate) struct RunArgs {
     pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
-    /// Fills {host}, {user}, {port}, {n} (from 0), {total} and the inventory's variables in for each
-    /// host, quoted for its shell ({host:raw} is not); {{ and }} are braces
+    /// Fills {host}, {user}, {port}, {total}, the inventory's variables and, for n in braces, the
+    /// number from 0 in for each host, quoted for its shell ({host:raw} is not); {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would run where, and runs nothing

@@ -93,8 +93,8 @@ pub(crate) struct CopyArgs {
     pub(crate) how: HowArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
-    /// Fills {host}, {user}, {port}, {n} (from 0), {total} and the inventory's variables in the paths
-    /// for each host, as they are; {{ and }} are braces
+    /// Fills {host}, {user}, {port}, {total}, the inventory's variables and, for n in braces, the
+    /// number from 0 in the paths for each host, as they are; {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
     pub(crate) template: bool,
     /// Shows what would be copied where, and copies nothing; sync asks the hosts what they have
