@@ -417,14 +417,7 @@ fn the_examples_of_psshs_manual_do_what_it_says() {
     let nap = dir.join(&name);
     std::fs::copy("/bin/sleep", &nap).unwrap();
     let nap = format!("echo up; exec {} 100", nap.display());
-    let is_gone = || {
-        let left = || {
-            output(Command::new("pgrep").args(["-x", &name]))
-                .status
-                .success()
-        };
-        wait_until("the end of the process", || (!left()).then_some(()));
-    };
+    let is_gone = || wait_until("the end of the process", || (!runs(&name)).then_some(()));
     let on_terminal = ["-i", "-x", "-tt", "-H", "one", "-t", "1"];
     let late = output(bench.ours("ssh").args(on_terminal).arg(&nap));
     assert_eq!(late.status.code(), Some(3), "{}", stdout(&late));
@@ -438,12 +431,7 @@ fn the_examples_of_psshs_manual_do_what_it_says() {
     let mut text = String::new();
     reader.read_line(&mut text).unwrap();
     // The shell has become the program a moment after it printed that.
-    let is_there = || {
-        output(Command::new("pgrep").args(["-x", &name]))
-            .status
-            .success()
-    };
-    wait_until("the process", || is_there().then_some(()));
+    wait_until("the process", || runs(&name).then_some(()));
     let killed = output(bench.ours("nuke").args(["-H", "one", &name]));
     assert_eq!(killed.status.code(), Some(0), "{}", stdout(&killed));
     is_gone();
@@ -453,4 +441,16 @@ fn the_examples_of_psshs_manual_do_what_it_says() {
         "{text}"
     );
     assert_eq!(sleeping.wait().unwrap().code(), Some(4));
+}
+
+/// Whether a program of this name runs; what waits for its parent to take note does not.
+fn runs(name: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = processes.filter_map(|entry| {
+        let stat = entry.path().join("stat");
+        std::fs::read_to_string(stat).ok()
+    });
+    let named = format!(" ({name}) ");
+    let mut states = stats.filter_map(|stat| Some(stat.split_once(&named)?.1.to_owned()));
+    states.any(|state| !state.starts_with(['Z', 'X']))
 }
