@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sshoal::{Exit, Fleet, Host, KeepOpen, Scope, ShellError, ShellSpec, Shells};
+use sshoal::{Exit, Fleet, Host, Scope, ShellError, ShellSpec, Shells};
 
 use crate::access::{self, Opened};
 use crate::args::ShellArgs;
@@ -24,8 +24,10 @@ use crate::signals;
 use crate::terminal::Terminal;
 use crate::wording::reason;
 
+mod groups;
 mod keyboard;
 
+use groups::Groups;
 use keyboard::Keyboard;
 
 /// Opens the shells, leads lines to them until all have ended, and returns the exit code.
@@ -48,7 +50,6 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
     let count = NonZeroUsize::new(hosts.len()).context("no hosts")?;
     let fleet = Fleet::builder(hosts.clone(), first)
         .configs(configs)
-        .keep_open(KeepOpen::No)
         .pool_size(count)
         .deadline(pace.deadline)
         .rate(pace.rate)
@@ -68,13 +69,20 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
         quiet: args.quiet,
     };
     talk.opened(&shells);
+    let mut print = Print::new(talk.labels.clone());
+    let groups = Groups::learn(&shells, &talk.scope, |index, bytes| {
+        print.bytes(index, Sink::Stdout, bytes, &mut talk.console);
+    });
     let keyboard = Keyboard::new(shells.clone(), &hosts, talk.labels.clone());
     thread::Builder::new()
         .name("keyboard".to_owned())
         .spawn(move || keyboard.serve())
         .context("cannot begin")?;
-    talk.show_all(&shells);
+    talk.show_all(&shells, &mut print);
     let late = pace.deadline.is_some_and(|limit| begun.elapsed() >= limit);
+    if talk.scope.check().is_err() {
+        groups.end(fleet);
+    }
     let mut facts = talk.ends(&shells, late);
     if let Some(interrupt) = interrupt.get() {
         facts.interrupt(*interrupt);
@@ -150,8 +158,7 @@ impl Talking {
     }
 
     /// Shows what comes from the hosts until all shells have ended, or a signal comes.
-    fn show_all(&mut self, shells: &Shells) {
-        let mut print = Print::new(self.labels.clone());
+    fn show_all(&mut self, shells: &Shells, print: &mut Print) {
         while let Ok(Some(output)) = shells.read(&self.scope) {
             for (sink, bytes) in [(Sink::Stdout, output.stdout), (Sink::Stderr, output.stderr)] {
                 if !bytes.is_empty() {
@@ -168,15 +175,10 @@ impl Talking {
         }
     }
 
-    /// Says how the shells ended, where that is not well; ends those that have not.
+    /// Says how the shells ended, where that is not well.
     fn ends(&mut self, shells: &Shells, late: bool) -> Facts {
         let mut facts = Facts::default();
         if self.scope.check().is_err() {
-            let within = Scope::root().child(Some(SIGNAL_WITHIN));
-            for (_, shell) in shells.iter() {
-                // One that cannot be told ends with its channel.
-                let _ = shell.map(|shell| shell.signal("TERM", &within));
-            }
             facts.add(Class::Stopped);
             return facts;
         }
@@ -224,7 +226,5 @@ fn failure(error: &ShellError) -> String {
     format!("failed: {}: {why}", error.phase())
 }
 
-/// How long it may take to tell all hosts of the end.
-const SIGNAL_WITHIN: Duration = Duration::from_millis(500);
 /// Shells whose output has ended have ended, or have been lost.
 const JOIN_WITHIN: Duration = Duration::from_secs(1);

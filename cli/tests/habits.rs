@@ -319,7 +319,7 @@ fn what_is_wrong_with_the_file_is_told_by_file_and_line() {
     );
     check_refused(
         "par = 'many'",
-        &["ping"],
+        &["run"],
         "config.toml:1: invalid value 'many'",
     );
     check_refused("par = = 3", &["run"], "config.toml:1: ");
