@@ -110,7 +110,7 @@ fn work(tool: Tool, options: &Options) -> Result<u8, Stop> {
     let job = (tool, options, &handed);
     let copy = match tool.runs_command() {
         true => None,
-        false => Some(copy::Copy::prepare(job, &listed, &opened)?),
+        false => Some(copy::Copying::prepare(job, &listed, &opened)?),
     };
     let (mut view, mut console) = shown(job, listed, &opened)?;
     view.refuse(&mut console);

@@ -1,7 +1,7 @@
 //! `pscp`, `prsync` and `pslurp`: files to and from all hosts, each host's copies a program of the
 //! fleet's.
 //!
-//! The principal types are [`Copy`], what is to be copied, and [`Done`], what became of it.
+//! The principal types are [`Copying`], what is to be copied, and [`Done`], what became of it.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
@@ -35,7 +35,7 @@ use scp::Sources;
 
 /// What is to be copied.
 #[derive(Debug)]
-pub(crate) struct Copy {
+pub(crate) struct Copying {
     work: Work,
     how: How,
 }
@@ -70,7 +70,7 @@ struct Done {
     is_stopped: bool,
 }
 
-impl Copy {
+impl Copying {
     /// Looks at what is to be copied from here, and makes the folders for what comes here.
     ///
     /// # Errors
