@@ -20,7 +20,7 @@ pub(crate) struct ShowArgs {
     /// Shows output as it comes, each complete line after its host's name
     #[arg(short = 'P', long, env = "SSHOAL_PRINT", value_parser = FalseyValueParser::new())]
     pub(crate) print: bool,
-    /// Leaves out status lines, the headings of --gather, and the names before the lines of --print
+    /// Leaves out status lines, the headings of what is gathered, and the names before lines
     #[arg(long, env = "SSHOAL_NO_HEADERS", value_parser = FalseyValueParser::new())]
     pub(crate) no_headers: bool,
     /// Writes each host's standard output to a file of its own
