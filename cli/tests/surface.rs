@@ -14,7 +14,7 @@ const FLAGS: &[&str] = &[
     "-h, --hosts",
     "-H, --host",
     "-l, --user",
-    "-F, --config",
+    "-F, --ssh-config",
     "-J, --jump",
     "--match-exec",
     "-O, --option",
@@ -145,7 +145,16 @@ fn every_flag_has_a_variable() {
     for action in ACTIONS {
         let help = help_of(action);
         for (flag, _) in flags(&help) {
-            let name = flag.trim_start_matches('-').replace('-', "_");
+            let name = match flag.as_str() {
+                // Two sub-commands have flags of these names for other things; the variable is one.
+                "--exclude" | "--exclude-hosts" if action != "sync" || flag != "--exclude" => {
+                    "exclude-hosts"
+                }
+                "--host-group" => "group-hosts",
+                "--group" if !action.starts_with("fs") => "group-hosts",
+                other => other.trim_start_matches('-'),
+            };
+            let name = name.replace('-', "_");
             let variable = format!("[env: SSHOAL_{}", name.to_uppercase());
             assert!(help.contains(&variable), "{action} {flag}: no {variable}");
         }
@@ -188,7 +197,8 @@ fn help_of_templates_names_all_placeholders() {
         let help = help_of(action);
         let words: Vec<&str> = help.split_whitespace().collect();
         let help = words.join(" ");
-        let all = "{host}, {user}, {port}, {total} and, for n in braces, the number from 0";
+        let all = "{host}, {user}, {port}, {total}, the inventory's variables and, for n in braces, \
+                   the number from 0";
         assert!(help.contains(all), "{action}: {help}");
     }
 }

@@ -1,3 +1,5 @@
+//! What a configuration file says, and what is wrong with it.
+
 use super::*;
 use crate::args;
 
