@@ -12,7 +12,7 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Messages, drive};
 use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
-use crate::plan::{self, Access, ColorChoice, Talk};
+use crate::plan::{self, Access, ColorChoice, Summing, Talk};
 use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::render::{Renderers, Stage};
@@ -29,6 +29,8 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     if show.talk == Talk::Normal {
         // The times are what it is for.
         show.talk = Talk::Verbose;
+        let flags = (args.show.summary, args.show.no_summary);
+        show.summary = Summing::of(flags, show.talk);
     }
     let (hosts, own) = crate::hosts::read(&args.whom)?;
     let access = plan::access(&args.access, &args.pace, home)?;

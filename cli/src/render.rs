@@ -40,7 +40,7 @@ pub(crate) use heading::Headings;
 pub(crate) use inline::Inline;
 pub(crate) use jsonl::Jsonl;
 pub(crate) use lists::{List, Wanted};
-pub(crate) use print::Print;
+pub(crate) use print::{Print, prefixes};
 pub(crate) use status::{Colors, Status};
 pub(crate) use summary::Summary;
 
@@ -116,7 +116,7 @@ impl Renderers {
             }
         }
         let events = show.events.as_deref();
-        let prefixes = |bare| print::prefixes(labels, bare, stage.stdout);
+        let prefixes = |bare| prefixes(labels, bare, stage.stdout);
         Ok(Self {
             print: show.print.then(|| Print::new(prefixes(show.bare))),
             outdir,

@@ -16,9 +16,9 @@ use crate::args::ShellArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::exit_hard;
 use crate::exit_code::{Class, Facts, Interrupt};
-use crate::plan::{self, Access, Pace};
+use crate::plan::{self, Access, ColorChoice, Pace};
 use crate::progress::Progress;
-use crate::render::Print;
+use crate::render::{Print, prefixes};
 use crate::sanitise::one_line;
 use crate::signals;
 use crate::terminal::Terminal;
@@ -39,7 +39,8 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
     let user = access.user.as_deref();
     let labels: Vec<String> = hosts.iter().map(|host| plan::label(host, user)).collect();
     let Opened { configs, notices } = access::open(&access, &hosts)?;
-    let mut console = Console::new(Terminals::detect(), args.raw, Progress::off());
+    let terminals = Terminals::detect();
+    let mut console = Console::new(terminals, args.raw, Progress::off());
     if !args.quiet {
         let notices = notices.iter();
         notices.for_each(|notice| console.say(&one_line(notice)));
@@ -69,7 +70,8 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
         quiet: args.quiet,
     };
     talk.opened(&shells);
-    let mut print = Print::new(talk.labels.clone());
+    let colors = ColorChoice::Auto.for_output(terminals.stdout);
+    let mut print = Print::new(prefixes(&talk.labels, false, colors));
     let groups = Groups::learn(&shells, &talk.scope, |index, bytes| {
         print.bytes(index, Sink::Stdout, bytes, &mut talk.console);
     });

@@ -166,6 +166,14 @@ fn manual_pages_name_every_flag_and_their_variables() {
                 .trim_start_matches('-')
                 .replace('-', "_")
                 .to_uppercase();
+            // Where flags of one name say other things, their variables have other names.
+            let variable = match (name.as_str(), variable.as_str()) {
+                ("sshoal-hosts", "COUNT") => "HOSTS_COUNT",
+                (_, "EXCLUDE") if name != "sshoal-sync" => "EXCLUDE_HOSTS",
+                (_, "GROUP") if !name.starts_with("sshoal-fs") => "GROUP_HOSTS",
+                (_, "HOST_GROUP") => "GROUP_HOSTS",
+                (_, other) => other,
+            };
             let has_one = !["--help", "--version"].contains(&flag.as_str());
             let is_there = page.contains(&format!("SSHOAL_{variable}"));
             // `demo up` takes the demo's.

@@ -91,7 +91,7 @@ type Clean<'a> = &'a dyn Fn(&[u8], &mut Vec<u8>);
 
 /// Returns what stands before the lines of hosts that are called so; each has a colour that it keeps,
 /// where there are colours.
-pub(super) fn prefixes(labels: &[String], bare: bool, colors: Colors) -> Vec<String> {
+pub(crate) fn prefixes(labels: &[String], bare: bool, colors: Colors) -> Vec<String> {
     let prefix = |(index, label): (usize, &String)| {
         let label = one_line(label);
         match colors {
