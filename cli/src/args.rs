@@ -14,6 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use sshoal::RetryOn;
 
+mod control;
 mod copies;
 #[cfg(feature = "demo")]
 mod demo;
@@ -21,15 +22,18 @@ mod far;
 mod forward;
 mod fs;
 mod inherited;
+mod journal;
 
+pub(crate) use self::control::ControlArgs;
 pub(crate) use self::copies::{Bandwidth, CopyArgs, GetArgs, LinksArg, MinRate, PutArgs, SyncArgs};
 #[cfg(feature = "demo")]
 pub(crate) use self::demo::{DemoAction, DemoArgs};
-pub(crate) use self::far::FarArgs;
+pub(crate) use self::far::{FarArgs, MaxFail};
 pub(crate) use self::forward::ForwardArgs;
 pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
+pub(crate) use self::journal::{DiffArgs, JournalArgs, ResumeArgs, run_variables};
 mod launch;
 pub(crate) use launch::LaunchArgs;
 
@@ -75,6 +79,12 @@ pub(crate) enum Action {
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
     Fs(Box<FsArgs>),
+    /// Goes on with a run that was interrupted: runs its command on the hosts that are left
+    #[command(after_help = journal::RESUME_EXAMPLES)]
+    Resume(Box<ResumeArgs>),
+    /// Shows the hosts that ended otherwise in one run than in another, or printed something else
+    #[command(after_help = journal::DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Starts an embedded fleet, runs a command over it and stops it
     #[cfg(feature = "demo")]
     #[command(after_help = DEMO_EXAMPLES)]
@@ -123,6 +133,10 @@ pub(crate) struct RunArgs {
     pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     /// Fills {host}, {user}, {port}, {n} (from 0) and {total} in for each host, quoted for its shell
     /// ({host:raw} is not); {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
@@ -335,7 +349,6 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Get(get) => Some(get.copy.common()),
         Action::Sync(sync) => Some(sync.copy.common()),
         Action::Fs(fs) => Some(fs.common()),
-        #[cfg(feature = "demo")]
         _ => None,
     };
     if let (Some((whom, access, pace)), Some((_, matches))) = (common, matches.subcommand()) {
@@ -348,6 +361,8 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             "connect_timeout",
             "timeout",
             "retry_on",
+            "journal",
+            "no_journal",
         ];
         let from_environment =
             |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
@@ -373,7 +388,6 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         Action::Put(put) => put.copy.tell.inherit(&from_this_process),
         Action::Get(get) => get.copy.tell.inherit(&from_this_process),
         Action::Sync(sync) => sync.copy.tell.inherit(&from_this_process),
-        #[cfg(feature = "demo")]
         _ => {}
     }
     Ok(cli)
@@ -433,9 +447,10 @@ Examples:
   sshoal run -h hosts.txt -i uptime
   sshoal run -H 'web1 web2:2222 root@web3' -P -t 60 tail -n 3 /var/log/syslog
   sshoal run -h - --jsonl results.jsonl -o out 'df -h | tail -1' < hosts.txt
+  sshoal run -h hosts.txt --wave 1,10%,100% --gate ./looks-good systemctl restart web
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
-not be reached or was lost, 5 a command failed, 130 interrupted, 143 terminated, 1 internal.";
+not be reached or was lost, 5 a command failed, 7 stopped by -k, --max-fail or --gate, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\

@@ -157,6 +157,7 @@ fn show(args: &CopyArgs, itemize: bool) -> Result<Show> {
         errdir: None,
         jsonl: tell.jsonl.clone(),
         talk,
+        resumes: false,
         summary: tell.summary || (talk != Talk::Quiet && !tell.no_summary),
     })
 }

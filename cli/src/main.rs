@@ -15,22 +15,26 @@ use crate::args::Action;
 mod access;
 mod args;
 mod codes;
+mod confirm;
 mod console;
 mod copies;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod drive;
 mod engine;
 mod exit_code;
 mod forward;
 mod fs;
 mod hosts;
+mod journal;
 mod launch;
 mod local;
 mod plan;
 mod progress;
 mod record;
 mod render;
+mod resume;
 mod run;
 mod sanitise;
 mod signals;
@@ -38,6 +42,7 @@ mod size;
 mod terminal;
 mod time;
 mod unknown_keys;
+mod waves;
 mod wording;
 
 fn main() -> ExitCode {
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Action::Get(args) => copies::get(&args),
         Action::Sync(args) => copies::sync(&args),
         Action::Fs(args) => fs::fs(&args),
+        Action::Resume(args) => resume::resume(&args),
+        Action::Diff(args) => diff::diff(&args),
         #[cfg(feature = "demo")]
         Action::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

@@ -15,6 +15,7 @@ use sshoal::ssh_config::quote;
 use sshoal::{Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopAfter, Template};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs, ShowArgs};
+use crate::journal::Kept;
 use crate::launch::{Launching, Taken};
 use crate::render::{Colors, Inline};
 use crate::{hosts, local};
@@ -96,6 +97,8 @@ pub(crate) struct Show {
     pub(crate) outdir: Option<PathBuf>,
     pub(crate) errdir: Option<PathBuf>,
     pub(crate) jsonl: Option<PathBuf>,
+    /// Whether the files of the run that is gone on with are, too.
+    pub(crate) resumes: bool,
     pub(crate) talk: Talk,
     pub(crate) summary: bool,
 }
@@ -131,14 +134,20 @@ impl ColorChoice {
 }
 
 impl Plan {
-    /// Weighs what was typed.
+    /// Weighs what was typed, and what is known of the run that is gone on with.
     ///
     /// # Errors
     /// Fails with one line that names what is wrong and what to do.
-    pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
+    pub(crate) fn resolve(args: &RunArgs, resumed: Option<&Kept>) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let show = show(&args.show)?;
-        let (hosts, own) = hosts::read(&args.whom)?;
+        let show = Show {
+            resumes: resumed.is_some(),
+            ..show(&args.show)?
+        };
+        let (hosts, own) = match resumed {
+            Some(kept) => kept.hosts()?,
+            None => hosts::read(&args.whom)?,
+        };
         let command = join(&args.command);
         if command.trim_ascii().is_empty() {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
@@ -155,7 +164,10 @@ impl Plan {
         let launch = Launching::resolve(&args.launch, &taken)?;
         launch.shown(&command)?;
         Ok(Self {
-            commands: commands(command, args.template, &hosts)?,
+            commands: match resumed.and_then(Kept::commands) {
+                Some(commands) => Commands::each(commands),
+                None => commands(command, args.template, &hosts)?,
+            },
             hosts,
             launch,
             access: Access { own, ..access },
@@ -391,6 +403,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
         outdir: args.outdir.clone(),
         errdir: args.errdir.clone(),
         jsonl: args.jsonl.clone(),
+        resumes: false,
         talk,
         summary: args.summary || (talk != Talk::Quiet && !args.no_summary),
     })

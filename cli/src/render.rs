@@ -65,10 +65,17 @@ impl Renderers {
             errdir,
             status: Status::new(labels.len(), show.talk, colors),
             inline: show.inline,
-            jsonl: show.jsonl.as_deref().map(Jsonl::open).transpose()?,
+            jsonl: (show.jsonl.as_deref())
+                .map(|path| Jsonl::open(path, show.resumes))
+                .transpose()?,
             summary: Summary::default(),
             show: show.clone(),
         })
+    }
+
+    /// Counts to so many hosts, which are not all of the list.
+    pub(crate) fn expect(&mut self, hosts: usize) {
+        self.status.expect(hosts);
     }
 
     /// Shows bytes of a running host.

@@ -3,33 +3,46 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use sshoal::Listed;
+use sshoal::{Detail, Listed};
 
 use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
-use crate::engine::{Job, Running};
+use crate::engine::Job;
 use crate::exit_code::INTERNAL;
+use crate::journal::Kept;
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
 use crate::record::{Record, Recorder};
 use crate::render::Renderers;
+use crate::resume::standing;
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 use crate::{access, complain};
+
+mod control;
+
+use control::Resumed;
 
 /// Runs the command on the hosts and returns the exit code.
 ///
 /// # Errors
 /// Fails if something is wrong with what was asked for; nothing was run then.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
-    let plan = Plan::resolve(args)?;
+    control::check(args)?;
+    let resumed = Resumed::open(args)?;
+    let plan = Plan::resolve(args, resumed.kept.as_ref())?;
+    let whom = resumed.whom(args, plan.hosts.len());
     if plan.dry_run {
-        return dry_run(&plan);
+        return dry_run(&plan, &whom);
     }
+    control::confirm(args, &plan, &whom)?;
     let labels = plan.labels();
-    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let Opened {
+        configs,
+        mut notices,
+    } = access::open(&plan.access, &plan.hosts)?;
     let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
     let mut renderers = Renderers::open(
@@ -37,20 +50,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         &labels,
         plan.colors.for_output(terminals.stderr),
     )?;
+    renderers.expect(whom.len());
     let bar = terminals.stderr && plan.show.talk != Talk::Quiet;
     let progress = if bar {
-        Progress::on_terminal(labels.len())
+        Progress::on_terminal(whom.len())
     } else {
         Progress::off()
     };
-    let mut console = Console::new(terminals, plan.raw, progress);
-    if plan.show.talk != Talk::Quiet {
-        notices
-            .iter()
-            .for_each(|notice| console.say(&one_line(notice)));
-    }
-    let recorder = Recorder::new(labels, &plan.hosts, &configs);
-    let job = Job {
+    let mut recorder = Recorder::new(labels, &plan.hosts, &configs);
+    let mut job = Job {
         hosts: plan.hosts,
         commands: plan.commands,
         launch,
@@ -60,27 +68,59 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         detail: renderers.detail(),
         collect: renderers.collect(),
     };
-    let count = job.hosts.len();
-    let start = |messages| Running::start(job, messages);
-    let driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
+    notices.extend(resumed.kept.as_ref().map(going_on));
+    let journal = resumed.journal(args, (&job, &plan.access.own), &mut notices)?;
+    let name = journal.as_ref().map(|journal| journal.run().to_owned());
+    if journal.is_some() {
+        // A journal knows which commands were begun, and what they printed.
+        job.detail = Detail::Output;
+    }
+    recorder.keep(journal);
+    let mut console = Console::new(terminals, plan.raw, progress);
+    if plan.show.talk != Talk::Quiet {
+        notices
+            .iter()
+            .for_each(|notice| console.say(&one_line(notice)));
+    }
+    let rolling = control::rolling(args, job, &whom, name.clone());
+    let start = |messages| rolling.start(messages);
+    let driven = drive(
+        whom.len(),
+        start,
+        Some(&recorder),
+        &mut renderers,
+        &mut console,
+    )?;
     let written = renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
-    match written {
-        Ok(()) => Ok(driven.facts.exit_code()),
-        Err(error) => {
-            complain(&format!("{error:#}; what the hosts wrote is not complete"));
-            Ok(INTERNAL)
-        }
+    let mut code = driven.facts.exit_code();
+    if let Err(error) = &written {
+        complain(&format!("{error:#}; what the hosts wrote is not complete"));
+        code = INTERNAL;
     }
+    if let (Some(run), true) = (name, driven.is_cut && plan.show.talk != Talk::Quiet) {
+        complain(&format!("hosts are left; go on with: sshoal resume {run}"));
+    }
+    if let Err(error) = recorder.end(code) {
+        complain(&format!("{error:#}; the run cannot be resumed rightly"));
+        code = INTERNAL;
+    }
+    Ok(code)
+}
+
+/// Says what a run goes on with.
+fn going_on(kept: &Kept) -> String {
+    format!("going on with {}: {}", kept.plan.run, standing(kept))
 }
 
 /// Prints what would run where, and returns the exit code.
-fn dry_run(plan: &Plan) -> Result<u8> {
+fn dry_run(plan: &Plan, whom: &[usize]) -> Result<u8> {
     let ways = plan.show.talk == Talk::Verbose;
     let (mut text, hosts) = (String::new(), plan.hosts.len());
     let logins = access::logins(&plan.access, &plan.hosts, ways)?;
-    for (index, (host, login)) in plan.hosts.iter().zip(logins).enumerate() {
+    for &index in whom {
+        let (host, login) = (&plan.hosts[index], &logins[index]);
         let listed = Listed::new((index, hosts), host, (&login.user, login.port));
         let command = plan.commands.of(&listed).context("--template")?;
         let command = plan.launch.shown(&command)?;
@@ -90,8 +130,9 @@ fn dry_run(plan: &Plan) -> Result<u8> {
     }
     let _ = std::io::stdout().write_all(text.as_bytes());
     complain(&format!(
-        "{hosts} host{}; nothing was run",
-        if hosts == 1 { "" } else { "s" }
+        "{} host{}; nothing was run",
+        whom.len(),
+        if whom.len() == 1 { "" } else { "s" }
     ));
     Ok(0)
 }

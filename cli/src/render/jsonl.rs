@@ -29,15 +29,22 @@ pub(crate) struct Jsonl {
 }
 
 impl Jsonl {
-    /// Makes the file, or takes standard output for `-`.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// Makes the file, or takes standard output for `-`. A run that goes on with another one
+    /// `resumes` its file, too.
+    pub(crate) fn open(path: &Path, resumes: bool) -> Result<Self> {
         if path == Path::new("-") {
             return Ok(Self {
                 file: None,
                 failed: None,
             });
         }
-        let file = File::create(path)
+        let mut options = File::options();
+        options.create(true);
+        match resumes {
+            true => options.append(true),
+            false => options.write(true).truncate(true),
+        };
+        let file = (options.open(path))
             .with_context(|| format!("--jsonl: cannot write {}", path.display()))?;
         Ok(Self {
             file: Some((path.to_owned(), BufWriter::new(file))),

@@ -35,6 +35,11 @@ impl Status {
         }
     }
 
+    /// Counts to so many hosts, which are not all of the list.
+    pub(crate) fn expect(&mut self, total: usize) {
+        self.total = total;
+    }
+
     /// Counts a host, and shows its line unless only failures are wanted.
     pub(crate) fn finished(&mut self, record: &Record, console: &mut Console) {
         self.finished += 1;
