@@ -38,6 +38,8 @@ pub(crate) struct Rolling {
     /// Between waves.
     pub(crate) pause: Option<Duration>,
     pub(crate) max_fail: Option<MaxFail>,
+    /// Whether the begin of each wave is not worth a line.
+    pub(crate) is_quiet: bool,
 }
 
 /// What stops waves under way; any number of clones.
@@ -234,7 +236,7 @@ impl Course {
     fn pass(&self, wave: usize, events: Events) -> Result<Tally, Stop> {
         let whom: Arc<[usize]> = self.rolling.waves[wave].as_slice().into();
         let waves = self.rolling.waves.len();
-        if waves > 1 {
+        if waves > 1 && !self.rolling.is_quiet {
             let (wave, hosts) = (wave + 1, whom.len());
             let s = if hosts == 1 { "" } else { "s" };
             self.say(format!("wave {wave} of {waves}: {hosts} host{s}"))?;
@@ -300,6 +302,9 @@ impl Course {
             Some(_) => StopCause::Caller,
         };
         running.end();
+        // A moment, so that it does not outlive this process.
+        let until = Instant::now().checked_add(GATE_ENDS_WITHIN);
+        while let Some(Word::Stop) = self.hear(until) {}
         Err(Stop::By(stop))
     }
 
@@ -338,6 +343,9 @@ impl Course {
         self.messages.send(message).map_err(|_| Stop::Unheard)
     }
 }
+
+/// How long a gate that was asked to end is waited for: less than an interrupted run may take.
+const GATE_ENDS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Has an event name its host by its position in the whole list; that of an outcome is its own.
 fn renumber(event: &mut Event, whom: &[usize]) {

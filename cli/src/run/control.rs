@@ -178,6 +178,7 @@ pub(super) fn rolling(args: &RunArgs, job: Job, whom: &[usize], run: Option<Stri
         gate: gate.map(|command| Gate { command, run }),
         pause: control.wave_pause.and_then(|limit| limit.0),
         max_fail: args.far.max_fail(),
+        is_quiet: args.show.quiet,
         job,
     }
 }
