@@ -364,8 +364,10 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             "journal",
             "no_journal",
         ];
-        let from_environment =
-            |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
+        let from_environment = |id: &&str| {
+            let is_known = matches.try_contains_id(id).is_ok();
+            is_known && matches.value_source(id) == Some(ValueSource::EnvVariable)
+        };
         access.from_environment = weak.into_iter().filter(from_environment).collect();
         // The command line replaces what the environment says, it does not add.
         match (

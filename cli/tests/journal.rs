@@ -487,21 +487,3 @@ fn diff_names_the_hosts_that_ended_otherwise() {
     let (_, text) = done(&mut sub_command(home, &["diff", &bad, "2999"]), 2);
     has(&text, &["there is no run \"2999\""]);
 }
-
-#[test]
-fn help_names_every_flag_of_resume_and_diff() {
-    let home = tempfile::tempdir().unwrap();
-    let help = |word| done(&mut sub_command(home.path(), &[word, "--help"]), 0).0;
-    let flags = [
-        "--list",
-        "--redo-failed",
-        "--skip-started",
-        "-n, --dry-run",
-        "--yes",
-        "--env",
-        "--journal",
-    ];
-    has(&help("resume"), &flags);
-    has(&help("diff"), &["--journal", "Exit codes:"]);
-    assert!(!help("run").contains("--resumes"));
-}

@@ -85,6 +85,30 @@ fn help_is_the_long_option_only_and_names_every_flag() {
 }
 
 #[test]
+fn help_names_every_flag_of_resume_and_diff() {
+    let home = tempfile::tempdir().unwrap();
+    let help = |word| stdout(&output(sshoal(home.path()).args([word, "--help"])));
+    let (resume, diff) = (help("resume"), help("diff"));
+    for flag in [
+        "--list",
+        "--redo-failed",
+        "--skip-started",
+        "-n, --dry-run",
+        "--yes",
+        "--env",
+        "--journal",
+    ] {
+        assert!(resume.contains(flag), "{flag} is missing in\n{resume}");
+    }
+    assert!(
+        diff.contains("--journal") && diff.contains("Exit codes:"),
+        "{diff}"
+    );
+    let run = help("run");
+    assert!(!run.contains("--resumes"), "{run}");
+}
+
+#[test]
 fn every_flag_has_a_variable() {
     let home = tempfile::tempdir().unwrap();
     let help = stdout(&output(sshoal(home.path()).args(["run", "--help"])));
