@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use sshoal::{Detail, Listed};
+use sshoal::Listed;
 
 use crate::access::Opened;
 use crate::args::RunArgs;
@@ -11,12 +11,10 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
 use crate::engine::Job;
 use crate::exit_code::INTERNAL;
-use crate::journal::Kept;
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
 use crate::record::{Record, Recorder};
 use crate::render::Renderers;
-use crate::resume::standing;
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 use crate::{access, complain};
@@ -68,13 +66,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         detail: renderers.detail(),
         collect: renderers.collect(),
     };
-    notices.extend(resumed.kept.as_ref().map(going_on));
-    let journal = resumed.journal(args, (&job, &plan.access.own), &mut notices)?;
+    let own = &plan.access.own;
+    let journal = resumed.journal(args, (&mut job, own), &mut notices)?;
     let name = journal.as_ref().map(|journal| journal.run().to_owned());
-    if journal.is_some() {
-        // A journal knows which commands were begun, and what they printed.
-        job.detail = Detail::Output;
-    }
     recorder.keep(journal);
     let mut console = Console::new(terminals, plan.raw, progress);
     if plan.show.talk != Talk::Quiet {
@@ -99,19 +93,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         complain(&format!("{error:#}; what the hosts wrote is not complete"));
         code = INTERNAL;
     }
-    if let (Some(run), true) = (name, driven.is_cut && plan.show.talk != Talk::Quiet) {
-        complain(&format!("hosts are left; go on with: sshoal resume {run}"));
-    }
-    if let Err(error) = recorder.end(code) {
-        complain(&format!("{error:#}; the run cannot be resumed rightly"));
-        code = INTERNAL;
-    }
-    Ok(code)
-}
-
-/// Says what a run goes on with.
-fn going_on(kept: &Kept) -> String {
-    format!("going on with {}: {}", kept.plan.run, standing(kept))
+    let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
+    Ok(control::end(&recorder, code, name))
 }
 
 /// Prints what would run where, and returns the exit code.

@@ -61,14 +61,6 @@ fn help_is_the_long_option_only_and_names_every_flag() {
         "--raw",
         "-k, --fail-fast",
         "--max-fail",
-        "--wave",
-        "--gate",
-        "--wave-pause",
-        "--confirm-above",
-        "--yes",
-        "--journal",
-        "--no-journal",
-        "--journal-keep",
         "--template",
         "-n, --dry-run",
         "--help",
@@ -85,7 +77,7 @@ fn help_is_the_long_option_only_and_names_every_flag() {
 }
 
 #[test]
-fn help_names_every_flag_of_resume_and_diff() {
+fn help_names_every_flag_of_control_resume_and_diff() {
     let home = tempfile::tempdir().unwrap();
     let help = |word| stdout(&output(sshoal(home.path()).args([word, "--help"])));
     let (resume, diff) = (help("resume"), help("diff"));
@@ -105,6 +97,18 @@ fn help_names_every_flag_of_resume_and_diff() {
         "{diff}"
     );
     let run = help("run");
+    for flag in [
+        "--wave <",
+        "--gate",
+        "--wave-pause",
+        "--confirm-above",
+        "--yes",
+        "--journal <",
+        "--no-journal",
+        "--journal-keep",
+    ] {
+        assert!(run.contains(flag), "{flag} is missing in\n{run}");
+    }
     assert!(!run.contains("--resumes"), "{run}");
 }
 

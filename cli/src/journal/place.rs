@@ -198,7 +198,7 @@ mod tests {
                 "19720927-000000-000"
             ]
         );
-        std::fs::write(dir.path().join("notes.jsonl"), "").unwrap();
+        fs::write(dir.path().join("notes.jsonl"), "").unwrap();
         let found = all(dir.path()).unwrap();
         let found: Vec<&str> = found.iter().filter_map(|path| name(path)).collect();
         assert_eq!(found.len(), 3, "{found:?}");

@@ -64,15 +64,15 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
+/// Words behind the program's name, and variables of its environment.
+pub(crate) type Again = (Vec<OsString>, Vec<(String, OsString)>);
+
 /// Returns what is to be typed to do a plan again: words and variables, with the values of these
 /// `NAME=VALUE`.
 ///
 /// # Errors
 /// Fails if a value is missing that the journal does not keep.
-pub(crate) fn again(
-    plan: &Plan,
-    given: &[OsString],
-) -> Result<(Vec<OsString>, Vec<(String, OsString)>)> {
+pub(crate) fn again(plan: &Plan, given: &[OsString]) -> Result<Again> {
     let filled = |name: &[u8]| {
         let is_it = |given: &&OsString| name_of(given.as_bytes()) == name && has_value(given);
         let missing = || {

@@ -5,15 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use sshoal::{Config, HostOption, Listed};
+use sshoal::{Config, Detail, HostOption, Listed};
 
 use crate::args::{ControlArgs, RunArgs};
-use crate::confirm;
 use crate::console::Terminals;
 use crate::engine::Job;
+use crate::exit_code::INTERNAL;
 use crate::journal::{HostPlan, Journal, Kept, Redo, Subject, Text, place};
 use crate::plan::{Plan, is_batch, join};
+use crate::record::Recorder;
+use crate::resume::standing;
 use crate::waves::{Gate, Rolling};
+use crate::{complain, confirm};
 
 /// A run that is gone on with.
 #[derive(Debug, Default)]
@@ -63,6 +66,21 @@ impl Resumed {
     /// # Errors
     /// Fails if a journal that was asked for cannot be written.
     pub(super) fn journal(
+        self,
+        args: &RunArgs,
+        (job, own): (&mut Job, &[Vec<HostOption>]),
+        notices: &mut Vec<String>,
+    ) -> Result<Option<Journal>> {
+        notices.extend(self.kept.as_ref().map(going_on));
+        let journal = self.open_journal(args, (job, own), notices)?;
+        if journal.is_some() {
+            // A journal knows which commands were begun, and what they printed.
+            job.detail = Detail::Output;
+        }
+        Ok(journal)
+    }
+
+    fn open_journal(
         self,
         args: &RunArgs,
         (job, own): (&Job, &[Vec<HostOption>]),
@@ -180,6 +198,25 @@ pub(super) fn rolling(args: &RunArgs, job: Job, whom: &[usize], run: Option<Stri
         max_fail: args.far.max_fail(),
         is_quiet: args.show.quiet,
         job,
+    }
+}
+
+/// Says what a run goes on with.
+fn going_on(kept: &Kept) -> String {
+    format!("going on with {}: {}", kept.plan.run, standing(kept))
+}
+
+/// Ends the journal, says how a run of this name is gone on with, and returns the exit code.
+pub(super) fn end(recorder: &Recorder, code: u8, left: Option<String>) -> u8 {
+    if let Some(run) = left {
+        complain(&format!("hosts are left; go on with: sshoal resume {run}"));
+    }
+    match recorder.end(code) {
+        Ok(()) => code,
+        Err(error) => {
+            complain(&format!("{error:#}; the run cannot be resumed rightly"));
+            INTERNAL
+        }
     }
 }
 
