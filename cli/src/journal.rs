@@ -66,14 +66,19 @@ impl Journal {
         let now = SystemTime::now();
         let (run, path, file) = place::create(directory, now)?;
         let typed: Vec<OsString> = std::env::args_os().skip(1).collect();
+        // Of other sub-commands, the command is not what was typed at the end.
+        let command_words = match typed.first() {
+            Some(verb) if verb == "run" => subject.command.len(),
+            _ => 0,
+        };
         let here = std::env::current_dir().context("the working directory")?;
         let plan = Plan {
             format: FORMAT,
             run: run.clone(),
             begun: rfc3339(now),
             directory: Text::new(here.as_os_str().as_bytes()),
-            words: words::typed(&typed, subject.command.len()),
-            command_words: subject.command.len(),
+            words: words::typed(&typed, command_words),
+            command_words,
             variables: words::variables(|name| std::env::var_os(name)),
             command: Text::new(&crate::plan::join(subject.command)),
             hosts: subject.hosts,

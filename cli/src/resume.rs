@@ -37,18 +37,19 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8> {
         ));
         return Ok(0);
     }
-    let (typed, variables) = words::again(&kept.plan, &args.variables)?;
+    let (mut typed, variables) = words::again(&kept.plan, &args.variables)?;
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
-    command.arg("run").arg("--resumes").arg(&path);
+    // The sub-command: `run`, or one that is a run of another kind.
+    let verb = typed.remove(0);
+    command.arg(verb).arg("--resumes").arg(&path);
     for (flag, is_on) in [
         ("--redo-failed", redo.failed),
         ("--skip-started", redo.skip_started),
     ] {
         command.args(is_on.then_some(flag));
     }
-    // The first of them is `run`.
-    command.args(typed.into_iter().skip(1));
+    command.args(typed);
     for name in words::names() {
         command.env_remove(name);
     }
