@@ -16,6 +16,7 @@ use clap::{
 };
 use sshoal::RetryOn;
 
+mod control;
 mod copies;
 #[cfg(feature = "demo")]
 mod demo;
@@ -24,21 +25,24 @@ mod forward;
 mod fs;
 mod hosts;
 mod inherited;
+mod journal;
 mod launch;
 mod more;
 mod settings;
 mod show;
 mod whom;
 
+pub(crate) use self::control::ControlArgs;
 pub(crate) use self::copies::{Bandwidth, CopyArgs, GetArgs, LinksArg, MinRate, PutArgs, SyncArgs};
 #[cfg(feature = "demo")]
 pub(crate) use self::demo::{DemoAction, DemoArgs};
-pub(crate) use self::far::FarArgs;
+pub(crate) use self::far::{FarArgs, MaxFail};
 pub(crate) use self::forward::ForwardArgs;
 pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
 pub(crate) use self::hosts::HostsArgs;
+pub(crate) use self::journal::{DiffArgs, JournalArgs, ResumeArgs, run_variables};
 pub(crate) use self::launch::LaunchArgs;
 pub(crate) use self::more::{KillArgs, More, PingArgs, ScriptArgs, ShellArgs};
 pub(crate) use self::show::{ColorArg, OutputArgs, ShowArgs};
@@ -89,6 +93,12 @@ pub(crate) enum Action {
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
     Fs(Box<FsArgs>),
+    /// Goes on with a run that was interrupted: runs its command on the hosts that are left
+    #[command(after_help = journal::RESUME_EXAMPLES)]
+    Resume(Box<ResumeArgs>),
+    /// Shows the hosts that ended otherwise in one run than in another, or printed something else
+    #[command(after_help = journal::DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Lists, folds and counts hosts, and connects to none
     #[command(after_help = hosts::EXAMPLES)]
     Hosts(Box<HostsArgs>),
@@ -150,6 +160,10 @@ pub(crate) struct RunArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     /// Fills {host}, {user}, {port}, {total}, the inventory's variables and, for n in braces, the
     /// number from 0 in for each host, quoted for its shell ({host:raw} is not); {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
@@ -316,10 +330,13 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             "connect_timeout",
             "timeout",
             "retry_on",
+            "journal",
+            "no_journal",
         ];
         // What the configuration file says is a default of the definition.
         let from_environment = |id: &&str| {
-            let source = matches.value_source(id);
+            let is_known = matches.try_contains_id(id).is_ok();
+            let source = is_known.then(|| matches.value_source(id)).flatten();
             source.is_some_and(|source| source != ValueSource::CommandLine)
         };
         access.from_environment = weak.into_iter().filter(from_environment).collect();
@@ -410,10 +427,11 @@ Examples:
   sshoal run -h hosts.txt --fuzzy uptime               # names the hosts that stand out
   sshoal run -h hosts.txt --diff cat /etc/resolv.conf  # exit code 6 where they are not all alike
   sshoal run -h hosts.txt --failed-to again.txt true && sshoal run -h again.txt true
+  sshoal run -h hosts.txt --wave 1,10%,100% --gate ./looks-good systemctl restart web
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
-not be reached or was lost, 5 a command failed, 6 --diff found differences, 130 interrupted,
-143 terminated, 1 internal.";
+not be reached or was lost, 5 a command failed, 6 --diff found differences, 7 stopped by -k,
+--max-fail or --gate, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\

@@ -6,6 +6,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use sshoal::OutputStream;
+
 use crate::progress::Progress;
 use crate::sanitise::sanitise;
 
@@ -14,6 +16,15 @@ use crate::sanitise::sanitise;
 pub(crate) enum Sink {
     Stdout,
     Stderr,
+}
+
+impl From<OutputStream> for Sink {
+    fn from(stream: OutputStream) -> Self {
+        match stream {
+            OutputStream::Stdout => Self::Stdout,
+            OutputStream::Stderr => Self::Stderr,
+        }
+    }
 }
 
 /// What is known of the place where output goes.

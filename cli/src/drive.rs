@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sshoal::{Event, OutputStream, StopCause};
+use sshoal::{Event, StopCause};
 
 use crate::console::{Console, Sink};
 use crate::engine::Running;
 use crate::exit_code::{Facts, Interrupt};
-use crate::record::{Record, Recorder};
+use crate::record::{Ending, Record, Recorder};
 use crate::signals::{self, Demand, Escalation};
 use crate::terminal::Terminal;
 
@@ -21,6 +21,12 @@ use crate::terminal::Terminal;
 pub(crate) enum Message {
     /// Something happened to some hosts, in this order.
     Events(Vec<Event>),
+    /// The events that follow are of these hosts, by their positions in the whole list.
+    Wave(Arc<[usize]>),
+    /// These hosts were not begun, because this stopped the run before.
+    LeftOut(Vec<usize>, StopCause),
+    /// One line to be shown, clean already.
+    Said(String),
     /// A host has ended whose record is made; the run was stopped before, by this.
     Ended(Box<Record>, Option<StopCause>),
     /// Every host has ended.
@@ -58,6 +64,8 @@ pub(crate) struct Driven {
     pub(crate) facts: Facts,
     /// From the first host's begin to the last one's end.
     pub(crate) wall: Duration,
+    /// Whether hosts were not begun, or given up, because the run was stopped.
+    pub(crate) is_cut: bool,
 }
 
 /// Goes on with what `start` begins on so many hosts to its end, or to the one that a signal asks
@@ -88,10 +96,12 @@ pub(crate) fn drive(
     let mut drive = Drive {
         running,
         receiver,
+        wave: None,
         hosts,
         finished: 0,
         ended: 0,
         facts: Facts::default(),
+        is_cut: false,
         give_up: None,
         stdout_gone: false,
     };
@@ -108,6 +118,7 @@ pub(crate) fn drive(
         ));
     }
     Ok(Driven {
+        is_cut: drive.is_cut || drive.finished < hosts,
         facts: drive.facts,
         wall,
     })
@@ -117,11 +128,14 @@ pub(crate) fn drive(
 struct Drive {
     running: Running,
     receiver: Receiver<Message>,
+    /// Positions of the hosts in the whole list, where outcomes count otherwise.
+    wave: Option<Arc<[usize]>>,
     hosts: usize,
     finished: usize,
     /// Of those finished, the ones that were begun.
     ended: usize,
     facts: Facts,
+    is_cut: bool,
     /// When to stop waiting for hosts that were told to end.
     give_up: Option<Instant>,
     stdout_gone: bool,
@@ -152,6 +166,14 @@ impl Drive {
             Err(_) | Ok(Message::Over) => return false,
             Ok(Message::Signal(Demand::StopLaunching)) => self.say_state(console),
             Ok(Message::Signal(Demand::End)) => self.end(),
+            Ok(Message::Wave(whom)) => self.wave = Some(whom),
+            Ok(Message::Said(line)) => console.say(&line),
+            Ok(Message::LeftOut(hosts, cause)) => {
+                for (index, recorder) in hosts.into_iter().zip(recorder.into_iter().cycle()) {
+                    let record = recorder.left_out(index, cause);
+                    self.ended(&record, Some(cause), view, console);
+                }
+            }
             Ok(Message::Ended(record, stop)) => self.ended(&record, stop, view, console),
             Ok(Message::Events(events)) => {
                 for event in events {
@@ -175,6 +197,10 @@ impl Drive {
         view: &mut dyn View,
         console: &mut Console,
     ) {
+        // Kept before it is shown: what was seen is known after a crash, too.
+        if let Some(recorder) = recorder {
+            recorder.event(&event);
+        }
         console.progress().event(&event);
         view.event(&event, console);
         match event {
@@ -183,16 +209,13 @@ impl Drive {
                 stream,
                 bytes,
                 ..
-            } => {
-                let from = match stream {
-                    OutputStream::Stdout => Sink::Stdout,
-                    OutputStream::Stderr => Sink::Stderr,
-                };
-                view.bytes(index, from, &bytes, console);
-            }
+            } => view.bytes(index, stream.into(), &bytes, console),
             Event::Finished(outcome) => {
                 if let Some(recorder) = recorder {
-                    let record = recorder.record(&outcome);
+                    let index = outcome.index();
+                    let index = self.wave.as_ref().map_or(index, |wave| wave[index]);
+                    console.progress().finished(index);
+                    let record = recorder.record_at(index, &outcome);
                     self.ended(&record, outcome.stopped_by(), view, console);
                 }
             }
@@ -210,6 +233,7 @@ impl Drive {
         self.finished += 1;
         self.ended += usize::from(record.started.is_some());
         self.facts.add(record.class());
+        self.is_cut |= matches!(record.ending, Ending::Cancelled { .. });
         if stop == Some(StopCause::Failures) {
             self.facts.stop_for_failures();
         }

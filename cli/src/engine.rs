@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sshoal::{
-    Collect, Commands, Config, Detail, Each, Events, Fleet, Host, Input, Launch, OnTimeout,
+    Collect, Commands, Config, Detail, Each, Event, Events, Fleet, Host, Input, Launch, OnTimeout,
     Reached, RunHandle, RunSpec, StopAfter, StopCause, Visited,
 };
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
 use crate::record::Record;
+use crate::waves::Control;
 
 /// A command for a host list.
 #[derive(Debug)]
@@ -38,8 +39,15 @@ pub(crate) struct Job {
 /// A handle of a job under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
-    handle: RunHandle,
+    handle: Handle,
     what: What,
+}
+
+/// By what it is stopped.
+#[derive(Debug, Clone)]
+enum Handle {
+    Run(RunHandle),
+    Waves(Control),
 }
 
 /// What the hosts do.
@@ -56,38 +64,10 @@ impl Running {
     /// # Errors
     /// Fails if the fleet cannot be made; nothing was run then.
     pub(crate) fn start(job: Job, messages: Messages) -> Result<Self> {
-        // Refused, the pool is smaller, and hosts wait for room.
-        let _ = sshoal::raise_descriptor_limit();
-        let first = job.configs.first().context("no hosts")?.clone();
-        let mut fleet = Fleet::builder(job.hosts, first)
-            .configs(job.configs)
-            .command_timeout(job.pace.command_timeout)
-            .host_timeout(job.pace.host_timeout)
-            .on_timeout(job.on_timeout)
-            .deadline(job.pace.deadline)
-            .rate(job.pace.rate)
-            .retries(job.pace.retries)
-            .retry_on(job.pace.retry_on)
-            .pool(|pool| pool.output_bytes_max(job.pace.max_output));
-        if let Some(par) = job.pace.par {
-            fleet = fleet.pool_size(par);
-        }
-        let fleet = fleet.build().context("cannot begin")?;
-        let (launch, input) = job.launch;
-        let mut spec = RunSpec::new(job.commands)
-            .launch(launch)
-            .detail(job.detail)
-            .collect(job.collect);
-        if let Some(stop_after) = job.pace.stop_after {
-            spec = spec.stop_after(stop_after);
-        }
-        if let Some(input) = input {
-            spec = spec.stdin(input);
-        }
-        let events = fleet.run(spec).context("cannot begin")?.events();
-        let handle = events.handle();
+        let (fleet, events) = begin(job)?;
+        let handle = Handle::Run(events.handle());
         let forward = move || {
-            if forward_all(events, &messages).is_ok() {
+            if forward_all(events, &messages, |_| {}).is_ok() {
                 drop(fleet);
                 let _ = messages.send(Message::Over);
             }
@@ -100,6 +80,14 @@ impl Running {
             handle,
             what: What::Commands,
         })
+    }
+
+    /// Takes waves of commands that are under way.
+    pub(crate) fn waves(control: Control) -> Self {
+        Self {
+            handle: Handle::Waves(control),
+            what: What::Commands,
+        }
     }
 
     /// Begins a program on the hosts of a fleet; `fails` says of what it returned whether the host
@@ -133,7 +121,7 @@ impl Running {
         record: impl Fn(Visited<T>, Option<StopCause>) -> Record + Send + 'static,
         messages: Messages,
     ) -> Result<Self> {
-        let handle = each.handle();
+        let handle = Handle::Run(each.handle());
         let pass = move || {
             while let Some(visited) = each.next() {
                 let stop = each.stopped_by();
@@ -157,14 +145,18 @@ impl Running {
 
     /// Begins no more hosts.
     pub(crate) fn stop_launching(&self) {
-        self.handle.stop_starting();
+        match &self.handle {
+            Handle::Run(handle) => handle.stop_starting(),
+            Handle::Waves(control) => control.stop_launching(),
+        }
     }
 
     /// Ends every host, and the commands that run on them.
     pub(crate) fn end(&self) {
-        match self.what {
-            What::Commands => self.handle.cancel_and_end(END_WITHIN),
-            What::Copies | What::Files => self.handle.cancel(),
+        match (&self.handle, self.what) {
+            (Handle::Run(handle), What::Commands) => handle.cancel_and_end(END_WITHIN),
+            (Handle::Run(handle), _) => handle.cancel(),
+            (Handle::Waves(control), _) => control.end(END_WITHIN),
         }
     }
 
@@ -179,14 +171,60 @@ impl Running {
 
     /// Returns how many hosts have been begun and have not ended.
     pub(crate) fn in_flight(&self) -> usize {
-        let progress = self.handle.progress();
-        progress.connecting + progress.running
+        match &self.handle {
+            Handle::Run(handle) => {
+                let progress = handle.progress();
+                progress.connecting + progress.running
+            }
+            Handle::Waves(control) => control.in_flight(),
+        }
     }
 }
 
-/// Passes events on, as many at once as there are; fails when the main thread has given up, and
+/// Begins the job's command on its hosts.
+///
+/// # Errors
+/// Fails if the fleet cannot be made; nothing was run then.
+pub(crate) fn begin(job: Job) -> Result<(Fleet, Events)> {
+    // Refused, the pool is smaller, and hosts wait for room.
+    let _ = sshoal::raise_descriptor_limit();
+    let first = job.configs.first().context("no hosts")?.clone();
+    let mut fleet = Fleet::builder(job.hosts, first)
+        .configs(job.configs)
+        .command_timeout(job.pace.command_timeout)
+        .host_timeout(job.pace.host_timeout)
+        .on_timeout(job.on_timeout)
+        .deadline(job.pace.deadline)
+        .rate(job.pace.rate)
+        .retries(job.pace.retries)
+        .retry_on(job.pace.retry_on)
+        .pool(|pool| pool.output_bytes_max(job.pace.max_output));
+    if let Some(par) = job.pace.par {
+        fleet = fleet.pool_size(par);
+    }
+    let fleet = fleet.build().context("cannot begin")?;
+    let (launch, input) = job.launch;
+    let mut spec = RunSpec::new(job.commands)
+        .launch(launch)
+        .detail(job.detail)
+        .collect(job.collect);
+    if let Some(stop_after) = job.pace.stop_after {
+        spec = spec.stop_after(stop_after);
+    }
+    if let Some(input) = input {
+        spec = spec.stdin(input);
+    }
+    let events = fleet.run(spec).context("cannot begin")?.events();
+    Ok((fleet, events))
+}
+
+/// Passes events on, as many at once as there are, each after it was seen; fails when the main thread has given up, and
 /// dropping the events then cancels what is left.
-fn forward_all(mut events: Events, messages: &Messages) -> Result<(), SendError<Message>> {
+pub(crate) fn forward_all(
+    mut events: Events,
+    messages: &Messages,
+    mut see: impl FnMut(&mut Event),
+) -> Result<(), SendError<Message>> {
     let mut last = Instant::now();
     while let Some(first) = events.next() {
         let mut batch = vec![first];
@@ -201,6 +239,7 @@ fn forward_all(mut events: Events, messages: &Messages) -> Result<(), SendError<
         {
             batch.push(event);
         }
+        batch.iter_mut().for_each(&mut see);
         messages.send(Message::Events(batch))?;
     }
     Ok(())

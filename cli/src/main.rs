@@ -16,10 +16,12 @@ mod access;
 mod args;
 mod codes;
 mod completions;
+mod confirm;
 mod console;
 mod copies;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod drive;
 mod engine;
 mod exit_code;
@@ -27,6 +29,7 @@ mod failure;
 mod forward;
 mod fs;
 mod hosts;
+mod journal;
 mod kill;
 mod launch;
 mod local;
@@ -37,6 +40,7 @@ mod progress;
 mod pssh;
 mod record;
 mod render;
+mod resume;
 mod run;
 mod sanitise;
 mod script;
@@ -46,6 +50,7 @@ mod size;
 mod terminal;
 mod time;
 mod unknown_keys;
+mod waves;
 mod wording;
 
 fn main() -> ExitCode {
@@ -66,6 +71,8 @@ fn main() -> ExitCode {
         Action::Get(args) => copies::get(&args),
         Action::Sync(args) => copies::sync(&args),
         Action::Fs(args) => fs::fs(&args),
+        Action::Resume(args) => resume::resume(&args),
+        Action::Diff(args) => diff::diff(&args),
         Action::Hosts(args) => hosts::hosts(&args),
         Action::InstallLinks { dir } => pssh::install(&dir),
         Action::More(more) => tools(more),

@@ -16,6 +16,7 @@ use sshoal::{Args, Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopA
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs};
 use crate::hosts::{Chosen, Variables};
+use crate::journal::Kept;
 use crate::launch::{Launching, Taken};
 use crate::render::Colors;
 use crate::{hosts, local};
@@ -118,18 +119,24 @@ impl ColorChoice {
 }
 
 impl Plan {
-    /// Weighs what was typed.
+    /// Weighs what was typed, and what is known of the run that is gone on with.
     ///
     /// # Errors
     /// Fails with one line that names what is wrong and what to do.
-    pub(crate) fn resolve(args: &RunArgs) -> Result<Self> {
+    pub(crate) fn resolve(args: &RunArgs, resumed: Option<&Kept>) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let show = show::of_commands(args)?;
+        let show = Show {
+            resumes: resumed.is_some(),
+            ..show::of_commands(args)?
+        };
         let Chosen {
             hosts,
             own,
             variables,
-        } = hosts::choose(&args.whom)?;
+        } = match resumed {
+            Some(kept) => kept.hosts()?,
+            None => hosts::choose(&args.whom)?,
+        };
         let command = join(&args.command);
         if command.trim_ascii().is_empty() {
             bail!("no command; write it after the options, as in: sshoal run -H web1 uptime");
@@ -146,9 +153,10 @@ impl Plan {
         let launch = Launching::resolve(&args.launch, &taken)?;
         launch.shown(&command)?;
         Ok(Self {
-            commands: match args.template {
-                true => template(command, &hosts, variables)?,
-                false => command.into(),
+            commands: match (resumed.and_then(Kept::commands), args.template) {
+                (Some(commands), _) => Commands::each(commands),
+                (None, true) => template(command, &hosts, variables)?,
+                (None, false) => command.into(),
             },
             hosts,
             launch,

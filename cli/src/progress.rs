@@ -191,6 +191,20 @@ impl Progress {
         }
     }
 
+    /// Notes that a host of the list ended.
+    pub(crate) fn finished(&self, index: usize) {
+        if let Some(table) = &self.table {
+            table.finished(index, Instant::now());
+        }
+    }
+
+    /// Counts to so many hosts, which are not all of the list.
+    pub(crate) fn expect(&self, hosts: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(hosts as u64);
+        }
+    }
+
     /// Counts a finished host.
     pub(crate) fn count(&mut self, class: Class) {
         match class {

@@ -3,13 +3,16 @@
 //! The principal type is [`Record`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use sshoal::{Collected, Config, End, Error, Host, Jump, Outcome, Phase, StopCause, Visited};
+use sshoal::{
+    Collected, Config, End, Error, Event, Host, Jump, Outcome, Phase, StopCause, Visited,
+};
 
 use crate::copies::Copies;
 use crate::exit_code::Class;
+use crate::journal::Journal;
 use crate::sanitise::one_line;
 use crate::wording::reason;
 
@@ -81,6 +84,19 @@ pub(crate) struct Record {
     pub(crate) phases: Vec<(&'static str, Duration)>,
 }
 
+impl Ending {
+    /// Returns the outcome's word in reports.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Exited(_) => "exited",
+            Self::Signaled(_) => "signaled",
+            Self::NoStatus => "no_status",
+            Self::Failed(_) => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
 impl Record {
     /// Returns what the exit code makes of it.
     pub(crate) fn class(&self) -> Class {
@@ -132,10 +148,14 @@ impl Record {
 pub(crate) struct Recorder {
     /// By host, in input order.
     pub(crate) labels: Vec<String>,
+    /// In input order.
+    hosts: Vec<Host>,
     /// User and port, by host.
     logins: Vec<(String, u16)>,
     /// Jump hosts, by host.
     ways: Vec<Option<Arc<str>>>,
+    /// Where what happens is kept, too.
+    journal: Mutex<Option<Journal>>,
 }
 
 /// Names the jump hosts on the way of each configuration; those that share one share its name.
@@ -168,9 +188,46 @@ impl Recorder {
         };
         Self {
             labels,
+            hosts: hosts.to_vec(),
             logins: hosts.iter().zip(configs).map(login).collect(),
             ways: ways(configs),
+            journal: Mutex::default(),
         }
+    }
+
+    /// Keeps what happens in a journal, too.
+    pub(crate) fn keep(&mut self, journal: Option<Journal>) {
+        self.journal = Mutex::new(journal);
+    }
+
+    /// Keeps an event: a host's end is [`Self::record_at`]'s.
+    pub(crate) fn event(&self, event: &Event) {
+        let Some(journal) = &mut *self.journal() else {
+            return;
+        };
+        match event {
+            Event::Accepted { index, .. } => journal.accepted(*index),
+            Event::Output {
+                index,
+                stream,
+                bytes,
+                ..
+            } => journal.bytes(*index, (*stream).into(), bytes),
+            _ => {}
+        }
+    }
+
+    /// Ends the journal with the run.
+    ///
+    /// # Errors
+    /// Fails if not all of it could be written.
+    pub(crate) fn end(&self, exit_code: u8) -> anyhow::Result<()> {
+        let journal = self.journal().take();
+        journal.map_or(Ok(()), |journal| journal.end(exit_code))
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what became of a host's copies apart; the run was stopped before, by `stop`.
@@ -191,6 +248,38 @@ impl Recorder {
 
     /// Takes an outcome apart; its output is read into memory.
     pub(crate) fn record(&self, outcome: &Outcome) -> Record {
+        self.record_at(outcome.index(), outcome)
+    }
+
+    /// Makes the record of a host that was not begun, because this stopped the run.
+    pub(crate) fn left_out(&self, index: usize, cause: StopCause) -> Record {
+        let (user, port) = self.logins[index].clone();
+        Record {
+            index,
+            label: self.labels[index].clone(),
+            host: self.hosts[index].name().to_owned(),
+            user,
+            port,
+            ending: Ending::Cancelled {
+                phase: None,
+                by_deadline: cause == StopCause::Deadline,
+            },
+            ended: None,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+            differs: false,
+            attempts: 0,
+            started: None,
+            duration: Duration::ZERO,
+            way: self.ways[index].clone(),
+            copies: None,
+            phases: Vec::new(),
+        }
+    }
+
+    /// As [`Self::record`], of the host at this position in the list.
+    pub(crate) fn record_at(&self, index: usize, outcome: &Outcome) -> Record {
         let host = outcome.host();
         let mut ending = ending(outcome);
         let mut read = |output: &Collected| match output.bytes() {
@@ -209,12 +298,12 @@ impl Recorder {
         };
         let (stdout, stderr) = (read(outcome.stdout()), read(outcome.stderr()));
         let phases = outcome.timings();
-        Record {
-            index: outcome.index(),
-            label: self.labels[outcome.index()].clone(),
+        let record = Record {
+            index,
+            label: self.labels[index].clone(),
             host: host.name().to_owned(),
-            user: self.logins[outcome.index()].0.clone(),
-            port: self.logins[outcome.index()].1,
+            user: self.logins[index].0.clone(),
+            port: self.logins[index].1,
             ending,
             ended: outcome.ending().copied(),
             stdout,
@@ -224,13 +313,26 @@ impl Recorder {
             attempts: outcome.attempts(),
             started: outcome.started(),
             duration: outcome.duration(),
-            way: self.ways[outcome.index()].clone(),
+            way: self.ways[index].clone(),
             copies: None,
             phases: phases
                 .iter()
                 .map(|(phase, took)| (phase.as_str(), took))
                 .collect(),
+        };
+        if let Some(journal) = &mut *self.journal() {
+            journal.ended(&record, is_started(outcome.end()));
         }
+        record
+    }
+}
+
+/// Whether the command may have been begun.
+fn is_started(end: &End) -> bool {
+    match end {
+        End::Failed(_) => !end.is_not_started(),
+        End::Cancelled { phase, .. } => *phase == Phase::Run,
+        _ => true,
     }
 }
 

@@ -124,7 +124,9 @@ impl Renderers {
             status: Status::new(labels.len(), show.talk, stage.stderr).shown(shown),
             inline: show.inline,
             gather: (show.gather).map(|how| Gather::new(how, headings(stage.stdout))),
-            jsonl: show.jsonl.as_deref().map(Jsonl::open).transpose()?,
+            jsonl: (show.jsonl.as_deref())
+                .map(|path| Jsonl::open(path, show.resumes))
+                .transpose()?,
             events: events
                 .map(|path| Events::open(path, labels.to_vec()))
                 .transpose()?,
@@ -134,6 +136,11 @@ impl Renderers {
             show: show.clone(),
             failed: None,
         })
+    }
+
+    /// Counts to so many hosts, which are not all of the list.
+    pub(crate) fn expect(&mut self, hosts: usize) {
+        self.status.expect(hosts);
     }
 
     /// Notes an event but for those that [`Self::bytes`] and [`Self::finished`] show.

@@ -10,7 +10,7 @@ use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
-use crate::engine::{Job, Running};
+use crate::engine::Job;
 use crate::exit_code::{Class, INTERNAL};
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
@@ -20,17 +20,28 @@ use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 use crate::{access, complain, hosts};
 
+mod control;
+
+use control::Resumed;
+
 /// Runs the command on the hosts and returns the exit code.
 ///
 /// # Errors
 /// Fails if something is wrong with what was asked for; nothing was run then.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
-    let plan = Plan::resolve(args)?;
+    control::check(args)?;
+    let resumed = Resumed::open(args)?;
+    let plan = Plan::resolve(args, resumed.kept.as_ref())?;
+    let whom = resumed.whom(args, plan.hosts.len());
     if plan.dry_run {
-        return dry_run(&plan);
+        return dry_run(&plan, &whom);
     }
+    control::confirm(args, &plan, &whom)?;
     let labels = plan.labels();
-    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let Opened {
+        configs,
+        mut notices,
+    } = access::open(&plan.access, &plan.hosts)?;
     let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
     let stage = Stage {
@@ -40,20 +51,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         stderr: plan.colors.for_output(terminals.stderr),
     };
     let mut renderers = Renderers::open(&plan.show, &stage)?;
+    renderers.expect(whom.len());
     let bar = terminals.stderr && plan.show.talk != Talk::Quiet;
     let progress = if bar {
         Progress::of_commands(labels.clone())
     } else {
         Progress::off()
     };
-    let mut console = Console::new(terminals, plan.raw, progress);
-    if plan.show.talk != Talk::Quiet {
-        notices
-            .iter()
-            .for_each(|notice| console.say(&one_line(notice)));
-    }
-    let recorder = Recorder::new(labels, &plan.hosts, &configs);
-    let job = Job {
+    progress.expect(whom.len());
+    let mut recorder = Recorder::new(labels, &plan.hosts, &configs);
+    let mut job = Job {
         hosts: plan.hosts,
         commands: plan.commands,
         launch,
@@ -66,8 +73,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         },
         collect: renderers.collect(),
     };
-    let count = job.hosts.len();
-    let start = |messages| Running::start(job, messages);
+    let journal = resumed.journal(args, (&mut job, &plan.access.own), &mut notices)?;
+    let name = journal.as_ref().map(|journal| journal.run().to_owned());
+    recorder.keep(journal);
+    let mut console = Console::new(terminals, plan.raw, progress);
+    if plan.show.talk != Talk::Quiet {
+        notices
+            .iter()
+            .for_each(|notice| console.say(&one_line(notice)));
+    }
+    let rolling = control::rolling(args, job, &whom, name.clone());
+    let start = |messages| rolling.start(messages);
+    let count = whom.len();
     let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
     if renderers.differs() {
         driven.facts.add(Class::Differs);
@@ -75,21 +92,22 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let written = renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
-    match written {
-        Ok(()) => Ok(driven.facts.exit_code()),
-        Err(error) => {
-            complain(&format!("{error:#}; what the hosts wrote is not complete"));
-            Ok(INTERNAL)
-        }
+    let mut code = driven.facts.exit_code();
+    if let Err(error) = &written {
+        complain(&format!("{error:#}; what the hosts wrote is not complete"));
+        code = INTERNAL;
     }
+    let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
+    Ok(control::end(&recorder, code, name))
 }
 
 /// Prints what would run where, and returns the exit code.
-fn dry_run(plan: &Plan) -> Result<u8> {
+fn dry_run(plan: &Plan, whom: &[usize]) -> Result<u8> {
     let ways = plan.show.talk == Talk::Verbose;
     let (mut text, hosts) = (String::new(), plan.hosts.len());
     let logins = access::logins(&plan.access, &plan.hosts, ways)?;
-    for (index, (host, login)) in plan.hosts.iter().zip(logins).enumerate() {
+    for &index in whom {
+        let (host, login) = (&plan.hosts[index], &logins[index]);
         let listed = Listed::new((index, hosts), host, (&login.user, login.port));
         let command = plan.commands.of(&listed).context("--template")?;
         let command = plan.launch.shown(&command)?;
@@ -99,8 +117,9 @@ fn dry_run(plan: &Plan) -> Result<u8> {
     }
     let _ = std::io::stdout().write_all(text.as_bytes());
     complain(&format!(
-        "{hosts} host{}; nothing was run",
-        if hosts == 1 { "" } else { "s" }
+        "{} host{}; nothing was run",
+        whom.len(),
+        if whom.len() == 1 { "" } else { "s" }
     ));
     Ok(0)
 }

@@ -141,6 +141,42 @@ fn help_of(action: &str) -> String {
 }
 
 #[test]
+fn help_names_every_flag_of_control_resume_and_diff() {
+    let home = tempfile::tempdir().unwrap();
+    let help = |word| stdout(&output(sshoal(home.path()).args([word, "--help"])));
+    let (resume, diff) = (help("resume"), help("diff"));
+    for flag in [
+        "--list",
+        "--redo-failed",
+        "--skip-started",
+        "-n, --dry-run",
+        "--yes",
+        "--env",
+        "--journal",
+    ] {
+        assert!(resume.contains(flag), "{flag} is missing in\n{resume}");
+    }
+    assert!(
+        diff.contains("--journal") && diff.contains("Exit codes:"),
+        "{diff}"
+    );
+    let run = help("run");
+    for flag in [
+        "--wave <",
+        "--gate",
+        "--wave-pause",
+        "--confirm-above",
+        "--yes",
+        "--journal <",
+        "--no-journal",
+        "--journal-keep",
+    ] {
+        assert!(run.contains(flag), "{flag} is missing in\n{run}");
+    }
+    assert!(!run.contains("--resumes"), "{run}");
+}
+
+#[test]
 fn every_flag_has_a_variable() {
     for action in ACTIONS {
         let help = help_of(action);

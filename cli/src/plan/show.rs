@@ -18,6 +18,8 @@ pub(crate) struct Show {
     /// Files of hosts are added to.
     pub(crate) append: bool,
     pub(crate) jsonl: Option<PathBuf>,
+    /// Whether the files of the run that is gone on with are, too.
+    pub(crate) resumes: bool,
     pub(crate) events: Option<PathBuf>,
     pub(crate) failed_to: Option<PathBuf>,
     pub(crate) ok_to: Option<PathBuf>,
@@ -38,6 +40,7 @@ impl Show {
             errdir: None,
             append: false,
             jsonl: None,
+            resumes: false,
             events: None,
             failed_to: None,
             ok_to: None,

@@ -44,7 +44,7 @@ impl Table {
         }
     }
 
-    /// Notes what became of a host.
+    /// Notes what a host does; [`Self::finished`] notes its end.
     pub(super) fn event(&self, event: &Event, now: Instant) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let index = event.index();
@@ -54,16 +54,18 @@ impl Table {
             Event::Authenticated { .. } => "open",
             Event::Accepted { .. } => "run",
             Event::Retry { .. } => "retry",
-            Event::Finished(_) => {
-                if let Some(host) = hosts.under_way.remove(&index) {
-                    hosts.took.add(now.saturating_duration_since(host.since));
-                }
-                return;
-            }
             _ => return,
         };
         let host = Host { since: now, doing };
         hosts.under_way.entry(index).or_insert(host).doing = doing;
+    }
+
+    /// Notes that a host ended.
+    pub(super) fn finished(&self, index: usize, now: Instant) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.under_way.remove(&index) {
+            hosts.took.add(now.saturating_duration_since(host.since));
+        }
     }
 
     /// Returns the lines, the host that is under way the longest first.

@@ -3,7 +3,7 @@
 //! Bytes that are UTF-8 stand as text, others in base64; nothing is lost. Characters that would
 //! act on a terminal are written as `\u` escapes, so that looking at the lines is safe.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -32,10 +32,22 @@ impl Lines {
     /// # Errors
     /// Fails if the file cannot be made.
     pub(super) fn open(path: &Path, flag: &'static str) -> Result<Self> {
+        Self::with(path, flag, File::options().write(true).truncate(true))
+    }
+
+    /// As [`Self::open`], and adds to what is in the file.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be made.
+    pub(super) fn append(path: &Path, flag: &'static str) -> Result<Self> {
+        Self::with(path, flag, File::options().append(true))
+    }
+
+    fn with(path: &Path, flag: &'static str, options: &mut OpenOptions) -> Result<Self> {
         let file = match path == Path::new("-") {
             true => None,
             false => {
-                let made = File::create(path);
+                let made = options.create(true).open(path);
                 let file =
                     made.with_context(|| format!("{flag}: cannot write {}", path.display()))?;
                 Some((path.to_owned(), BufWriter::new(file)))

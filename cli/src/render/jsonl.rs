@@ -17,12 +17,17 @@ use crate::time::rfc3339;
 pub(crate) struct Jsonl(Lines);
 
 impl Jsonl {
-    /// Makes the file, or takes standard output for `-`.
+    /// Makes the file, or takes standard output for `-`. A run that goes on with another one
+    /// `resumes` its file, too.
     ///
     /// # Errors
     /// Fails if the file cannot be made.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Lines::open(path, "--jsonl").map(Self)
+    pub(crate) fn open(path: &Path, resumes: bool) -> Result<Self> {
+        let lines = match resumes {
+            true => Lines::append(path, "--jsonl"),
+            false => Lines::open(path, "--jsonl"),
+        };
+        lines.map(Self)
     }
 
     /// Writes a host's object.

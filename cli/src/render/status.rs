@@ -46,6 +46,11 @@ impl Status {
         }
     }
 
+    /// Counts to so many hosts, which are not all of the list.
+    pub(crate) fn expect(&mut self, total: usize) {
+        self.total = total;
+    }
+
     /// Sets which hosts have a line; all by default.
     pub(crate) fn shown(mut self, shown: Shown) -> Self {
         self.shown = shown;
