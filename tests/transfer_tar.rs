@@ -256,6 +256,11 @@ fn a_copy_that_is_cut_short_changes_nothing() {
     let tree = LocalTree::walk(&here, &tar()).expect("walks");
     let watcher = connect(&sshd);
     let nothing_left = || {
+        // What the host was asked for has the path in its words; this has it in another way.
+        let under_way = there.display().to_string().replacen('/', "[/]", 1);
+        let wait = format!("while pgrep -f '{under_way}' >/dev/null; do sleep 0.02; done");
+        let waited = watcher.command(wait).scope(&limit()).output();
+        assert!(waited.expect("has ended").exit.is_success());
         let left = "ls -A . old | grep -q sshoal";
         let wait = format!("cd {}; while {left}; do sleep 0.02; done", there.display());
         let waited = watcher.command(wait).scope(&limit()).output();

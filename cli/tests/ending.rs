@@ -67,35 +67,47 @@ fn a_command_is_left_to_its_host_on_request() {
 }
 
 /// Without a terminal SIGINT and SIGTERM end the remote commands, even one that takes no notice of being told to.
+/// The two seconds hold always; that the host is done in time may take a second attempt on a busy machine.
 #[test]
 fn an_interrupted_run_ends_its_commands_in_time() {
     let Some(sshd) = quiet() else { return };
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let mark = mark();
-        let command = format!("trap '' TERM; echo ready; sleep {mark}");
-        let mut run = run(&sshd);
-        run.args(["-P", &command]);
-        let run = run.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = run.spawn().unwrap();
-        let mut line = String::new();
-        let mut reader = BufReader::new(child.stdout.take().unwrap());
-        reader.read_line(&mut line).unwrap();
-        assert!(line.ends_with("ready\n"), "{line:?}");
-        let begun = Instant::now();
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(code));
-        assert!(
-            begun.elapsed() < Duration::from_secs(2),
-            "it took {:?}",
-            begun.elapsed()
-        );
-        let mut said = String::new();
-        let mut stderr = child.stderr.take().unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        assert!(said.contains("cancelled: run; ended by KILL"), "{said}");
-        assert_eq!(sleeping(&mark), 0);
+        let ended = (0..5).any(|_| interrupted(&sshd, (signal, code)));
+        assert!(ended, "the command was never seen to end");
     }
+}
+
+/// Interrupts a run; returns whether its command was seen to end.
+fn interrupted(sshd: &Sshd, (signal, code): (Signal, i32)) -> bool {
+    let mark = mark();
+    let command = format!("trap '' TERM; echo ready; sleep {mark}");
+    let mut run = run(sshd);
+    run.args(["-P", &command]);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = run.spawn().unwrap();
+    let mut line = String::new();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    assert!(line.ends_with("ready\n"), "{line:?}");
+    let begun = Instant::now();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(code));
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "it took {:?}",
+        begun.elapsed()
+    );
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    if said.contains("there was no time to see") {
+        clean_up(&mark);
+        return false;
+    }
+    assert!(said.contains("cancelled: run; ended by KILL"), "{said}");
+    assert_eq!(sleeping(&mark), 0);
+    true
 }
 
 /// On a terminal the first Ctrl-C leaves the command alone, the second ends it.
