@@ -160,6 +160,11 @@ pub(crate) struct RunArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
+    /// Exits with the largest exit status of the commands where that would be 5; 255 is that of one
+    /// that a signal ended
+    #[arg(short = 'S', long, env = "SSHOAL_MAX_STATUS", value_parser = FalseyValueParser::new())]
+    #[arg(help_heading = "How far")]
+    pub(crate) max_status: bool,
     #[command(flatten)]
     pub(crate) control: ControlArgs,
     #[command(flatten)]
@@ -365,7 +370,7 @@ fn from_this_process(name: &str) -> Option<OsString> {
 }
 
 /// The crate's version and what is linked, a line each.
-fn version() -> &'static str {
+pub(crate) fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
         let mut text = env!("CARGO_PKG_VERSION").to_owned();
@@ -409,13 +414,15 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 const SECONDS_MAX: f64 = 3.2e9;
 
 const DIALECT: &str = "\
-Under the names pssh, pscp, prsync, pslurp and pnuke, or parallel-ssh and so on, and as `sshoal pssh`
-and so on, this program takes the options of those tools: sshoal pssh --help";
+Under the names pssh, pscp, prsync, pslurp and pnuke, or parallel-ssh and so on, and as \
+`sshoal pssh` and so on, this program takes the options of those tools: sshoal pssh --help";
 
 const LINKS_EXAMPLES: &str = "\
 Examples:
   sshoal install-links ~/bin
-  sudo sshoal install-links /usr/local/bin";
+  sudo sshoal install-links /usr/local/bin
+
+Exit codes: 0 all links are there, 2 something else has a name, or the directory cannot be written to.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -429,16 +436,22 @@ Examples:
   sshoal run -h hosts.txt --failed-to again.txt true && sshoal run -h again.txt true
   sshoal run -h hosts.txt --wave 1,10%,100% --gate ./looks-good systemctl restart web
 
-Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
-not be reached or was lost, 5 a command failed, 6 --diff found differences, 7 stopped by -k,
---max-fail or --gate, 130 interrupted, 143 terminated, 1 internal.";
+Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could \
+not be reached or was lost, 5 a command failed (with -S the \
+largest exit status in its place), 6 --diff found differences, 7 stopped by -k, --max-fail or --gate, \
+130 interrupted, 143 terminated, 1 internal. Of several the first of 2, 1, 130 or 143, 7, 3, 4, 5, 6.
+
+SIGUSR1 has a run say how far it is. The first Ctrl-C on a terminal begins no more hosts, the second \
+ends their commands.";
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\
 Examples:
   sshoal demo
   sshoal demo --count 50 echo hello
-  sshoal demo up --count 10";
+  sshoal demo up --count 10
+
+Exit codes: those of run; 1 if the fleet cannot be started.";
 
 #[cfg(test)]
 mod tests {

@@ -124,7 +124,7 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
     match written {
         Ok(()) => Ok(driven.facts.exit_code()),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&crate::wording::chain(&*error));
             Ok(INTERNAL)
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<u8> {
         None => run(args),
     };
     Ok(done.unwrap_or_else(|error| {
-        complain(&format!("{error:#}"));
+        complain(&crate::wording::chain(&*error));
         INTERNAL
     }))
 }

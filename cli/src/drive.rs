@@ -11,9 +11,9 @@ use sshoal::{Event, StopCause};
 
 use crate::console::{Console, Sink};
 use crate::engine::Running;
-use crate::exit_code::{Facts, Interrupt};
+use crate::exit_code::{Class, Facts, Interrupt};
 use crate::record::{Ending, Record, Recorder};
-use crate::signals::{self, Demand, Escalation};
+use crate::signals::{self, Demand, Escalation, Wish};
 use crate::terminal::Terminal;
 
 /// What the main thread is told.
@@ -33,6 +33,8 @@ pub(crate) enum Message {
     Over,
     /// Someone wants the run to stop; it has been told so already.
     Signal(Demand),
+    /// Someone wants to know how far the run is.
+    Asked,
 }
 
 /// Who shows a run.
@@ -98,8 +100,10 @@ pub(crate) fn drive(
         receiver,
         wave: None,
         hosts,
+        begun,
         finished: 0,
         ended: 0,
+        good: 0,
         facts: Facts::default(),
         is_cut: false,
         give_up: None,
@@ -131,9 +135,12 @@ struct Drive {
     /// Positions of the hosts in the whole list, where outcomes count otherwise.
     wave: Option<Arc<[usize]>>,
     hosts: usize,
+    begun: Instant,
     finished: usize,
     /// Of those finished, the ones that were begun.
     ended: usize,
+    /// Of those, the ones that ended well.
+    good: usize,
     facts: Facts,
     is_cut: bool,
     /// When to stop waiting for hosts that were told to end.
@@ -164,7 +171,8 @@ impl Drive {
             // It is told at the next step.
             Err(RecvTimeoutError::Timeout) if until == due => {}
             Err(_) | Ok(Message::Over) => return false,
-            Ok(Message::Signal(Demand::StopLaunching)) => self.say_state(console),
+            Ok(Message::Signal(Demand::StopLaunching)) => self.say_stopped(console),
+            Ok(Message::Asked) => self.say_state(console),
             Ok(Message::Signal(Demand::End)) => self.end(),
             Ok(Message::Wave(whom)) => self.wave = Some(whom),
             Ok(Message::Said(line)) => console.say(&line),
@@ -232,7 +240,9 @@ impl Drive {
     ) {
         self.finished += 1;
         self.ended += usize::from(record.started.is_some());
-        self.facts.add(record.class());
+        let class = record.class();
+        self.good += usize::from(matches!(class, Class::Good | Class::Differs));
+        self.facts.add(class);
         self.is_cut |= matches!(record.ending, Ending::Cancelled { .. });
         if stop == Some(StopCause::Failures) {
             self.facts.stop_for_failures();
@@ -241,6 +251,18 @@ impl Drive {
     }
 
     fn say_state(&self, console: &mut Console) {
+        let in_flight = self.running.in_flight();
+        let left = self.hosts.saturating_sub(self.finished + in_flight);
+        console.say(&format!(
+            "after {}s: {} of {} hosts ended, {} ok; {in_flight} in flight, {left} not begun",
+            self.begun.elapsed().as_secs(),
+            self.ended,
+            self.hosts,
+            self.good
+        ));
+    }
+
+    fn say_stopped(&self, console: &mut Console) {
         console.say(&format!(
             "interrupted: no more hosts are begun; {} of {} ended, {} in flight; Ctrl-C again \
              ends their {}",
@@ -274,7 +296,10 @@ impl Stopper {
         signals::watch(move |signal| self.signal(signal)).context("cannot watch for signals")
     }
 
-    fn signal(&mut self, signal: Interrupt) {
+    fn signal(&mut self, wish: Wish) {
+        let Wish::End(signal) = wish else {
+            return self.tell(Message::Asked);
+        };
         let first = *self.interrupt.get_or_init(|| signal);
         let demand = self.escalation.next(signal);
         match demand {
@@ -285,9 +310,13 @@ impl Stopper {
                 thread::spawn(move || exit_hard(code));
             }
         }
+        self.tell(Message::Signal(demand));
+    }
+
+    /// Tells the main thread, on a thread of its own: the next signal must not wait for it.
+    fn tell(&self, message: Message) {
         let messages = self.messages.clone();
-        // On a thread of its own: the next signal must not wait for the main thread.
-        thread::spawn(move || messages.send(Message::Signal(demand)));
+        thread::spawn(move || messages.send(message));
     }
 }
 

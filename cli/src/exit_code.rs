@@ -24,8 +24,9 @@ impl Interrupt {
 pub(crate) enum Class {
     /// The command ended with exit status 0.
     Good,
-    /// The command ended with another exit status, or by a signal of its own.
-    BadStatus,
+    /// The command ended with another exit status, which is this one or larger than any exit code,
+    /// or by a signal of its own.
+    BadStatus(u8),
     /// All went well, and there was a difference that was asked for.
     Differs,
     /// The host failed before the command was accepted, or its connection or status was lost.
@@ -44,8 +45,11 @@ pub(crate) struct Facts {
     internal: bool,
     timed_out: bool,
     failed: bool,
-    bad_status: bool,
+    /// The largest.
+    bad_status: Option<u8>,
     differs: bool,
+    /// Whether a bad exit status is told by the exit code.
+    tells_status: bool,
     /// Hosts were left out because others had failed.
     stopped: bool,
     interrupt: Option<Interrupt>,
@@ -56,7 +60,7 @@ impl Facts {
     pub(crate) fn add(&mut self, class: Class) {
         match class {
             Class::Good | Class::Stopped => {}
-            Class::BadStatus => self.bad_status = true,
+            Class::BadStatus(status) => self.bad_status = self.bad_status.max(Some(status)),
             Class::Differs => self.differs = true,
             Class::Failed => self.failed = true,
             Class::TimedOut => self.timed_out = true,
@@ -74,6 +78,11 @@ impl Facts {
         self.stopped = true;
     }
 
+    /// Has the exit code be the largest exit status where it would be 5.
+    pub(crate) fn tell_status(&mut self) {
+        self.tells_status = true;
+    }
+
     /// Returns the exit code: of several that apply the first of 1, 130 or 143, 7, 3, 4, 5, 6.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
@@ -88,11 +97,31 @@ impl Facts {
             } => 3,
             Self { failed: true, .. } => 4,
             Self {
-                bad_status: true, ..
-            } => 5,
+                bad_status: Some(status),
+                tells_status,
+                ..
+            } => {
+                if tells_status {
+                    status
+                } else {
+                    5
+                }
+            }
             Self { differs: true, .. } => 6,
             _ => 0,
         }
+    }
+}
+
+impl Class {
+    /// Returns what a command's exit status other than 0 makes of its host.
+    pub(crate) fn of_status(status: u32) -> Self {
+        Self::BadStatus(u8::try_from(status).unwrap_or(u8::MAX))
+    }
+
+    /// Returns what a signal that ended a command makes of its host: ssh exits with 255 then.
+    pub(crate) fn of_signal() -> Self {
+        Self::BadStatus(u8::MAX)
     }
 }
 
@@ -124,17 +153,17 @@ mod tests {
         let ctrl_c = Some(Interrupt::Interrupted);
         check(&[], None, 0);
         check(&[Good, Good], None, 0);
-        check(&[Good, BadStatus], None, 5);
+        check(&[Good, BadStatus(3)], None, 5);
         check(&[Failed, Good], None, 4);
-        check(&[BadStatus, Failed], None, 4);
+        check(&[BadStatus(3), Failed], None, 4);
         check(&[Differs, Good], None, 6);
-        check(&[Differs, BadStatus], None, 5);
+        check(&[Differs, BadStatus(3)], None, 5);
         check(&[TimedOut], None, 3);
-        check(&[BadStatus, Failed, TimedOut], None, 3);
+        check(&[BadStatus(3), Failed, TimedOut], None, 3);
         check(&[Good, Stopped], None, 0);
         check(&[Stopped, TimedOut, Failed], ctrl_c, 130);
         check(&[Good], Some(Interrupt::Terminated), 143);
-        check(&[Internal, TimedOut, Failed, BadStatus], None, 1);
+        check(&[Internal, TimedOut, Failed, BadStatus(3)], None, 1);
         check(&[Internal], ctrl_c, 1);
     }
 
@@ -146,6 +175,21 @@ mod tests {
         assert_eq!(facts.exit_code(), 7);
         facts.interrupt(Interrupt::Terminated);
         assert_eq!(facts.exit_code(), 143);
+    }
+
+    #[test]
+    fn the_largest_status_is_told_on_request_and_only_in_place_of_5() {
+        let mut facts = Facts::default();
+        facts.tell_status();
+        assert_eq!(facts.exit_code(), 0);
+        for status in [3, 42, 7] {
+            facts.add(Class::of_status(status));
+        }
+        assert_eq!(facts.exit_code(), 42);
+        facts.add(Class::of_status(300));
+        assert_eq!(facts.exit_code(), 255);
+        facts.add(Class::Failed);
+        assert_eq!(facts.exit_code(), 4);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Each host's session is a program of the fleet's that holds its forwardings until the session
 //! ends or the run is stopped, so that connecting works, and fails, as in `run`.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +23,7 @@ use crate::progress::Progress;
 use crate::record::{Ending, Record, Recorder};
 use crate::render::Status;
 use crate::sanitise::one_line;
-use crate::signals;
+use crate::signals::{self, Wish};
 use crate::terminal::Terminal;
 
 mod hold;
@@ -42,6 +43,8 @@ enum Message {
     Over,
     /// Someone wants the end; the hosts have been told already.
     Interrupted,
+    /// Someone wants to know how far it is.
+    Asked,
 }
 
 /// What to do, resolved.
@@ -130,6 +133,8 @@ pub(crate) fn forward(args: &ForwardArgs) -> Result<u8> {
         status: Status::new(labels.len(), plan.talk, colors),
         labels,
         facts: Facts::default(),
+        up: BTreeSet::new(),
+        ended: 0,
     };
     let fleet = fleet(plan.hosts, configs, &plan.pace)?;
     plan.forwards.prepare();
@@ -142,7 +147,11 @@ pub(crate) fn forward(args: &ForwardArgs) -> Result<u8> {
     });
     let interrupt = Arc::<OnceLock<_>>::default();
     let (first, handle, stop) = (interrupt.clone(), each.handle(), sender.clone());
-    signals::watch(move |signal| {
+    signals::watch(move |wish| {
+        let Wish::End(signal) = wish else {
+            let _ = stop.send(Message::Asked);
+            return;
+        };
         let signal = *first.get_or_init(|| signal);
         handle.cancel();
         thread::spawn(move || exit_hard(signal.exit_code()));
@@ -206,6 +215,9 @@ struct Watcher {
     labels: Vec<String>,
     status: Status,
     facts: Facts,
+    /// Hosts whose forwardings are up.
+    up: BTreeSet<usize>,
+    ended: usize,
 }
 
 impl Watcher {
@@ -221,7 +233,14 @@ impl Watcher {
                 Ok(Message::Interrupted) => {
                     give_up.get_or_insert(Instant::now() + PATIENCE);
                 }
+                Ok(Message::Asked) => console.say(&format!(
+                    "{} of {} hosts forward, {} ended",
+                    self.up.len(),
+                    self.labels.len(),
+                    self.ended
+                )),
                 Ok(Message::Up(index, lines)) => {
+                    self.up.insert(index);
                     let label = &self.labels[index];
                     let mut text = String::new();
                     for line in lines {
@@ -235,6 +254,8 @@ impl Watcher {
     }
 
     fn ended(&mut self, visited: &Visited<Ended>, stop: Option<StopCause>, console: &mut Console) {
+        self.ended += 1;
+        self.up.remove(&visited.outcome().index());
         let mut record: Record = self.recorder.record(visited.outcome());
         match visited.value() {
             None => {}

@@ -148,7 +148,8 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
     match written {
         Ok(()) => Ok(driven.facts.exit_code()),
         Err(error) => {
-            complain(&format!("{error:#}; what the hosts said is not complete"));
+            let what = crate::wording::chain(&*error);
+            complain(&format!("{what}; what the hosts said is not complete"));
             Ok(INTERNAL)
         }
     }

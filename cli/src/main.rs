@@ -8,7 +8,10 @@
     reason = "this crate is the user's terminal"
 )]
 
+use std::io::Write;
 use std::process::ExitCode;
+
+use clap::error::{ContextKind, ErrorKind};
 
 use crate::args::{Action, More};
 
@@ -57,6 +60,9 @@ fn main() -> ExitCode {
     if let Err(error) = sshoal::keep_secrets_out_of_dumps() {
         complain(&format!("core files may show secrets: {error}"));
     }
+    if let Err(error) = signals::outlive_questions() {
+        complain(&format!("cannot watch for signals: {error}"));
+    }
     if let Some(code) = pssh::called(std::env::args_os()) {
         return code;
     }
@@ -104,17 +110,38 @@ fn tools(more: More) -> anyhow::Result<u8> {
 
 /// Prints help and version as they are, and everything else as one line with a remedy.
 fn refused(error: &clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::DisplayVersion {
+        let _ = writeln!(std::io::stdout(), "sshoal {}", args::version());
+        return ExitCode::SUCCESS;
+    }
     if error.exit_code() == 0 {
         // A reader that left, as in `sshoal --help | head -1`, is no failure.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    complain(&format!("{}; see --help", plain(error)));
+    complain(&format!("{}; see --help", plain(error) + remedy(error)));
     ExitCode::from(exit_code::USAGE)
+}
+
+/// Returns what to do about a command line that has no sub-command, or what is none in its place.
+fn remedy(error: &clap::Error) -> &'static str {
+    let is_option = |word: std::ffi::OsString| word.as_encoded_bytes().starts_with(b"-");
+    match error.kind() {
+        ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+            "; a command for hosts follows `run`, as in: sshoal run -H web1 uptime"
+        }
+        ErrorKind::UnknownArgument if std::env::args_os().nth(1).is_some_and(is_option) => {
+            "; options follow a sub-command, as in: sshoal run -H web1 uptime"
+        }
+        _ => "",
+    }
 }
 
 /// Returns what is wrong with the command line in one line.
 fn plain(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no sub-command; begin with one, as in: sshoal run -H web1 uptime".to_owned();
+    }
     let text = error.to_string();
     let message = text.split("\n\nUsage:").next().unwrap_or(&text);
     let message = message
@@ -122,7 +149,15 @@ fn plain(error: &clap::Error) -> String {
         .next()
         .unwrap_or(message);
     let paragraphs = message.split("\n\n");
-    let paragraphs = paragraphs.map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    let paragraphs = paragraphs.map(|paragraph| {
+        // That it could be no option is of no help to anybody who meant one.
+        let is_said = |line: &&str| !line.trim_start().starts_with("tip: to pass '");
+        let words = paragraph
+            .lines()
+            .filter(is_said)
+            .flat_map(str::split_whitespace);
+        words.collect::<Vec<_>>().join(" ")
+    });
     let message = paragraphs
         .filter(|p| !p.is_empty())
         .collect::<Vec<_>>()
@@ -135,6 +170,5 @@ fn plain(error: &clap::Error) -> String {
 
 /// Writes one line to standard error; if that is closed there is nowhere left to say so.
 fn complain(message: &str) {
-    use std::io::Write;
     let _ = writeln!(std::io::stderr(), "sshoal: {}", sanitise::one_line(message));
 }

@@ -85,7 +85,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     match written {
         Ok(()) => Ok(driven.facts.exit_code()),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&crate::wording::chain(&*error));
             Ok(INTERNAL)
         }
     }

@@ -103,7 +103,8 @@ impl Record {
         match &self.ending {
             Ending::Exited(0) if self.differs => Class::Differs,
             Ending::Exited(0) => Class::Good,
-            Ending::Exited(_) | Ending::Signaled(_) => Class::BadStatus,
+            Ending::Exited(status) => Class::of_status(*status),
+            Ending::Signaled(_) => Class::of_signal(),
             Ending::NoStatus => Class::Failed,
             Ending::Failed(failure) if failure.by_our_limit => Class::TimedOut,
             Ending::Failed(Failure {
@@ -439,11 +440,11 @@ pub(crate) mod tests {
             ..refused()
         };
         check(Ending::Exited(0), "ok", Class::Good);
-        check(Ending::Exited(3), "exit 3", Class::BadStatus);
+        check(Ending::Exited(3), "exit 3", Class::of_status(3));
         check(
             Ending::Signaled("KILL".into()),
             "signal KILL",
-            Class::BadStatus,
+            Class::of_signal(),
         );
         check(
             Ending::NoStatus,

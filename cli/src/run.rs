@@ -18,7 +18,7 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{access, complain, hosts};
+use crate::{access, complain, hosts, wording};
 
 mod control;
 
@@ -86,6 +86,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let start = |messages| rolling.start(messages);
     let count = whom.len();
     let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
+    if args.max_status {
+        driven.facts.tell_status();
+    }
     if renderers.differs() {
         driven.facts.add(Class::Differs);
     }
@@ -94,7 +97,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     console.end_line(Sink::Stderr);
     let mut code = driven.facts.exit_code();
     if let Err(error) = &written {
-        complain(&format!("{error:#}; what the hosts wrote is not complete"));
+        let what = wording::chain(&**error);
+        complain(&format!("{what}; what the hosts wrote is not complete"));
         code = INTERNAL;
     }
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);

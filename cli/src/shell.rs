@@ -13,6 +13,7 @@ use sshoal::{Exit, Fleet, Host, Scope, ShellError, ShellSpec, Shells};
 
 use crate::access::{self, Opened};
 use crate::args::ShellArgs;
+use crate::complain;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::exit_hard;
 use crate::exit_code::{Class, Facts, Interrupt};
@@ -20,7 +21,7 @@ use crate::plan::{self, Access, ColorChoice, Pace};
 use crate::progress::Progress;
 use crate::render::{Print, prefixes};
 use crate::sanitise::one_line;
-use crate::signals;
+use crate::signals::{self, Wish};
 use crate::terminal::Terminal;
 use crate::wording::reason;
 
@@ -59,10 +60,12 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
         .build()
         .context("cannot begin")?;
     let scope = Scope::root();
-    let interrupt = interrupts(&scope)?;
+    let opened = Arc::<OnceLock<Arc<Shells>>>::default();
+    let interrupt = interrupts(&scope, opened.clone())?;
     let begun = Instant::now();
     let shells = fleet.shells(&ShellSpec::new(), &scope);
     let shells = Arc::new(shells.context("cannot begin")?);
+    let shells = opened.get_or_init(|| shells).clone();
     let mut talk = Talking {
         labels,
         scope,
@@ -118,17 +121,34 @@ fn resolve(args: &ShellArgs) -> Result<(Vec<Host>, Access, Pace)> {
 }
 
 /// Has the scope end at the first signal, and the process soon after; returns where the signal is
-/// then found.
-fn interrupts(scope: &Scope) -> Result<Arc<OnceLock<Interrupt>>> {
+/// then found. Whoever asks is told how many shells there are.
+fn interrupts(
+    scope: &Scope,
+    opened: Arc<OnceLock<Arc<Shells>>>,
+) -> Result<Arc<OnceLock<Interrupt>>> {
     let interrupt = Arc::<OnceLock<_>>::default();
     let (first, scope) = (interrupt.clone(), scope.clone());
-    signals::watch(move |signal| {
+    signals::watch(move |wish| {
+        let Wish::End(signal) = wish else {
+            return complain(&state(opened.get()));
+        };
         let signal = *first.get_or_init(|| signal);
         scope.cancel();
         thread::spawn(move || exit_hard(signal.exit_code()));
     })
     .context("cannot watch for signals")?;
     Ok(interrupt)
+}
+
+/// Says how many shells are open.
+fn state(opened: Option<&Arc<Shells>>) -> String {
+    let Some(shells) = opened else {
+        return "no shell is open yet".to_owned();
+    };
+    let count = shells.hosts().len();
+    let is_open = |index: &usize| shells.shell(*index).is_ok() && shells.exit(*index).is_none();
+    let open = (0..count).filter(is_open).count();
+    format!("{open} of {count} shells are open")
 }
 
 /// The main thread's side.
@@ -188,8 +208,8 @@ impl Talking {
         for (index, exit) in joined.finished {
             let (class, verdict) = match exit {
                 Exit::Status(0) => (Class::Good, None),
-                Exit::Status(status) => (Class::BadStatus, Some(format!("exit {status}"))),
-                Exit::Signal { name, .. } => (Class::BadStatus, Some(format!("signal {name}"))),
+                Exit::Status(status) => (Class::of_status(status), Some(format!("exit {status}"))),
+                Exit::Signal { name, .. } => (Class::of_signal(), Some(format!("signal {name}"))),
                 _ => (
                     Class::Failed,
                     Some("failed: run: no exit status was received".to_owned()),

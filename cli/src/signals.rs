@@ -1,27 +1,49 @@
-//! Ctrl-C and SIGTERM, turned into messages for the main thread.
+//! Ctrl-C, SIGTERM and SIGUSR1, turned into messages for the main thread.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::exit_code::Interrupt;
+
+/// What somebody wants of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// That it ends.
+    End(Interrupt),
+    /// That it says how far it is, and goes on.
+    State,
+}
+
+/// Keeps SIGUSR1 from ending this process before [`watch`] answers it: whoever asks how far a run
+/// is cannot know whether it has begun.
+///
+/// # Errors
+/// Fails if the handler cannot be installed.
+pub(crate) fn outlive_questions() -> io::Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGUSR1, asked).map(drop)
+}
 
 /// Calls `tell` for each signal, on a thread that lives as long as the process.
 ///
 /// # Errors
 /// Fails if the handlers cannot be installed.
-pub(crate) fn watch(mut tell: impl FnMut(Interrupt) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+pub(crate) fn watch(mut tell: impl FnMut(Wish) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
-                match signal {
-                    SIGTERM => tell(Interrupt::Terminated),
-                    _ => tell(Interrupt::Interrupted),
-                }
+                tell(match signal {
+                    SIGUSR1 => Wish::State,
+                    SIGTERM => Wish::End(Interrupt::Terminated),
+                    _ => Wish::End(Interrupt::Interrupted),
+                });
             }
         })?;
     Ok(())

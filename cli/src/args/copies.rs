@@ -308,14 +308,14 @@ Examples:
   sshoal put -h hosts.txt --resume --bandwidth 50M image.iso /srv/   # again after an interruption
   sshoal put -h hosts.txt --template keys/{host}.key /etc/app/key
 
-A file goes to DEST, or into it if it ends in / or is a directory there. A directory's content goes
-into DEST, or into DEST/NAME if DEST ends in / or there are several SRC. Paths without a / at their
-begin are from the login directory on. Each file is written under a temporary name and renamed.
-Files that are there are overwritten, unless --keep or --no-clobber is given, or --scp, which fails.
+A file goes to DEST, or into it if it ends in / or is a directory there. A directory's content goes \
+into DEST, or into DEST/NAME if DEST ends in / or there are several SRC. Paths without a / at their \
+begin are from the login directory on. Each file is written under a temporary name and renamed. \
+Files that are there are overwritten, unless --keep or --no-clobber is given, or --scp, which fails. \
 Rates are bytes: k, M and G are thousands, Ki, Mi and Gi are 1024s.
 
-Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or
---min-rate ended a host's copies, 4 a host could not be reached or some file not be copied,
+Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or \
+--min-rate ended a host's copies, 4 a host could not be reached or some file not be copied, \
 7 stopped by -k or --max-fail, 130 interrupted, 143 terminated, 1 internal.";
 
 pub(super) const GET_EXAMPLES: &str = "\
@@ -327,13 +327,13 @@ Examples:
   sshoal get -h hosts.txt --name parallel-ssh /etc/motd motd     # motd_web1
   sshoal get -h hosts.txt -L out /etc/motd motd          # out/web1/motd
 
-No two hosts may write one path: that is told before anything is copied. {host} is the host as it is
-listed, with / and what is no plain character written as %XX, and #2, #3 at one that is listed again.
-With --template, a DEST with a placeholder is the whole path, unless there is a --name or an -L.
+No two hosts may write one path: that is told before anything is copied. {host} is the host as it is \
+listed, with / and what is no plain character written as %XX, and #2, #3 at one that is listed again. \
+With --template, a DEST with a placeholder is the whole path, unless there is a --name or an -L. \
 Rates are bytes: k, M and G are thousands, Ki, Mi and Gi are 1024s.
 
-Exit codes: 0 all good, 2 usage (nothing was copied), 3 a time limit or --min-rate ended a host's
-copies, 4 a host could not be reached or some file not be copied, 7 stopped by -k or --max-fail,
+Exit codes: 0 all good, 2 usage (nothing was copied), 3 a time limit or --min-rate ended a host's \
+copies, 4 a host could not be reached or some file not be copied, 7 stopped by -k or --max-fail, \
 130 interrupted, 143 terminated, 1 internal.";
 
 pub(super) const SYNC_EXAMPLES: &str = "\
@@ -342,13 +342,13 @@ Examples:
   sshoal sync -h hosts.txt --delete --exclude '*.log' --itemize site /srv/site
   sshoal sync -h hosts.txt -n --itemize site /srv/site   # what it would do
 
-What is in SRC goes into DEST, or into DEST/NAME if DEST ends in /. Files of one size and time of
-change are equal and not copied; others are copied whole. Times and permissions are kept.
-A line of --itemize is HOST<tab>copy|mkdir|link|delete<tab>PATH, with what is no plain character as
+What is in SRC goes into DEST, or into DEST/NAME if DEST ends in /. Files of one size and time of \
+change are equal and not copied; others are copied whole. Times and permissions are kept. \
+A line of --itemize is HOST<tab>copy|mkdir|link|delete<tab>PATH, with what is no plain character as \
 \\xXX.
 
-Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or
---min-rate ended a host's copies, 4 a host could not be reached or some file not be copied,
+Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or \
+--min-rate ended a host's copies, 4 a host could not be reached or some file not be copied, \
 7 stopped by -k or --max-fail, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(test)]

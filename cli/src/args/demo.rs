@@ -37,6 +37,7 @@ pub(crate) enum DemoAction {
     Up {
         /// Hosts in the fleet
         #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
+        #[arg(env = "SSHOAL_COUNT")]
         count: Option<NonZeroUsize>,
     },
 }

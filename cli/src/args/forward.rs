@@ -51,5 +51,5 @@ Standard output has a line for each forwarding that is up:
   HOST<tab>local 127.0.0.1:40123 -> localhost:5432
   HOST<tab>remote localhost:3128 -> proxy:3128
 
-Exit codes: 2 usage, 3 --deadline was reached, 4 a host could not be reached, refused a forwarding
+Exit codes: 2 usage, 3 --deadline was reached, 4 a host could not be reached, refused a forwarding \
 or was lost, 130 interrupted, 143 terminated, 1 internal.";

@@ -318,12 +318,12 @@ Examples:
   sshoal fs chmod -h hosts.txt --sudo 0600 /etc/app.key
   sshoal fs rm -h hosts.txt -r /var/cache/app
 
-Paths are from the login directory on. Of one host alone the output is shown as it is, of several
+Paths are from the login directory on. Of one host alone the output is shown as it is, of several \
 equal outputs once. Names are shown with \\xNN for what is no plain character, and \\\\ for \\.
 
-Exit codes: 0 all good, 2 usage (nothing was done), 3 a time limit ended a host's work, 4 a host could
-not be reached or refused, 5 `exists` said no, 6 --diff showed something, 130 interrupted,
-143 terminated, 1 internal.";
+Exit codes: 0 all good, 2 usage (nothing was done), 3 a time limit ended a host's work, 4 a host \
+could not be reached or refused, 5 `exists` said no, 6 --diff showed something, 7 stopped by -k or \
+--max-fail, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(test)]
 mod tests {

@@ -96,11 +96,12 @@ Examples:
   sshoal resume last
   sshoal resume 20260131 --redo-failed
 
-The exit code is that of the hosts that were run; 2 if nothing could be resumed.";
+Exit codes: those of run, for the hosts that were run; 0 if nothing is left, 2 if nothing can be \
+resumed.";
 
 pub(super) const DIFF_EXAMPLES: &str = "\
 Examples:
   sshoal diff 20260131-090000-001 last
 
-Exit codes: 0 every host ended alike with the same output in both runs, 6 there are differences,
+Exit codes: 0 every host ended alike with the same output in both runs, 6 there are differences, \
 2 a journal cannot be read.";

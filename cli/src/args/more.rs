@@ -232,16 +232,16 @@ Examples:
   sshoal script -h hosts.txt -i --sudo upgrade.sh --reboot 'two words'
   sshoal script -H 'web1 web2' --interpreter 'python3 -u' report.py
 
-The script is sent to the standard input of its interpreter: what it starts must not read there, or
-would read the rest of the script. Exit codes are those of run.";
+The script is sent to the standard input of its interpreter: what it starts must not read there, or \
+would read the rest of the script. Exit codes: those of run.";
 
 const PING_EXAMPLES: &str = "\
 Examples:
   sshoal ping -h hosts.txt
   sshoal ping -h hosts.txt -q --jsonl reached.jsonl --connect-timeout 5
 
-Exit codes: 0 all hosts let us in, 2 usage, 3 --deadline was reached, 4 a host could not be reached or
-refused, 130 interrupted, 143 terminated, 1 internal.";
+Exit codes: 0 all hosts let us in, 2 usage, 3 --deadline was reached, 4 a host could not be reached \
+or refused, 130 interrupted, 143 terminated, 1 internal.";
 
 const KILL_EXAMPLES: &str = "\
 Examples:
@@ -249,29 +249,33 @@ Examples:
   sshoal kill -h hosts.txt -s KILL --exact java
   sshoal kill -h hosts.txt --sudo -f 'worker --queue mail'
 
-Exit codes are those of run; a host without such a process is `exit 1`, one without pkill `exit 127`.";
+Exit codes: those of run; a host without such a process is `exit 1`, one without pkill `exit 127`.";
 
 const SHELL_EXAMPLES: &str = "\
 Examples:
   sshoal shell -h hosts.txt
   printf 'cd /srv\\nls\\n' | sshoal shell -H 'web1 web2'
 
-Each line goes to the shells of all hosts, `@web1 uptime` to that of one, `@@` at the begin of a line
-is a single @. Output is shown with the host's name before each line. The end of input, as by Ctrl-D,
+Each line goes to the shells of all hosts, `@web1 uptime` to that of one, `@@` at the begin of a line \
+is a single @. Output is shown with the host's name before each line. The end of input, as by Ctrl-D, \
 lets all shells end once they have run what was typed; `exit` does too.
 
-Exit codes: 0 all shells ended with 0, 2 usage, 3 --deadline was reached, 4 a host could not be reached
-or was lost, 5 a shell ended with another status, 130 interrupted, 143 terminated, 1 internal.";
+Exit codes: 0 all shells ended with 0, 2 usage, 3 --deadline was reached, 4 a host could not be \
+reached or was lost, 5 a shell ended with another status, 130 interrupted, 143 terminated, 1 internal.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   sshoal completions bash > ~/.local/share/bash-completion/completions/sshoal
   sshoal completions zsh > ~/.zfunc/_sshoal
-  sshoal completions fish > ~/.config/fish/completions/sshoal.fish";
+  sshoal completions fish > ~/.config/fish/completions/sshoal.fish
+
+Exit codes: 0 all good, 2 usage.";
 
 const MAN_EXAMPLES: &str = "\
 Examples:
-  sshoal man ~/.local/share/man/man1";
+  sshoal man ~/.local/share/man/man1
+
+Exit codes: 0 all good, 2 usage, or the directory cannot be written to.";
 
 #[cfg(test)]
 mod tests {

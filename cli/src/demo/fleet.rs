@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use sshoal_loopback::Ready;
 
 use crate::args::FLEET_ACTION;
-use crate::{complain, signals};
+use crate::complain;
+use crate::signals::{self, Wish};
 
 /// A running fleet; it ends with this process, however that ends.
 #[derive(Debug)]
@@ -106,8 +107,11 @@ impl Fleet {
 /// Fails if the fleet cannot be started, or ends by itself.
 pub(super) fn keep_up(count: NonZeroUsize) -> Result<u8> {
     let (sender, signaled) = channel();
-    let tell = move |_| {
-        let _ = sender.send(());
+    let tell = move |wish| match wish {
+        Wish::State => complain(&format!("{count} hosts are up")),
+        Wish::End(_) => {
+            let _ = sender.send(());
+        }
     };
     signals::watch(tell).context("cannot watch for signals")?;
     let fleet = Fleet::start(count)?;

@@ -66,7 +66,12 @@ impl Digest {
         if groups.len() > groups_max {
             let left: usize = groups[groups_max..].iter().map(|group| group.hosts).sum();
             let outputs = groups.len() - groups_max;
-            text.push_str(&format!("… and {outputs} other outputs, of {left} hosts\n"));
+            let s = |count: usize| if count == 1 { "" } else { "s" };
+            text.push_str(&format!(
+                "… and {outputs} other output{}, of {left} host{}\n",
+                s(outputs),
+                s(left)
+            ));
         }
         text
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,13 @@ impl Files {
     /// Makes the directory if it is not there; `labels` names the hosts in input order.
     pub(crate) fn open(path: &Path, labels: &[String]) -> Result<Self> {
         let what = || format!("cannot use the directory {}", path.display());
-        std::fs::create_dir_all(path).with_context(what)?;
+        std::fs::create_dir_all(path)
+            .map_err(|error| match error.kind() {
+                // That something is there is not what is wrong with it.
+                io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+                _ => error,
+            })
+            .with_context(what)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(path, flags, Mode::empty()).with_context(what)?;
         rustix::fs::accessat(&dir, ".", rustix::fs::Access::WRITE_OK, AtFlags::EACCESS)

@@ -92,7 +92,7 @@ impl Status {
         let (on, off) = match (self.colors, record.class()) {
             (Colors::Off, _) => ("", ""),
             (Colors::On, Class::Good | Class::Differs) => ("\x1b[32m", "\x1b[0m"),
-            (Colors::On, Class::BadStatus | Class::Stopped) => ("\x1b[33m", "\x1b[0m"),
+            (Colors::On, Class::BadStatus(_) | Class::Stopped) => ("\x1b[33m", "\x1b[0m"),
             (Colors::On, _) => ("\x1b[31m", "\x1b[0m"),
         };
         let mut line = format!(

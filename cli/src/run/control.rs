@@ -214,7 +214,8 @@ pub(super) fn end(recorder: &Recorder, code: u8, left: Option<String>) -> u8 {
     match recorder.end(code) {
         Ok(()) => code,
         Err(error) => {
-            complain(&format!("{error:#}; the run cannot be resumed rightly"));
+            let what = crate::wording::chain(&*error);
+            complain(&format!("{what}; the run cannot be resumed rightly"));
             INTERNAL
         }
     }
