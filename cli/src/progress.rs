@@ -132,7 +132,7 @@ impl Progress {
             1 => 0,
             hosts => hosts.min(LINES_MAX),
         };
-        let mut template = "[{bar:30}] {pos}/{len}  {msg}  {moved}".to_owned();
+        let mut template = "[{bar:20}] {pos}/{len}  {msg}  {moved}".to_owned();
         for line in 0..lines {
             template.push_str(&format!("\n{{line{line}}}"));
         }
@@ -262,11 +262,11 @@ fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
 fn left(state: &ProgressState, to: &mut dyn fmt::Write) {
     let _ = match state.pos() {
         0 => Ok(()),
-        _ => write!(to, "{} left", HumanDuration(state.eta())),
+        _ => write!(to, "{:#} left", HumanDuration(state.eta())),
     };
 }
 
-const TEMPLATE: &str = "[{bar:30}] {pos}/{len}  {msg}  {rate}  {left}";
+const TEMPLATE: &str = "[{bar:20}] {pos}/{len}  {msg}  {rate}  {left}";
 
 /// Hosts that have a line of their own.
 const LINES_MAX: usize = LINES.len();

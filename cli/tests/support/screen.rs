@@ -91,6 +91,80 @@ impl Screen {
     }
 }
 
+/// Returns what a text leaves on a terminal of 80 columns that is high enough for all of it: lines
+/// that were written over or taken away are gone, and so are colours; those that went on below are
+/// whole again.
+pub(crate) fn left_on(text: &str) -> String {
+    let mut rows: Vec<Row> = vec![Row::default()];
+    let (mut row, mut column) = (0_usize, 0_usize);
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\r' => column = 0,
+            '\n' => row += 1,
+            '\x1b' => match control(&mut chars) {
+                (count, 'A') => row = row.saturating_sub(count),
+                (count, 'B') => row += count,
+                (2, 'K') => {
+                    rows[row] = Row::default();
+                    if let Some(above) = row.checked_sub(1) {
+                        rows[above].goes_on = false;
+                    }
+                }
+                (_, 'K') => rows[row].shown.truncate(column),
+                _ => {}
+            },
+            shown => {
+                if column == COLUMNS {
+                    rows[row].goes_on = true;
+                    (row, column) = (row + 1, 0);
+                    rows.resize_with(rows.len().max(row + 1), Row::default);
+                }
+                let line = &mut rows[row].shown;
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = shown;
+                column += 1;
+            }
+        }
+        rows.resize_with(rows.len().max(row + 1), Row::default);
+    }
+    let mut left = String::new();
+    for row in rows {
+        left.extend(row.shown);
+        if !row.goes_on {
+            left.truncate(left.trim_end_matches(' ').len());
+            left.push('\n');
+        }
+    }
+    left.trim_end().to_owned()
+}
+
+/// A row of a screen.
+#[derive(Default)]
+struct Row {
+    shown: Vec<char>,
+    /// Whether the line goes on in the next one.
+    goes_on: bool,
+}
+
+/// As wide as a terminal is taken to be that does not say how wide it is.
+const COLUMNS: usize = 80;
+
+/// Reads what follows an escape: its number, 1 if there is none (0 for what it erases), and its last
+/// letter.
+fn control(chars: &mut std::str::Chars<'_>) -> (usize, char) {
+    let mut number = String::new();
+    for char in chars.skip_while(|char| *char == '[') {
+        match char {
+            '0'..='9' => number.push(char),
+            ';' | '?' => number.clear(),
+            'K' => return (number.parse().unwrap_or(0), char),
+            last => return (number.parse().unwrap_or(1), last),
+        }
+    }
+    (0, ' ')
+}
+
 /// Writes a command for a shell.
 pub(crate) fn shell_line(command: &Command) -> String {
     let quoted =
