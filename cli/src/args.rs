@@ -405,9 +405,9 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
     let Some(seconds) = seconds else {
         return Err("write seconds, 0 or more; 0 means no limit".to_owned());
     };
-    Ok(Limit(
-        (seconds > 0.0).then(|| Duration::from_secs_f64(seconds)),
-    ))
+    // Timers know no less than a millisecond, and 0 would be no limit at all.
+    let limit = |seconds| Duration::from_secs_f64(seconds).max(Duration::from_millis(1));
+    Ok(Limit((seconds > 0.0).then(|| limit(seconds))))
 }
 
 /// A hundred years: far above any real limit, far below what clocks can add.
@@ -479,6 +479,8 @@ mod tests {
             parse_limit("0.5"),
             Ok(Limit(Some(Duration::from_millis(500))))
         );
+        let tiny = Ok(Limit(Some(Duration::from_millis(1))));
+        assert_eq!(parse_limit("0.0000001"), tiny);
         for wrong in ["-1", "nan", "inf", "1e99", "", "ten"] {
             assert!(parse_limit(wrong).is_err(), "{wrong:?} was taken");
         }

@@ -60,7 +60,7 @@ pub(crate) fn run(
     };
     let start = |messages| Running::start(job, messages);
     let driven = drive(count, start, Some(&recorder), view, console);
-    driven.map_err(|error| Stop::Fatal(format!("{error:#}")))?;
+    driven.map_err(|error| Stop::Fatal(crate::wording::chain(&*error)))?;
     Ok(())
 }
 

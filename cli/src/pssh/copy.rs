@@ -136,7 +136,7 @@ impl Copying {
             Running::programs(What::Copies, (each, fleet), record, messages)
         };
         let driven = drive(count, start, None, view, console);
-        driven.map_err(|error| fatal(&format!("{error:#}")))?;
+        driven.map_err(|error| fatal(&crate::wording::chain(&*error)))?;
         Ok(())
     }
 

@@ -108,7 +108,7 @@ impl Dialect {
                 .as_deref()
                 .map(|dir| Files::open(dir, &labels))
                 .transpose();
-            opened.map_err(|error| Stop::Fatal(format!("{error:#}")))
+            opened.map_err(|error| Stop::Fatal(crate::wording::chain(&*error)))
         };
         let (outdir, errdir) = (files(&options.outdir)?, files(&options.errdir)?);
         let both = outdir.as_ref().zip(errdir.as_ref());
@@ -174,7 +174,7 @@ impl Dialect {
             .flatten()
         {
             let written = files.end();
-            written.map_err(|error| Stop::Fatal(format!("{error:#}")))?;
+            written.map_err(|error| Stop::Fatal(crate::wording::chain(&*error)))?;
         }
         Ok(self.fates.into_iter().flatten().collect())
     }

@@ -174,6 +174,11 @@ impl Bench {
         self.clean(&self.path("ours").join(format!("parallel-{tool}")))
     }
 
+    /// Our program by its own name, likewise.
+    pub(crate) fn sshoal(&self) -> Command {
+        self.clean(Path::new(env!("CARGO_BIN_EXE_sshoal")))
+    }
+
     /// One of Debian's, likewise.
     pub(crate) fn theirs(&self, tool: &str) -> Command {
         self.clean(&which(&format!("parallel-{tool}")))
