@@ -9,12 +9,14 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::openssh::sshd::Sshd;
 use support::pssh::Bench;
-use support::{Fleet, output, stderr};
+use support::{Fleet, output, stderr, wait_for_handlers};
 
 /// Hosts `one`, `two`, `three` and `dead`, which refuses.
 struct Hosts {
@@ -68,20 +70,31 @@ impl Hosts {
         command
     }
 
-    /// Checks how each of these calls ends.
+    /// Checks how each of these calls ends; some are made at once.
     #[track_caller]
     fn end_with(&self, code: i32, lines: &[&str]) {
-        for line in lines {
-            let ended = output(&mut self.command(line));
-            assert_eq!(
-                ended.status.code(),
-                Some(code),
-                "{line}: {}",
-                stderr(&ended)
-            );
-        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut wrong = String::new();
+            while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let ended = output(&mut self.command(line));
+                if ended.status.code() != Some(code) {
+                    wrong += &format!("{line}: {}: {}\n", ended.status, stderr(&ended));
+                }
+            }
+            wrong
+        };
+        let wrong: String = thread::scope(|scope| {
+            let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+            let wrong = threads.into_iter().map(|thread| thread.join().unwrap());
+            wrong.collect()
+        });
+        assert_eq!(wrong, "", "not {code}");
     }
 }
+
+/// Calls at once: much of their time is waiting for a server.
+const AT_ONCE: usize = 4;
 
 /// Splits a line at blanks; what stands in quotes is one word.
 fn words(line: &str) -> Vec<String> {
@@ -106,21 +119,26 @@ fn nothing_bad_is_0() {
             "kill -H one -s 0 sshd",
             "shell -H 'one two'",
             "put -H one file {there}/put",
-            "get -H one {there}/put got",
             "sync -H one tree {there}/tree",
             "fs stat -H 'one two' /",
             "hosts -H 'one dead'",
-            "resume last",
             "resume --list",
-            "diff last last",
             "demo --count 2 true",
             "completions zsh",
             "man {here}/man",
             "install-links {here}/links",
             "parallel-ssh -H 'one two' true",
             "parallel-scp -H one file {there}/scp",
-            "parallel-slurp -H one -L {here}/slurped {there}/scp scp",
             "parallel-rsync -H one -r tree {there}/rsync",
+        ],
+    );
+    hosts.end_with(
+        0,
+        &[
+            "get -H one {there}/put got",
+            "resume last",
+            "diff last last",
+            "parallel-slurp -H one -L {here}/slurped {there}/scp scp",
         ],
     );
     let name = format!("nap{}", std::process::id());
@@ -160,7 +178,6 @@ fn usage_and_what_cannot_be_read_is_2() {
             "forward -H {mute}",
             "hosts -h nobody",
             "resume no-such-run",
-            "diff last last",
             "demo --count 0",
             "completions tcsh",
             "man /proc/no/such",
@@ -333,21 +350,6 @@ fn a_run_that_was_stopped_for_its_failures_is_7() {
     );
 }
 
-/// Waits until a process answers these signals in its own way.
-#[track_caller]
-fn wait_until_ready(child: &Child) {
-    let path = format!("/proc/{}/status", child.id());
-    let catches = || {
-        let status = std::fs::read_to_string(&path).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        let caught = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
-        [Signal::INT, Signal::TERM]
-            .iter()
-            .all(|signal| caught & (1 << (signal.as_raw() - 1)) != 0)
-    };
-    support::copying::wait_until("handlers", || catches().then_some(()));
-}
-
 /// Each is in the middle of something without end when the signal comes.
 #[test]
 fn an_interrupt_is_130_and_a_termination_143() {
@@ -384,7 +386,7 @@ fn an_interrupt_is_130_and_a_termination_143() {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
-            wait_until_ready(&child);
+            wait_for_handlers(&child);
             let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
             kill_process(pid, signal).unwrap();
             // Its end of standard input stays open: it is the signal that ends it.

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Fleet, screen::Screen, stderr};
+use support::copying::Copying;
+use support::{Fleet, output, screen::Screen, sshoal, stderr, wait_for_handlers};
 
 /// Starts a run that prints for ever, and waits until it does.
 fn talking(fleet: &Fleet) -> (Child, BufReader<std::process::ChildStdout>) {
@@ -137,6 +138,140 @@ fn on_a_terminal_the_second_ctrl_c_ends_the_run() {
     );
     screen.wait_for("2 hosts in ");
     screen.wait_for("0 ok, 2 cancelled");
+}
+
+/// Asks a program by SIGUSR1 how far it is, until it says this; it goes on meanwhile.
+#[track_caller]
+fn ask(child: &mut Child, answer: &str) {
+    wait_for_handlers(child);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = String::new();
+    signal(child, Signal::USR1);
+    while !told.contains(answer) {
+        // Lines of the program's own come, too, and an answer before it is so far.
+        told = lines.next().unwrap_or_else(|| panic!("{told:?}")).unwrap();
+        if [" in flight, ", " forward, ", "shell", " are up"]
+            .iter()
+            .any(|part| told.contains(part))
+        {
+            signal(child, Signal::USR1);
+        }
+    }
+    assert!(child.try_wait().unwrap().is_none(), "{told}");
+}
+
+#[test]
+fn sigusr1_shows_how_far_a_run_is_and_it_goes_on() {
+    let fleet = Fleet::start(4);
+    let mut run = fleet.run_on(4);
+    run.args([
+        "-q",
+        "-p",
+        "1",
+        "--deadline",
+        "60",
+        "--template",
+        "sleep {n}00",
+    ]);
+    let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
+    ask(
+        &mut child,
+        "s: 1 of 4 hosts ended, 1 ok; 1 in flight, 2 not begun",
+    );
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn sigusr1_is_answered_by_what_else_takes_long() {
+    let Some(hosts) = Copying::start(2) else {
+        return;
+    };
+    hosts.make("large", vec![0; 1_000_000]);
+    let dest = hosts.dest("large");
+    let in_flight = "0 of 2 hosts ended, 0 ok; 2 in flight, 0 not begun";
+    for (words, answer) in [
+        (
+            &["put", "-q", "--bandwidth", "1k", "large", &dest][..],
+            in_flight,
+        ),
+        (
+            &["forward", "-q", "-L", "0:localhost:1"],
+            "2 of 2 hosts forward, 0 ended",
+        ),
+        (&["shell", "-q"], "sshoal: 2 of 2 shells are open"),
+    ] {
+        let mut command = hosts.command(words[0]);
+        command
+            .args(&words[1..])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        ask(&mut child, answer);
+        signal(&child, Signal::TERM);
+        assert_eq!(child.wait().unwrap().code(), Some(143), "{words:?}");
+    }
+}
+
+/// It comes while the run is still being planned, from a command that names the hosts.
+#[test]
+fn an_early_sigusr1_does_no_harm() {
+    let home = tempfile::tempdir().unwrap();
+    let mut run = sshoal(home.path());
+    run.args([
+        "run",
+        "-n",
+        "--inventory-cmd",
+        "kill -USR1 $PPID; echo web1",
+        "-w",
+        "@all",
+    ]);
+    let output = output(run.arg("true"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// Nobody reads a byte of what these say.
+#[test]
+fn a_reader_that_leaves_is_no_failure_of_what_only_shows() {
+    let home = tempfile::tempdir().unwrap();
+    for words in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["--version"],
+        &["hosts", "web[1-100000]"],
+        &["run", "-n", "-w", "web[1-10000]", "true"],
+        &["completions", "bash"],
+        &["pssh", "--help"],
+    ] {
+        let mut program = sshoal(home.path());
+        program
+            .args(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{words:?} {said}");
+        assert!(
+            !said.contains("roken pipe") && !said.contains("panicked"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_closed_standard_error_does_not_end_a_run() {
+    let fleet = Fleet::start(3);
+    let mut run = fleet.run_on(3);
+    run.args(["-i", "echo", "said"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = run.spawn().unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"said\n".repeat(3));
 }
 
 /// Runs a program on a pseudo-terminal of its own, and returns what it showed.

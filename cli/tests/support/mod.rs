@@ -64,6 +64,25 @@ pub(crate) fn detached(program: &Command) -> Command {
     detached
 }
 
+/// Waits until a program answers signals in its own way.
+#[track_caller]
+pub(crate) fn wait_for_handlers(child: &Child) {
+    use rustix::process::Signal;
+    let path = format!("/proc/{}/status", child.id());
+    let is_caught = |caught: u64, signal: &Signal| caught & (1 << (signal.as_raw() - 1)) != 0;
+    let all_are = || {
+        let status = std::fs::read_to_string(&path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
+        let signals = [Signal::INT, Signal::TERM, Signal::USR1];
+        signals
+            .iter()
+            .all(|signal| is_caught(caught, signal))
+            .then_some(())
+    };
+    copying::wait_until("handlers", all_are);
+}
+
 /// An embedded fleet kept by `sshoal demo up`; it ends when this is dropped.
 pub(crate) struct Fleet {
     child: Child,
