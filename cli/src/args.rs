@@ -57,6 +57,7 @@ pub(crate) use self::whom::{Shard, WhomArgs};
     disable_help_flag = true,
     disable_version_flag = true,
     subcommand_required = true,
+    args_override_self = true,
     after_help = DIALECT
 )]
 pub(crate) struct Cli {
@@ -300,7 +301,13 @@ type Common<'a> = (&'a mut WhomArgs, &'a mut AccessArgs, &'a mut PaceArgs);
 /// Returns the definition of the whole command line.
 pub(crate) fn command() -> Command {
     let command = fs::behind_the_verb(whom::apart(Cli::command()));
-    more::shaped(copies::without_what_sync_refuses(command))
+    without_values(more::shaped(copies::without_what_sync_refuses(command)))
+}
+
+/// Leaves what the environment says out of the help, which would be longer by it, and tell of secrets.
+fn without_values(command: Command) -> Command {
+    let command = command.mut_args(|arg| arg.hide_env_values(true));
+    command.mut_subcommands(without_values)
 }
 
 /// Parses the command line, the environment of this process and the configuration file.

@@ -66,9 +66,6 @@ impl Plan {
         if forwards.local.is_empty() && forwards.remote.is_empty() {
             bail!("nothing to forward; name a port, as in: sshoal forward -H web1 -L 8080:db:80");
         }
-        if args.pace.timeout.is_some() && !args.access.from_environment.contains(&"timeout") {
-            bail!("-t limits a command, and there is none; use --deadline");
-        }
         let (hosts, own) = crate::hosts::read(&args.whom)?;
         let count = hosts.len();
         if count > 1 {

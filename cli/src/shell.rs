@@ -107,9 +107,6 @@ fn resolve(args: &ShellArgs) -> Result<(Vec<Host>, Access, Pace)> {
     {
         bail!("standard input is what is typed into the shells; name a hosts file, or use -H");
     }
-    if args.pace.timeout.is_some() && !args.access.from_environment.contains(&"timeout") {
-        bail!("-t limits a command, and a shell runs many; use --deadline");
-    }
     let (hosts, own) = crate::hosts::read(&args.whom)?;
     let access = plan::access(&args.access, &args.pace, home)?;
     let pace = plan::pace(&args.pace, &args.access)?;

@@ -7,6 +7,7 @@ mod support;
 use std::io::Write;
 use std::process::Stdio;
 
+use support::help::{flags, help_of};
 use support::{output, sshoal, stderr, stdout};
 
 /// Every flag of `run`, as its help has it.
@@ -66,6 +67,7 @@ const FLAGS: &[&str] = &[
     "--raw",
     "-k, --fail-fast",
     "--max-fail",
+    "-S, --max-status",
     "--template",
     "-n, --dry-run",
     "--help",
@@ -86,58 +88,6 @@ fn help_is_the_long_option_only_and_names_every_flag() {
         help.contains("Exit codes:") && help.contains("Examples:"),
         "{help}"
     );
-}
-
-/// The long flags that a help lists, each with its short form, if it has one.
-fn flags(help: &str) -> Vec<(String, Option<String>)> {
-    let is_flag = |line: &&str| line.trim_start().starts_with('-') && line.contains("--");
-    let flag = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let long = words.iter().find(|word| word.starts_with("--"));
-        let long = long.unwrap_or_else(|| panic!("{line:?} has no long form"));
-        // A value that may be left out stands with it.
-        let long = long.split('[').next().unwrap().to_owned();
-        let short = words[0].strip_suffix(',').map(str::to_owned);
-        (long, short)
-    };
-    let flags = help.lines().filter(is_flag).map(flag);
-    let flags = flags.filter(|(long, _)| !matches!(long.as_str(), "--help" | "--version"));
-    flags.collect()
-}
-
-/// The sub-commands that work on hosts' files or run on them, and the verbs of `fs`.
-const ACTIONS: [&str; 23] = [
-    "run",
-    "put",
-    "get",
-    "sync",
-    "fs",
-    "fs read",
-    "fs write",
-    "fs append",
-    "fs stat",
-    "fs exists",
-    "fs ls",
-    "fs walk",
-    "fs glob",
-    "fs mkdir",
-    "fs rm",
-    "fs mv",
-    "fs ln",
-    "fs chmod",
-    "fs chown",
-    "fs truncate",
-    "fs df",
-    "fs line",
-    "forward",
-];
-
-fn help_of(action: &str) -> String {
-    let home = tempfile::tempdir().unwrap();
-    let words = action.split(' ').chain(["--help"]);
-    let help = output(sshoal(home.path()).args(words));
-    assert!(help.status.success(), "{action}: {}", stderr(&help));
-    stdout(&help)
 }
 
 #[test]
@@ -176,56 +126,6 @@ fn help_names_every_flag_of_control_resume_and_diff() {
     assert!(!run.contains("--resumes"), "{run}");
 }
 
-#[test]
-fn every_flag_has_a_variable() {
-    for action in ACTIONS {
-        let help = help_of(action);
-        for (flag, _) in flags(&help) {
-            let name = match flag.as_str() {
-                // Two sub-commands have flags of these names for other things; the variable is one.
-                "--exclude" | "--exclude-hosts" if action != "sync" || flag != "--exclude" => {
-                    "exclude-hosts"
-                }
-                "--host-group" => "group-hosts",
-                "--group" if !action.starts_with("fs") => "group-hosts",
-                other => other.trim_start_matches('-'),
-            };
-            let name = name.replace('-', "_");
-            let variable = format!("[env: SSHOAL_{}", name.to_uppercase());
-            assert!(help.contains(&variable), "{action} {flag}: no {variable}");
-        }
-    }
-}
-
-/// The flags are those that the helps list; a test gives one to the program as a word of its own, or
-/// as a word that begins with it.
-#[test]
-fn every_flag_is_given_by_some_test() {
-    let mut sources = String::new();
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
-        let path = entry.unwrap().path();
-        // The lists in here are of what is there, not of what works.
-        if path.is_file() && !path.ends_with("surface.rs") {
-            sources += &std::fs::read_to_string(path).unwrap();
-        }
-    }
-    let mut without = std::collections::BTreeSet::new();
-    for action in ACTIONS {
-        for (long, short) in flags(&help_of(action)) {
-            let words = [Some(&long), short.as_ref()].into_iter().flatten();
-            let given = |word: &String| {
-                ["\"", "=", " "]
-                    .iter()
-                    .any(|end| sources.contains(&format!("\"{word}{end}")))
-            };
-            if !words.into_iter().any(given) {
-                without.insert(format!("{action} {long}"));
-            }
-        }
-    }
-    assert!(without.is_empty(), "{without:#?}");
-}
-
 /// clap makes a line's end of the placeholder itself.
 #[test]
 fn help_of_templates_names_all_placeholders() {
@@ -250,7 +150,7 @@ fn help_says_what_goes_where_and_offers_what_works() {
         let help = help_of(action);
         assert!(help.contains(usage), "{help}");
         assert!(help.contains("Examples:") && help.contains("Exit codes: 0 all good"));
-        let offers = |flag: &str| flags(&help).iter().any(|(long, _)| long == flag);
+        let offers = |long: &str| flags(&help).iter().any(|flag| flag.long == long);
         assert!(offers("--bandwidth") && offers("--fail-fast"));
         for flag in ["--scp", "--tar", "--keep", "--recursive"] {
             assert_eq!(offers(flag), action != "sync", "{action} {flag}");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Command, Subcommand};
 
+use super::show::parse_bytes;
 use super::{AccessArgs, FarArgs, PaceArgs, ShowArgs, WhomArgs};
 
 /// The arguments of `sshoal fs`, which may stand before and behind its verb.
@@ -53,6 +54,7 @@ pub(crate) enum FsVerb {
     Read {
         /// Refuses larger files
         #[arg(long, value_name = "BYTES", env = "SSHOAL_MAX_BYTES", default_value_t = READ_BYTES)]
+        #[arg(value_parser = parse_bytes)]
         max_bytes: u64,
         path: OsString,
     },
@@ -146,6 +148,7 @@ pub(crate) enum FsVerb {
     Truncate {
         path: OsString,
         /// What is beyond is cut off, what is missing are zeros
+        #[arg(value_parser = parse_bytes)]
         bytes: u64,
     },
     /// Shows how much room the file system of a path has, in bytes

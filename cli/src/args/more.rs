@@ -160,6 +160,8 @@ pub(super) fn shaped(command: Command) -> Command {
             words(leave_out(kill), "PATTERN", help)
         })
         .mut_subcommand("ping", leave_out)
+        .mut_subcommand("shell", leave_out)
+        .mut_subcommand("forward", leave_out)
 }
 
 /// Refuses flags of `run` that the sub-command does not have.
@@ -176,17 +178,21 @@ pub(super) fn check(command: &mut Command, matches: &ArgMatches) -> Result<(), c
         .flat_map(Command::get_arguments)
         .find(|arg| {
             let source = matches.value_source(arg.get_id().as_str());
-            arg.is_hide_set() && source == Some(ValueSource::CommandLine)
+            !has(name, arg) && source == Some(ValueSource::CommandLine)
         });
     let Some(flag) = typed.and_then(Arg::get_long) else {
         return Ok(());
     };
-    let why = format!("--{flag} does nothing for {name}; leave it out");
+    let instead = match flag {
+        "timeout" => "use --deadline or --connect-timeout",
+        _ => "leave it out",
+    };
+    let why = format!("--{flag} does nothing for {name}; {instead}");
     Err(command.error(ErrorKind::ArgumentConflict, why))
 }
 
 fn is_shaped(name: &str) -> bool {
-    matches!(name, "script" | "kill" | "ping")
+    matches!(name, "script" | "kill" | "ping" | "shell" | "forward")
 }
 
 /// Returns whether a sub-command has a flag that it took over.
@@ -202,7 +208,8 @@ fn has(name: &str, arg: &Arg) -> bool {
             "color",
         ]
         .contains(&id),
-        "ping" => id != "timeout",
+        // No command is run that it could limit.
+        "ping" | "shell" | "forward" => id != "timeout",
         // Standard input is the script; braces are the script's own.
         "script" => !["send_input", "stdin", "tty", "template"].contains(&id),
         _ => !["send_input", "stdin", "tty", "template", "shell"].contains(&id),

@@ -111,6 +111,6 @@ pub(crate) enum ColorArg {
     Never,
 }
 
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     size::parse(text).ok_or_else(|| "write bytes, as 4096, 64Ki or 1M".to_owned())
 }

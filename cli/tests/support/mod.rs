@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod copying;
+pub(crate) mod help;
 pub(crate) mod noise;
 pub(crate) mod openssh;
 pub(crate) mod pssh;

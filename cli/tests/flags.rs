@@ -1,0 +1,512 @@
+//! Every flag of every sub-command that the helps list: that it has a variable, that a test gives it,
+//! that the sub-command takes it, and what is refused before anyone is connected to.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use support::help::{Flag, actions, flags};
+use support::{detached, output, sshoal, stderr};
+
+/// The helps of all sub-commands, each on one line, and their flags.
+static SURFACE: LazyLock<BTreeMap<String, (String, Vec<Flag>)>> = LazyLock::new(|| {
+    let surface = actions().into_iter().map(|(action, help)| {
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 100),
+            "a terminal would break this in the middle of words: {help}"
+        );
+        let words: Vec<&str> = help.split_whitespace().collect();
+        (action, (words.join(" "), flags(&help)))
+    });
+    surface.collect()
+});
+
+#[test]
+fn the_helps_list_every_sub_command_and_its_exit_codes() {
+    for name in [
+        "run",
+        "script",
+        "put",
+        "get",
+        "sync",
+        "fs",
+        "ping",
+        "shell",
+        "kill",
+        "forward",
+        "hosts",
+        "demo",
+        "resume",
+        "diff",
+        "install-links",
+        "completions",
+        "man",
+        "fs read",
+        "demo up",
+    ] {
+        assert!(SURFACE.contains_key(name), "{name}");
+    }
+    for (action, (help, flags)) in SURFACE.iter().filter(|(action, _)| !action.contains(' ')) {
+        let (_, codes) = help
+            .split_once("Exit codes: ")
+            .unwrap_or_else(|| panic!("{action}"));
+        let stops = flags.iter().any(|flag| flag.long == "--max-fail");
+        let as_of_run = codes.starts_with("those of run");
+        assert_eq!(codes.contains("7 stopped"), stops && !as_of_run, "{action}");
+    }
+}
+
+#[test]
+fn every_flag_has_a_variable() {
+    for (action, (help, flags)) in SURFACE.iter() {
+        for Flag { long, .. } in flags {
+            let name = match long.as_str() {
+                // Some sub-commands have flags of these names for other things; the variable is one.
+                "--exclude" | "--exclude-hosts" if action != "sync" || long != "--exclude" => {
+                    "exclude-hosts"
+                }
+                "--host-group" => "group-hosts",
+                "--group" if !action.starts_with("fs") => "group-hosts",
+                "--count" if action == "hosts" => "hosts-count",
+                other => other.trim_start_matches('-'),
+            };
+            let name = name.replace('-', "_").to_uppercase();
+            let variable = format!("[env: SSHOAL_{name}]");
+            assert!(help.contains(&variable), "{action} {long}: no {variable}");
+        }
+    }
+}
+
+/// A test gives a flag to the program as a word of its own, or as a word that begins with it.
+#[test]
+fn every_flag_is_given_by_some_test() {
+    let mut sources = String::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let path = entry.unwrap().path();
+        // The lists in these are of what is there, not of what works.
+        let is_list = ["surface.rs", "flags.rs"]
+            .iter()
+            .any(|name| path.ends_with(name));
+        if path.is_file() && !is_list {
+            sources += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    let is_given = |word: &String| {
+        let before = ["\"", " "].iter();
+        let mut both = before.flat_map(|before| ["\"", "=", " "].map(|after| (before, after)));
+        both.any(|(before, after)| sources.contains(&format!("{before}{word}{after}")))
+    };
+    let mut without = BTreeSet::new();
+    for (action, (_, flags)) in SURFACE.iter() {
+        for Flag { long, short, .. } in flags {
+            let mut words = [Some(long), short.as_ref()].into_iter().flatten();
+            if !words.any(is_given) {
+                without.insert(format!("{action} {long}"));
+            }
+        }
+    }
+    assert!(without.is_empty(), "{without:#?}");
+}
+
+/// A home with what flags name, and a host that refuses.
+struct Place {
+    home: tempfile::TempDir,
+    /// An address where nobody listens: bound, never listened on, and let go.
+    refuses: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refuses = socket.local_addr().unwrap().to_string();
+        let place = Self { home, refuses };
+        let write = |name: &str, text: &str| std::fs::write(place.path().join(name), text).unwrap();
+        write("hosts", &format!("{}\n", place.refuses));
+        write(
+            "inventory.toml",
+            &format!("[groups]\nweb = \"{}\"\n", place.refuses),
+        );
+        write("config.toml", "");
+        write("file", "text\n");
+        std::fs::create_dir(place.path().join("tree")).unwrap();
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f", "key"])
+            .current_dir(place.path())
+            .status();
+        assert!(made.unwrap().success());
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The sub-command with these flags, and with all else that it has to have.
+    fn command(&self, action: &str, flags: &[String]) -> Command {
+        let mut command = sshoal(self.path());
+        command.current_dir(self.path()).args(action.split(' '));
+        let mut positional = positional(action).to_vec();
+        // It is of all runs, and not of one.
+        positional.retain(|word| *word != "last" || !flags.iter().any(|flag| flag == "--list"));
+        if !NO_HOSTS.contains(&action) {
+            command.args(["-H", &self.refuses]);
+            if !flags.iter().any(|flag| flag == "--identity") && action != "hosts" {
+                command.args(["--identity", "key"]);
+            }
+        }
+        command.args(flags).args(positional);
+        command
+    }
+
+    /// A value that is taken, and does no harm.
+    fn value(&self, action: &str, long: &str) -> &str {
+        match long {
+            "--config" => "config.toml",
+            "--hosts" => "hosts",
+            "--host" | "--nodes" | "--legacy" => &self.refuses,
+            "--inventory" => "inventory.toml",
+            "--inventory-cmd" => "cat hosts",
+            "--group" | "--host-group" | "--limit" => "web",
+            "--exclude" | "--exclude-hosts" => "nobody",
+            "--host-glob" => "127.*",
+            "--shard" => "1/1",
+            "--user" => "somebody",
+            "--ssh-config" | "--jump" => "none",
+            "--option" => "ConnectTimeout=20",
+            "--identity" => "key",
+            "--password-file" | "--stdin" | "--from" => "file",
+            "--host-key" => "strict",
+            "--timeout" | "--connect-timeout" | "--deadline" => "60",
+            "--rate" => "100",
+            "--retries" | "--wave-pause" => "0",
+            "--retry-on" => "connect",
+            "--env" => "NAME=value",
+            "--cd" => "/",
+            "--shell" | "--interpreter" => "sh",
+            "--outdir" => "out",
+            "--errdir" => "err",
+            "--jsonl" => "jsonl",
+            "--events" => "events",
+            "--failed-to" => "failed",
+            "--ok-to" => "ok",
+            "--color" => "never",
+            "--max-output" | "--max-bytes" => "64Ki",
+            "--gate" => "true",
+            "--confirm-above" => "9",
+            "--journal" => ".local/state/sshoal/runs",
+            "--journal-keep" => "90",
+            "--signal" => "TERM",
+            "--bandwidth" | "--min-rate" => "1k",
+            "--links" => "skip",
+            "--name" => "{host}",
+            "--localdir" => "got",
+            "--local-forward" | "--remote-forward" => "0:localhost:1",
+            "--mode" => "0600",
+            "--owner" => "0:0",
+            "--match" => "text",
+            "--par" | "--pick" | "--max-fail" | "--wave" | "--transfers" | "--count"
+            | "--max-names" => "1",
+            _ => panic!("{action}: which value does {long} take?"),
+        }
+    }
+}
+
+/// Sub-commands that take no hosts.
+const NO_HOSTS: [&str; 6] = [
+    "resume",
+    "diff",
+    "install-links",
+    "completions",
+    "man",
+    "demo",
+];
+
+/// What has to stand behind the flags.
+fn positional(action: &str) -> &'static [&'static str] {
+    match action {
+        "run" => &["true"],
+        "demo" => &["--count", "1", "true"],
+        "script" => &["file"],
+        "kill" => &["pattern"],
+        "put" => &["file", "/there"],
+        "sync" => &["tree", "/there"],
+        "get" => &["/there", "here"],
+        "forward" => &["-L", "0:localhost:1"],
+        "resume" => &["--journal", "runs", "last"],
+        "diff" => &["--journal", "runs", "last", "last"],
+        "completions" => &["bash"],
+        "man" | "install-links" => &["made"],
+        "fs write" | "fs append" => &["--from", "file", "/there"],
+        "fs mv" | "fs ln" => &["/there", "/that"],
+        "fs chmod" => &["0600", "/there"],
+        "fs chown" => &["0", "/there"],
+        "fs truncate" => &["/there", "64Ki"],
+        "fs line" => &["/there", "text"],
+        "ping" | "shell" | "hosts" => &[],
+        "fs df" => &["/"],
+        verb if verb.starts_with("fs ") => &["/there"],
+        _ => panic!("what does {action} have to have?"),
+    }
+}
+
+/// Flags that do not go with all the others of a sub-command, or change what it does.
+const ALONE: [&str; 39] = [
+    "--inline",
+    "--inline-stdout",
+    "--print",
+    "--name",
+    "--no-config",
+    "--askpass",
+    "--ask-sudo",
+    "--password-file",
+    "--dangerous-accept-any-host-key",
+    "--verbose",
+    "--send-input",
+    "--gather-live",
+    "--fuzzy",
+    "--diff",
+    "--no-journal",
+    "--no-summary",
+    "--no-kill-on-timeout",
+    "--scp",
+    "--tar",
+    "--overwrite",
+    "--keep",
+    "--no-clobber",
+    "--expand",
+    "--fold",
+    "--groups",
+    "--sudo",
+    "--resume",
+    "--first",
+    "--all",
+    "--absent",
+    "--create",
+    "--list",
+    "--dry-run",
+    "--long",
+    "--redo-failed",
+    "--skip-started",
+    "--raw",
+    "--tty",
+    "--bandwidth",
+];
+
+/// The calls that give every flag to a sub-command: those that go together in one, and the others
+/// one by one.
+fn calls(place: &Place, action: &str, flags: &[Flag]) -> Vec<Vec<String>> {
+    let words = |flag: &Flag| {
+        let value = flag
+            .takes_value
+            .then(|| place.value(action, &flag.long).to_owned());
+        std::iter::once(flag.long.clone()).chain(value)
+    };
+    let is_alone = |flag: &&Flag| {
+        let is_count_of_hosts = action == "hosts" && flag.long == "--count";
+        // It is told otherwise by the positional words.
+        let is_said = positional(action).contains(&flag.long.as_str());
+        ALONE.contains(&flag.long.as_str()) || is_count_of_hosts || is_said
+    };
+    let mut calls = vec![
+        flags
+            .iter()
+            .filter(|flag| !is_alone(flag))
+            .flat_map(words)
+            .collect(),
+    ];
+    for flag in flags.iter().filter(is_alone) {
+        if positional(action).contains(&flag.long.as_str()) {
+            calls.push(Vec::new());
+            continue;
+        }
+        let companion = match flag.long.as_str() {
+            "--ask-sudo" => Some("--sudo".to_owned()),
+            "--tar" => Some("--recursive".to_owned()),
+            "--first" | "--all" => Some("--match=text".to_owned()),
+            _ => None,
+        };
+        calls.push(words(flag).chain(companion).collect());
+    }
+    calls
+}
+
+/// Goal: no sub-command lists a flag that it does not take. Method: each of them is called with every
+/// flag that it lists; the host refuses, which is what it then ends with, and not with a refusal of
+/// the flag.
+#[test]
+fn every_sub_command_takes_every_flag_that_it_lists() {
+    let place = Place::new();
+    // What there is to resume and to compare.
+    let kept = ["--journal", "runs"].map(str::to_owned);
+    let ran = output(&mut place.command("run", &kept));
+    assert_eq!(ran.status.code(), Some(4), "{}", stderr(&ran));
+    let mut all = Vec::new();
+    let shared: BTreeSet<&str> = SURFACE["fs"]
+        .1
+        .iter()
+        .map(|flag| flag.long.as_str())
+        .collect();
+    for (action, (_, flags)) in SURFACE.iter() {
+        let mut flags = flags.clone();
+        match action.as_str() {
+            // It stays until it is ended, and is what other tests begin with; the other one is its verbs.
+            "demo up" | "fs" => continue,
+            "fs read" => {}
+            // What all verbs share is given to one.
+            verb if verb.starts_with("fs ") => {
+                flags.retain(|flag| !shared.contains(flag.long.as_str()));
+            }
+            _ => {}
+        }
+        for flags in calls(&place, action, &flags) {
+            match action.as_str() {
+                // Two processes cannot resume one run at once.
+                "resume" => assert_eq!(refused(&place, action, &flags), None),
+                _ => all.push((action.clone(), flags)),
+            }
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut wrong = String::new();
+        while let Some((action, flags)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            wrong += &refused(&place, action, flags).unwrap_or_default();
+        }
+        wrong
+    };
+    let wrong: String = thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        let wrong = threads.into_iter().map(|thread| thread.join().unwrap());
+        wrong.collect()
+    });
+    assert_eq!(wrong, "");
+}
+
+/// Makes a call; returns what was said against its flags.
+fn refused(place: &Place, action: &str, flags: &[String]) -> Option<String> {
+    let asks = ["--askpass", "--ask-sudo"].iter();
+    let asks = asks
+        .copied()
+        .find(|flag| flags.iter().any(|word| word == flag));
+    let command = place.command(action, flags);
+    let mut command = match asks {
+        // There is nobody to ask.
+        Some(_) => {
+            let mut detached = detached(&command);
+            detached.current_dir(place.path());
+            detached
+        }
+        None => command,
+    };
+    let ended = output(&mut command);
+    let (code, said) = (ended.status.code(), stderr(&ended));
+    let is_taken = match asks {
+        Some(_) => code == Some(2) && said.contains("terminal"),
+        None => matches!(code, Some(0 | 4)),
+    };
+    (!is_taken).then(|| format!("{action} {flags:?}: {code:?} {said}\n"))
+}
+
+/// What does not go together, and what is not enough; the flags of a row are those that a sub-command
+/// has to have for the row to be tried with it.
+const CONTRADICTIONS: &[&[&str]] = &[
+    &["--config", "config.toml", "--no-config"],
+    &["--hosts", "-", "--hosts", "-"],
+    &["--hosts", "-", "--send-input"],
+    &["--hosts", "-", "--stdin", "-"],
+    &["--askpass", "--password-file", "file"],
+    &["--askpass", "--option", "BatchMode=yes"],
+    &["--dangerous-accept-any-host-key", "--host-key", "strict"],
+    &["--dangerous-accept-any-host-key", "--askpass"],
+    &["--dangerous-accept-any-host-key", "--password-file", "file"],
+    &["--retry-on", "connect"],
+    &["--send-input", "--stdin", "file"],
+    &["--ask-sudo"],
+    &["--inline", "--jsonl", "-"],
+    &["--print", "--jsonl", "-"],
+    &["--gather", "--jsonl", "-"],
+    &["--gather-live", "--fuzzy"],
+    &["--gather-live", "--diff"],
+    &["--jsonl", "-", "--events", "-"],
+    &["--outdir", "out", "--errdir", "out"],
+    &["--quiet", "--verbose"],
+    &["--gate", "true"],
+    &["--wave-pause", "1"],
+    &["--wave", "1", "--send-input"],
+    &["--wave", "1", "--stdin", "-"],
+    &["--journal", "runs", "--no-journal"],
+    &["--scp", "--tar"],
+    &["--scp", "--resume"],
+    &["--scp", "--sudo"],
+    &["--expand", "--fold"],
+    &["--fold", "--groups"],
+    &["--first", "--all"],
+    &["--list", "--redo-failed"],
+];
+
+/// Goal: what cannot be meant is refused by every sub-command, in one line, with exit code 2 and before
+/// anyone is connected to. Method: the host is a socket that would have somebody to take.
+#[test]
+fn unknown_and_contradictory_flags_are_refused_before_any_connection() {
+    let mut place = Place::new();
+    let host = TcpListener::bind("127.0.0.1:0").unwrap();
+    place.refuses = host.local_addr().unwrap().to_string();
+    let unknown: &[&[&str]] = &[&["--no-such-flag"], &["-Z"], &["--no-such-flag=value"]];
+    let mut tried = BTreeMap::new();
+    for (action, (_, flags)) in SURFACE.iter() {
+        if matches!(action.as_str(), "demo up" | "fs") {
+            continue;
+        }
+        let has = |word: &&str| flags.iter().any(|flag| flag.long == *word);
+        let fits = |row: &&&[&str]| {
+            row.iter()
+                .filter(|word| word.starts_with("--"))
+                .all(|w| has(w))
+        };
+        // What all verbs share is tried with one.
+        // These need no settings, so that they work beside a broken file.
+        let has_settings = !matches!(action.as_str(), "completions" | "man");
+        let is_one = has_settings && !action.starts_with("fs ")
+            || ["fs read", "fs write", "fs line"].contains(&action.as_str());
+        let rows = CONTRADICTIONS.iter().filter(fits).filter(|_| is_one);
+        for row in unknown.iter().chain(rows) {
+            let words: Vec<String> = row.iter().map(|word| (*word).to_owned()).collect();
+            let ended = output(&mut place.command(action, &words));
+            let said = stderr(&ended);
+            assert_eq!(ended.status.code(), Some(2), "{action} {row:?}: {said}");
+            assert_eq!(said.lines().count(), 1, "{action} {row:?}: {said}");
+            // By its long form or its short one.
+            let is_named = |flag: &Flag| {
+                let forms = [Some(&flag.long), flag.short.as_ref()];
+                let mut forms = forms.into_iter().flatten();
+                row.contains(&flag.long.as_str()) && forms.any(|form| said.contains(form))
+            };
+            let is_unknown = unknown.contains(row) && said.contains("unexpected argument '");
+            let lacks = said.contains("arguments were not provided: --");
+            assert!(
+                is_unknown || lacks || flags.iter().any(is_named),
+                "{action} {row:?}: {said}"
+            );
+            *tried.entry(row).or_insert(0) += 1;
+        }
+    }
+    for row in CONTRADICTIONS {
+        assert!(
+            tried.contains_key(row),
+            "no sub-command has the flags of {row:?}"
+        );
+    }
+    host.set_nonblocking(true).unwrap();
+    assert!(host.accept().is_err(), "somebody was connected to");
+    let count: usize = tried.values().sum();
+    assert!(count > 200, "only {count} calls were made");
+}
