@@ -105,7 +105,9 @@ fn resolve(args: &ShellArgs) -> Result<(Vec<Host>, Access, Pace)> {
         .iter()
         .any(|file| file == Path::new("-"))
     {
-        bail!("standard input is what is typed into the shells; name a hosts file, or use -H");
+        bail!(
+            "-h -: standard input is what is typed into the shells; name a hosts file, or use -H"
+        );
     }
     let (hosts, own) = crate::hosts::read(&args.whom)?;
     let access = plan::access(&args.access, &args.pace, home)?;

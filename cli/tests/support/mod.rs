@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod calls;
 pub(crate) mod copying;
 pub(crate) mod help;
 pub(crate) mod noise;
