@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use sshoal::{Collect, Detail, Event};
 
 use crate::console::{Console, Sink};
-use crate::plan::Show;
+use crate::plan::{Show, Talk};
 use crate::record::Record;
 
 mod copied;
@@ -59,6 +59,8 @@ pub(crate) struct Renderers {
     summary: Summary,
     headings: Headings,
     show: Show,
+    /// Whether hosts wrote something, and nobody was shown it.
+    is_unseen: bool,
     /// The first thing that could not be shown.
     failed: Option<anyhow::Error>,
 }
@@ -134,6 +136,7 @@ impl Renderers {
             summary: Summary::default(),
             headings: headings(Colors::Off),
             show: show.clone(),
+            is_unseen: false,
             failed: None,
         })
     }
@@ -162,6 +165,7 @@ impl Renderers {
         if let Some(files) = files {
             files.bytes(index, bytes);
         }
+        self.is_unseen |= self.shows_nothing();
     }
 
     /// Shows a finished host.
@@ -222,6 +226,9 @@ impl Renderers {
         for line in self.summary.lines(wall, self.show.summary, &self.headings) {
             console.say(&line);
         }
+        if self.is_unseen && self.show.talk != Talk::Quiet && console.is_watched() {
+            console.say(UNSEEN);
+        }
         ends.extend(self.outdir.take().map(Files::end));
         ends.extend(self.errdir.take().map(Files::end));
         ends.extend(self.jsonl.take().map(Jsonl::end));
@@ -235,6 +242,12 @@ impl Renderers {
         let jsonl = self.jsonl.as_ref().is_some_and(|j| !j.is_stdout());
         let events = self.events.as_ref().is_some_and(|e| !e.is_stdout());
         self.outdir.is_some() || self.errdir.is_some() || jsonl || events
+    }
+
+    /// Returns whether what hosts write goes nowhere.
+    fn shows_nothing(&self) -> bool {
+        let shown = self.detail() == Detail::Output || self.collect() == Collect::Yes;
+        !shown
     }
 
     /// Returns which events the renderers need.
@@ -254,3 +267,7 @@ impl Renderers {
         }
     }
 }
+
+/// What somebody at a terminal is told whose run showed how it went and nothing else.
+const UNSEEN: &str = "what the hosts wrote was not shown: -i shows it by host, -b equal outputs once, \
+                      -P each line as it comes";

@@ -442,3 +442,26 @@ fn a_terminal_shows_what_runs_and_a_pipe_does_not() {
         "{all:?}"
     );
 }
+
+/// Whoever sits at a terminal and sees no output learns how to; nobody else does, and not where there
+/// was none, or where it went somewhere.
+#[test]
+fn output_that_nobody_was_shown_is_told_of_on_a_terminal() {
+    let fleet = Fleet::start(2);
+    let told = |more: &[&str]| {
+        let (_, text) = Screen::start(fleet.run_on(2).args(more)).end();
+        text.contains("what the hosts wrote was not shown: -i shows it")
+    };
+    assert!(told(&["echo", "text"]));
+    for more in [
+        &["true"][..],
+        &["-q", "echo", "text"],
+        &["-i", "echo", "text"],
+        &["-b", "echo", "text"],
+        &["-P", "echo", "text"],
+    ] {
+        assert!(!told(more), "{more:?}");
+    }
+    let piped = output(fleet.run_on(2).args(["echo", "text"]));
+    assert!(!stderr(&piped).contains("not shown"), "{}", stderr(&piped));
+}
