@@ -11,7 +11,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::ErrorKind;
 
 use crate::args::{Action, More};
 
@@ -127,7 +127,7 @@ fn refused(error: &clap::Error) -> ExitCode {
 fn remedy(error: &clap::Error) -> &'static str {
     let is_option = |word: std::ffi::OsString| word.as_encoded_bytes().starts_with(b"-");
     match error.kind() {
-        ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+        ErrorKind::InvalidSubcommand => {
             "; a command for hosts follows `run`, as in: sshoal run -H web1 uptime"
         }
         ErrorKind::UnknownArgument if std::env::args_os().nth(1).is_some_and(is_option) => {

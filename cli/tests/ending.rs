@@ -101,7 +101,8 @@ fn interrupted(sshd: &Sshd, (signal, code): (Signal, i32)) -> bool {
     let mut said = String::new();
     let mut stderr = child.stderr.take().unwrap();
     stderr.read_to_string(&mut said).unwrap();
-    if said.contains("there was no time to see") {
+    let unseen = ["there was no time to see", "channel closed by KILL"];
+    if unseen.iter().any(|part| said.contains(part)) {
         clean_up(&mark);
         return false;
     }

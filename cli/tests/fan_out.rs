@@ -286,7 +286,10 @@ fn an_unknown_host_key_is_refused_and_accept_new_records_it() {
     check_exit(
         &mut run(&[]),
         4,
-        &["failed: host_key: Host key verification failed."],
+        &[
+            "failed: host_key: Host key verification failed.",
+            "--host-key accept-new records them",
+        ],
     );
     check_exit(&mut run(&["--host-key", "accept-new"]), 0, &["ok"]);
     assert!(

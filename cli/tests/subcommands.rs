@@ -419,3 +419,33 @@ fn a_deadline_ends_shells_that_nobody_ends() {
         stderr(&out)
     );
 }
+
+/// Nobody listens there, so that the host is left.
+#[test]
+fn a_script_and_a_kill_are_resumed_as_what_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).unwrap();
+    write("password", "sesame\n");
+    write("script", "#!/bin/dash\n");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = socket.local_addr().unwrap().to_string();
+    drop(socket);
+    let call = |code: i32, words: &[&str]| {
+        let mut program = sshoal(home.path());
+        let output = output(program.current_dir(home.path()).args(words));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        stdout(&output) + &said
+    };
+    let get_in = ["-H", &host, "--password-file", "password"];
+    for (words, shown) in [
+        (&["script", "script", "a b"][..], "/bin/dash -s -- 'a b'\n"),
+        (&["kill", "stuck-job"], "exec pkill -TERM -- stuck-job"),
+    ] {
+        call(4, &[&words[..1], &get_in, &words[1..]].concat());
+        let preview = call(0, &["resume", "last", "-n"]);
+        assert!(preview.contains(shown), "{preview}");
+        let resumed = call(4, &["resume", "last"]);
+        assert!(resumed.contains("going on with "), "{resumed}");
+    }
+}

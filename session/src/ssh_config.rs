@@ -316,7 +316,8 @@ impl SshConfigBuilder {
             Sources::One(path) => match reader.file(path, Whose::User, Guard::None)? {
                 Some(tree) => trees.push((tree, Whose::User)),
                 None => {
-                    let missing = std::io::ErrorKind::NotFound.into();
+                    let kind = std::io::ErrorKind::NotFound;
+                    let missing = std::io::Error::new(kind, "No such file or directory");
                     return Err(SshConfigError::file(path, FileFault::Read(missing)));
                 }
             },

@@ -325,8 +325,8 @@ Paths are from the login directory on. Of one host alone the output is shown as 
 equal outputs once. Names are shown with \\xNN for what is no plain character, and \\\\ for \\.
 
 Exit codes: 0 all good, 2 usage (nothing was done), 3 a time limit ended a host's work, 4 a host \
-could not be reached or refused, 5 `exists` said no, 6 --diff showed something, 7 stopped by -k or \
---max-fail, 130 interrupted, 143 terminated, 1 internal.";
+could not be reached or refused, 5 `exists` said no, 6 --diff showed something, 7 stopped by failures, \
+130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(test)]
 mod tests {

@@ -99,6 +99,9 @@ impl Summary {
         if self.hosts > 1 {
             lines.extend(self.bad(headings));
         }
+        if self.bad.contains_key("host_key host_key_unknown") {
+            lines.push(UNKNOWN_KEYS.to_owned());
+        }
         if how == Summing::Full {
             lines.extend(self.percentiles());
             if self.hosts > 1 {
@@ -194,6 +197,10 @@ fn copied([bytes, files, kept, deleted, failed]: [u64; 5], wall: Duration) -> St
     }
     line
 }
+
+/// What to do about the first failure that most people see.
+const UNKNOWN_KEYS: &str = "  host keys that nobody has recorded: --host-key ask shows them and asks \
+                            once, --host-key accept-new records them";
 
 #[cfg(test)]
 mod tests {

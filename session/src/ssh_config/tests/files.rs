@@ -66,7 +66,7 @@ fn the_users_file_comes_before_the_systems() {
         .file(files.path().join("missing"))
         .load()
         .unwrap_err();
-    assert!(chain(&missing).ends_with("missing: cannot be read: entity not found"));
+    assert!(chain(&missing).ends_with("missing: cannot be read: No such file or directory"));
 }
 
 #[test]
