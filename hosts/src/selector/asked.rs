@@ -239,8 +239,11 @@ impl Selector<'_> {
             return Ok(list.clone());
         }
         let answer = self.ask(source, Question::List)?;
-        let names = |text: String| text.split_whitespace().map(Arc::from).collect();
-        let list: Option<Rc<[Arc<str>]>> = answer.map(names);
+        let list: Option<Rc<[Arc<str>]>> = answer.map(|text| {
+            let mut names = NameSet::default();
+            text.split_whitespace().for_each(|name| names.insert(name.into()));
+            names.iter().map(Arc::clone).collect()
+        });
         self.asked.borrow_mut().lists.insert(source, list.clone());
         Ok(list)
     }
@@ -300,3 +303,140 @@ impl Selector<'_> {
 
 /// Groups of sources in one run: each is a command.
 const ASKED_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::inventory::{GroupSource, Inventory};
+
+    /// Knows `web`, `db`, `both` and groups that are no good, and counts what it is asked.
+    #[derive(Debug, Default)]
+    struct Known {
+        has_all: bool,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl GroupSource for Known {
+        fn ask(&self, question: Question<'_>) -> Result<Option<String>, String> {
+            self.asked.lock().unwrap().push(format!("{question:?}"));
+            let answer = match question {
+                Question::Map("web") => "web[1-2]\nweb4",
+                Question::Map("db") => "db1",
+                Question::Map("both") => "@web,@db",
+                Question::Map("round") => "@round",
+                Question::Map("bad") => "web[1",
+                Question::List => "web db both",
+                Question::All if self.has_all => "web[1-9]",
+                Question::Reverse("db1") => "db both",
+                Question::All | Question::Reverse(_) => return Ok(None),
+                _ => return Err("no such group".to_owned()),
+            };
+            Ok(Some(answer.to_owned()))
+        }
+    }
+
+    fn inventory(has_all: bool) -> (Inventory, Arc<Known>) {
+        let asked = Mutex::default();
+        let known = Arc::new(Known { has_all, asked });
+        let mut inventory = Inventory::default();
+        inventory.set_default_source("known");
+        let file = "files:\n  web: f1\n  own: '@web,@db'\n  all: f[1-3]\n";
+        inventory.read(file, "groups.yaml").unwrap();
+        inventory
+            .add_source("known", Arc::clone(&known) as _)
+            .unwrap();
+        inventory
+            .add_source("other", Arc::<Known>::default())
+            .unwrap();
+        (inventory, known)
+    }
+
+    #[track_caller]
+    fn check(inventory: &Inventory, text: &str, names: &str) {
+        let selected = inventory.selector().select(text, Words::Hosts);
+        let selected = selected.unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(selected.join(" "), names, "{text}");
+    }
+
+    #[test]
+    fn groups_of_sources_are_asked_for_when_they_are_wanted() {
+        let (inventory, known) = inventory(false);
+        check(&inventory, "@both!web2", "web1 web4 db1");
+        let asked = known.asked.lock().unwrap().join(" ");
+        assert_eq!(asked, "Map(\"both\") Map(\"web\") Map(\"db\")");
+        check(&inventory, "@other:db,@known:web", "db1 web1 web2 web4");
+        check(&inventory, "@files:own", "f1 db1");
+        check(&inventory, "@files:*", "f1 f2 f3");
+        check(&inventory, "@?b,@w*", "db1 web1 web2 web4");
+        check(&inventory, "@*", "web1 web2 web4 db1");
+        let (inventory, _) = self::inventory(true);
+        check(&inventory, "@*&@web", "web1 web2 web4");
+        check(
+            &inventory,
+            "@*&web9,web8,web*",
+            "web9 web8 web1 web2 web3 web4 web5 web6 web7",
+        );
+    }
+
+    #[test]
+    fn groups_of_sources_are_listed_and_hosts_find_theirs() {
+        let (inventory, _) = inventory(false);
+        let selector = inventory.selector();
+        let (names, failed) = selector.group_names();
+        assert!(failed.is_empty());
+        assert_eq!(
+            names.join(" "),
+            "files:web files:own files:all web db both other:web other:db other:both"
+        );
+        let specs = ["u@db1:22".to_owned()];
+        assert_eq!(
+            selector.groups_of_each(&specs).unwrap(),
+            [["files:own", "db", "both"]]
+        );
+        let specs = ["web1", "f1", "db1", "x"].map(str::to_owned);
+        let groups = selector.groups_of_each(&specs).unwrap();
+        let groups: Vec<String> = groups.iter().map(|groups| groups.join(" ")).collect();
+        let expected = [
+            "web both",
+            "files:web files:own files:all",
+            "files:own db both",
+            "",
+        ];
+        assert_eq!(groups, expected);
+        let chosen = selector.choose("web:x", Words::Either, &specs).unwrap();
+        assert_eq!(chosen, [true, false, false, true]);
+    }
+
+    #[test]
+    fn what_a_source_cannot_tell_is_told_of_it() {
+        let (inventory, _) = inventory(false);
+        let refuse = |text: &str, message: &str| {
+            let error = inventory
+                .selector()
+                .select(text, Words::Hosts)
+                .expect_err(text);
+            assert_eq!(error.to_string(), message);
+        };
+        refuse("@nope", "the group source \"known\": no such group");
+        refuse(
+            "@bad",
+            "the group source \"known\": its answer is no node set: a bracket of \"web[1\" is not closed",
+        );
+        refuse(
+            "@round",
+            "the group \"round\" is a member of itself, by way of round",
+        );
+        refuse(
+            "@third:x",
+            "there is no group \"third:x\"; there are files:web, files:own, files:all",
+        );
+        let mut inventory = inventory;
+        let twice = inventory.add_source("files", Arc::<Known>::default());
+        assert_eq!(
+            twice.unwrap_err(),
+            "there is a group source \"files\" already"
+        );
+    }
+}
