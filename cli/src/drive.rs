@@ -214,7 +214,6 @@ impl Drive {
                 if let Some(recorder) = recorder {
                     let index = outcome.index();
                     let index = self.wave.as_ref().map_or(index, |wave| wave[index]);
-                    console.progress().finished(index);
                     let record = recorder.record_at(index, &outcome);
                     self.ended(&record, outcome.stopped_by(), view, console);
                 }
@@ -230,6 +229,7 @@ impl Drive {
         view: &mut dyn View,
         console: &mut Console,
     ) {
+        console.progress().finished(record.index);
         self.finished += 1;
         self.ended += usize::from(record.started.is_some());
         self.facts.add(record.class());

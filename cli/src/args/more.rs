@@ -195,6 +195,7 @@ fn has(name: &str, arg: &Arg) -> bool {
     match name {
         "ping" if arg.get_help_heading() == Some("What to see") => [
             "jsonl",
+            "events",
             "quiet",
             "verbose",
             "summary",

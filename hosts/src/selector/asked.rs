@@ -241,7 +241,8 @@ impl Selector<'_> {
         let answer = self.ask(source, Question::List)?;
         let list: Option<Rc<[Arc<str>]>> = answer.map(|text| {
             let mut names = NameSet::default();
-            text.split_whitespace().for_each(|name| names.insert(name.into()));
+            text.split_whitespace()
+                .for_each(|name| names.insert(name.into()));
             names.iter().map(Arc::clone).collect()
         });
         self.asked.borrow_mut().lists.insert(source, list.clone());
