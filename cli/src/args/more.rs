@@ -176,7 +176,8 @@ pub(super) fn check(command: &mut Command, matches: &ArgMatches) -> Result<(), c
         .flat_map(Command::get_arguments)
         .find(|arg| {
             let source = matches.value_source(arg.get_id().as_str());
-            arg.is_hide_set() && source == Some(ValueSource::CommandLine)
+            // What resume types is hidden too, and there for all.
+            !has(name, arg) && source == Some(ValueSource::CommandLine)
         });
     let Some(flag) = typed.and_then(Arg::get_long) else {
         return Ok(());
