@@ -277,7 +277,7 @@ fn scripts_and_signals_are_gone_on_with() {
     kill.env("SSHOAL_SIGNAL", "USR1");
     // No process has a name of this length; the host that says so is done.
     let name = "no-process-has-this";
-    done(kill.args(["-q", "--exact", name]), 4);
+    done(kill.args(["--exact", name]), 4);
     let dry = stdout(&done(&mut resume(&hosts, &["last", "-n"]), 0));
     assert!(dry.contains("-USR1 -x"), "{dry}");
     assert_eq!(dry.lines().count(), 1, "{dry}");
@@ -325,7 +325,7 @@ fn events_tell_of_copies_files_and_pings() {
     let mut put = on_half(&hosts, "put");
     done(
         put.args(["-q", "--events", "events", "a"])
-            .arg(hosts.dest("no/a")),
+            .arg(hosts.dest("a/b")),
         4,
     );
     let failed = "started connected authenticated failed:transfer finished:failed";
