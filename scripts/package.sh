@@ -4,6 +4,8 @@
 #
 # scripts/package.sh build [FEATURES...]  builds it; its path is the last line. FEATURES are cargo's, as
 #                                         --no-default-features, which leaves out the demo
+# scripts/package.sh static [FEATURES...] builds a program that needs no library of the machine it runs on,
+#                                         to be copied to a bastion; its path is the last line
 # scripts/package.sh share DIR PROGRAM    writes what goes with a program into DIR, as `cargo deb` wants it
 # scripts/package.sh check DEB            installs it into an empty root, runs it there and removes it
 #
@@ -93,6 +95,26 @@ CONTROL
     echo "$target/debian/sshoal_${version}_$arch.deb"
 }
 
+static() {
+    local triple program
+    triple=$(rustc -vV | sed -n 's/^host: //p')
+    # The C library too: its resolver reads hosts files and asks name servers without a plug-in since glibc 2.34.
+    RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" cargo build --locked --quiet --package sshoal-cli \
+        --profile "$profile" --target "$triple" --features vendored-openssl "$@" >&2
+    program=$target/$triple/${profile/#dev/debug}/sshoal
+    if readelf --dynamic "$program" | grep NEEDED >&2; then
+        echo "package: $program needs libraries" >&2
+        return 1
+    fi
+    # It runs where nothing else is, as whoever may have a root of their own.
+    install -Dm755 "$program" "$scratch/bare/sshoal"
+    if [ "$(id -u)" -eq 0 ]; then
+        HOME=/ chroot "$scratch/bare" /sshoal --version | head -n 1 >&2
+    fi
+    echo "program: $(stat -c %s "$program") bytes" >&2
+    echo "$program"
+}
+
 check() {
     local deb=$1 root=$scratch/clean version said as_root=() dpkg
     [ "$(id -u)" -eq 0 ] || as_root=(fakeroot)
@@ -119,7 +141,8 @@ check() {
 
 case ${1-} in
 build) shift && build "$@" ;;
+static) shift && static "$@" ;;
 share) share "$2" "$3" ;;
 check) check "$2" ;;
-*) echo "package: say build, share or check; the head of this file has more" >&2 && exit 2 ;;
+*) echo "package: say build, static, share or check; the head of this file has more" >&2 && exit 2 ;;
 esac

@@ -130,6 +130,11 @@ step_package() {
     local deb
     deb=$(SSHOAL_PACKAGE_PROFILE=${SSHOAL_PACKAGE_PROFILE:-release} scripts/package.sh build)
     scripts/package.sh check "$deb"
+    # The same by cargo's own tool, where that is there.
+    cargo deb --version >/dev/null 2>&1 || { skip "cargo-deb is not installed"; return; }
+    scripts/package.sh share "$CARGO_TARGET_DIR/release/share" "$CARGO_TARGET_DIR/release/sshoal"
+    deb=$(cargo deb --quiet --package sshoal-cli --no-build --output "$CARGO_TARGET_DIR/cargo.deb" | tail -n 1)
+    scripts/package.sh check "$deb"
 }
 
 step_deny() {

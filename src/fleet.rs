@@ -82,6 +82,15 @@ impl Fleet {
         self.pool.each_until(stop_after, program)
     }
 
+    /// As [`Fleet::each`], and tells how far each host has come; see [`Pool::each_told`].
+    pub fn each_told<T, F>(&self, stop_after: Option<StopAfter>, program: F) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
+        self.pool.each_told(stop_after, program)
+    }
+
     /// Starts copying to a file of all hosts; see [`transfer::put`](sshoal_transfer::put). What is
     /// sent is read once for all of them.
     pub fn put(

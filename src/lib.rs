@@ -101,7 +101,7 @@ pub use sshoal_pool::{
     Event, Events, FailedHosts, Failing, Failure, HostLogger, InFlight, KeepOpen, Listed,
     LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError, Progress, Quoting, Reached,
     Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats, StopAfter,
-    StopCause, Template, TemplateError, Times, Visited, raise_descriptor_limit, sanitise,
+    StopCause, Template, TemplateError, Times, Told, Visited, raise_descriptor_limit, sanitise,
 };
 /// A handle for each host of a program, and a path for each host of a copy.
 pub use sshoal_pool::{Every, FirstError, HostVisit, Paths, PathsError, Visits, VisitsEnded};

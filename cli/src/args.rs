@@ -42,10 +42,10 @@ pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
 pub(crate) use self::hosts::HostsArgs;
-pub(crate) use self::journal::{DiffArgs, JournalArgs, ResumeArgs, run_variables};
+pub(crate) use self::journal::{DiffArgs, JournalArgs, ResumeArgs, kept_variables};
 pub(crate) use self::launch::LaunchArgs;
 pub(crate) use self::more::{KillArgs, More, PingArgs, ScriptArgs, ShellArgs};
-pub(crate) use self::show::{ColorArg, OutputArgs, ShowArgs};
+pub(crate) use self::show::{ColorArg, OutputArgs, ShowArgs, TellArgs};
 pub(crate) use self::whom::{Shard, WhomArgs};
 
 /// Commands on thousands of hosts over plain SSH, from one process.

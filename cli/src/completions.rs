@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
+use clap::builder::PossibleValue;
 use clap::{Arg, Command, Id};
 use clap_complete::{Shell, generate};
 
@@ -14,9 +15,33 @@ use crate::args;
 /// None; whoever does not read them does not want them.
 pub(crate) fn completions(shell: Shell) -> Result<u8> {
     let mut text = Vec::new();
-    generate(shell, &mut visible(args::command()), "sshoal", &mut text);
+    let mut command = visible(args::command());
+    generate(shell, &mut command, "sshoal", &mut text);
+    if shell == Shell::Fish {
+        text.extend(words_of_fish(&command));
+    }
     let _ = std::io::stdout().write_all(&text);
     Ok(0)
+}
+
+/// Returns the words that can stand in the place of arguments, which the generator has for all shells
+/// but fish.
+fn words_of_fish(command: &Command) -> Vec<u8> {
+    let mut lines = String::new();
+    for sub in command.get_subcommands() {
+        for arg in sub.get_positionals() {
+            let words = arg.get_possible_values();
+            let words: Vec<&str> = words.iter().map(PossibleValue::get_name).collect();
+            if !words.is_empty() {
+                let (name, words) = (sub.get_name(), words.join(" "));
+                let condition = format!("__fish_sshoal_using_subcommand {name}");
+                lines.push_str(&format!(
+                    "complete -c sshoal -n \"{condition}\" -f -a \"{words}\"\n"
+                ));
+            }
+        }
+    }
+    lines.into_bytes()
 }
 
 /// Returns the definition without what is not shown to users.

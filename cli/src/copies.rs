@@ -3,12 +3,13 @@
 //! What is to be copied is settled, and every name checked, before a host is connected to; each
 //! host's copies are a program of the fleet's.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use sshoal::transfer::Progress as Moved;
-use sshoal::{Config, Fleet, KeepOpen, Secret, Sudo};
+use sshoal::{Config, Event, Fleet, Host, KeepOpen, Secret, Sudo};
 
 use crate::access::{self, Opened};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
@@ -17,7 +18,9 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Messages, View, drive};
 use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
-use crate::plan::{ColorChoice, Show, Summing, Talk};
+use crate::journal::{HostPlan, Subject, Text};
+use crate::keep::{self, Resumed};
+use crate::plan::{ColorChoice, Show, Talk, tell};
 use crate::progress::{Moving, Progress};
 use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
@@ -35,8 +38,8 @@ mod side;
 mod slow;
 mod work;
 
+use self::plan::{Direction, Plan};
 pub(crate) use became::Copies;
-use plan::{Direction, Plan};
 use work::Work;
 
 /// Copies to the hosts and returns the exit code.
@@ -48,8 +51,15 @@ pub(crate) fn put(args: &PutArgs) -> Result<u8> {
     if args.ask_sudo && sudo.is_none() {
         bail!("--ask-sudo does nothing by itself; say as whom to write with --sudo");
     }
-    let plan = Plan::put(args)?;
-    copy(plan, &args.copy, (sudo, args.ask_sudo))
+    let resumed = Resumed::open(&args.copy.journal, args.copy.dry_run)?;
+    let plan = Plan::put(args, &resumed)?;
+    let asked = Asked {
+        args: &args.copy,
+        words: &args.paths,
+        sudo,
+        ask_sudo: args.ask_sudo,
+    };
+    copy(plan, asked, resumed)
 }
 
 /// Copies from the hosts and returns the exit code.
@@ -57,7 +67,9 @@ pub(crate) fn put(args: &PutArgs) -> Result<u8> {
 /// # Errors
 /// As [`put`].
 pub(crate) fn get(args: &GetArgs) -> Result<u8> {
-    copy(Plan::get(args)?, &args.copy, (None, false))
+    let resumed = Resumed::open(&args.copy.journal, args.copy.dry_run)?;
+    let plan = Plan::get(args, &resumed)?;
+    copy(plan, Asked::of(&args.copy, &args.paths), resumed)
 }
 
 /// Makes a directory of the hosts equal to one here and returns the exit code.
@@ -65,20 +77,49 @@ pub(crate) fn get(args: &GetArgs) -> Result<u8> {
 /// # Errors
 /// As [`put`].
 pub(crate) fn sync(args: &SyncArgs) -> Result<u8> {
-    copy(Plan::sync(args)?, &args.copy, (None, false))
+    let resumed = Resumed::open(&args.copy.journal, args.copy.dry_run)?;
+    let plan = Plan::sync(args, &resumed)?;
+    copy(plan, Asked::of(&args.copy, &args.paths), resumed)
 }
 
-fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Result<u8> {
+/// What was asked for besides the plan.
+struct Asked<'a> {
+    args: &'a CopyArgs,
+    /// What is copied, and where to.
+    words: &'a [OsString],
+    sudo: Option<Sudo>,
+    ask_sudo: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(args: &'a CopyArgs, words: &'a [OsString]) -> Self {
+        Self {
+            args,
+            words,
+            sudo: None,
+            ask_sudo: false,
+        }
+    }
+}
+
+fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
+    let args = asked.args;
     if args.dry_run && plan.direction != Direction::Sync {
         return dry_run(&plan);
     }
     let labels = plan.names.labels.clone();
-    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
-    let sudo = match (sudo, ask) {
+    let Opened {
+        configs,
+        mut notices,
+    } = access::open(&plan.access, &plan.hosts)?;
+    let sudo = match (asked.sudo, asked.ask_sudo) {
         (Some(sudo), true) => Some(sudo.password(Arc::new(sudo_password()?))),
         (sudo, _) => sudo,
     };
-    let show = show(args, plan.itemize)?;
+    let show = Show {
+        resumes: resumed.kept.is_some(),
+        ..show(args, plan.itemize)?
+    };
     let terminals = Terminals::detect();
     let colors = ColorChoice::from(args.tell.color);
     let stage = Stage {
@@ -91,6 +132,7 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
         renderers: Renderers::open(&show, &stage)?,
         is_dry: args.dry_run,
     };
+    shown.renderers.expect(plan.whom.len());
     let moved = Moved::new();
     let progress = match terminals.stderr && show.talk != Talk::Quiet {
         true => Progress::of_copies(Moving {
@@ -100,41 +142,79 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
         }),
         false => Progress::off(),
     };
+    progress.expect(plan.whom.len());
+    let mut recorder = Recorder::new(labels, &plan.hosts, &configs);
+    let subject = || subject(&plan, asked.words);
+    // Of what changes nothing there is nothing to go on with.
+    let journal = match args.dry_run {
+        true => None,
+        false => {
+            let weak = args.access.from_environment.as_slice();
+            resumed.journal((&args.journal, weak), subject, &mut notices)?
+        }
+    };
+    let name = journal.as_ref().map(|journal| journal.run().to_owned());
+    recorder.keep(journal);
     let mut console = Console::new(terminals, false, progress);
     if show.talk != Talk::Quiet {
         notices
             .iter()
             .for_each(|notice| console.say(&one_line(notice)));
     }
-    let recorder = Arc::new(Recorder::new(labels, &plan.hosts, &configs));
-    let count = plan.hosts.len();
-    let fleet = fleet(&plan, configs)?;
+    let recorder = Arc::new(recorder);
+    let whom: Arc<[usize]> = plan.whom.as_slice().into();
+    let fleet = fleet(&plan, &configs)?;
     let stop_after = plan.pace.stop_after;
     let start = |messages: Messages| {
         let work = Work::new(plan, args, moved, sudo)?;
         let fails = |copies: &Copies| !copies.is_stopped && copies.failure().is_some();
         let each = Running::each(&fleet, stop_after, move |host| work.of(host), fails);
-        let record = move |visited, stop| recorder.copied(visited, stop);
-        Running::programs(What::Copies, (each, fleet), record, messages)
+        let own = Arc::clone(&recorder);
+        let record = move |index, visited, stop| own.copied(index, visited, stop);
+        let what = (What::Copies, Arc::clone(&whom));
+        Running::programs(what, (each, fleet), record, messages)
     };
-    let driven = drive(count, start, None, &mut shown, &mut console)?;
+    let driven = drive(whom.len(), start, None, &mut shown, &mut console)?;
     let written = shown.renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
-    match written {
-        Ok(()) => Ok(driven.facts.exit_code()),
-        Err(error) => {
-            complain(&crate::wording::chain(&*error));
-            Ok(INTERNAL)
-        }
+    let mut code = driven.facts.exit_code();
+    if let Err(error) = &written {
+        complain(&crate::wording::chain(&**error));
+        code = INTERNAL;
     }
+    let left = name.filter(|_| driven.is_cut && show.talk != Talk::Quiet);
+    Ok(keep::end(&recorder, code, left))
 }
 
-fn fleet(plan: &Plan, configs: Vec<Arc<Config>>) -> Result<Fleet> {
+/// Returns what a journal keeps of copies.
+fn subject<'w>(plan: &Plan, words: &'w [OsString]) -> Result<Subject<'w>> {
+    let inputs = plan.inputs().into_iter().map(keep::input);
+    let own = |(index, host): (usize, &Host)| HostPlan {
+        host: host.to_string(),
+        options: (plan.access.own.get(index).into_iter().flatten())
+            .map(|option| option.text().to_owned())
+            .collect(),
+        command: None,
+        paths: (plan.filled.iter().flat_map(|filled| &filled[index]))
+            .map(|path| Text::new(path))
+            .collect(),
+    };
+    Ok(Subject {
+        command: words,
+        inputs: inputs.collect::<Result<_>>()?,
+        hosts: plan.hosts.iter().enumerate().map(own).collect(),
+    })
+}
+
+fn fleet(plan: &Plan, configs: &[Arc<Config>]) -> Result<Fleet> {
     // Refused, the pool is smaller, and hosts wait for room.
     let _ = sshoal::raise_descriptor_limit();
+    let whom = plan.whom.iter();
+    let configs: Vec<Arc<Config>> = whom.map(|index| Arc::clone(&configs[*index])).collect();
+    let hosts = plan.whom.iter().map(|index| plan.hosts[*index].clone());
     let first = configs.first().context("no hosts")?.clone();
-    let mut fleet = Fleet::builder(plan.hosts.clone(), first)
+    let mut fleet = Fleet::builder(hosts.collect::<Vec<_>>(), first)
         .configs(configs)
         .keep_open(KeepOpen::No)
         .deadline(plan.pace.deadline)
@@ -156,6 +236,10 @@ struct Shown {
 impl View for Shown {
     fn bytes(&mut self, _: usize, _: Sink, _: &[u8], _: &mut Console) {}
 
+    fn event(&mut self, event: &Event, console: &mut Console) {
+        self.renderers.event(event, console);
+    }
+
     fn finished(&mut self, record: &Record, console: &mut Console) {
         self.renderers.finished(record, console);
     }
@@ -176,31 +260,18 @@ fn sudo_password() -> Result<Secret> {
 }
 
 fn show(args: &CopyArgs, itemize: bool) -> Result<Show> {
-    let tell = &args.tell;
-    if itemize && tell.jsonl.as_deref() == Some("-".as_ref()) {
-        bail!("--jsonl - takes standard output for itself; leave --itemize out, or name a file");
+    let show = tell(&args.tell)?;
+    if let Some(flag) = show.takes_stdout().filter(|_| itemize) {
+        bail!("{flag} - takes standard output for itself; leave --itemize out, or name a file");
     }
-    let talk = match (tell.quiet, tell.verbose) {
-        (true, _) => Talk::Quiet,
-        (false, true) => Talk::Verbose,
-        (false, false) => Talk::Normal,
-    };
-    if tell.failed_to.is_some() && tell.failed_to == tell.ok_to {
-        bail!("--failed-to and --ok-to name the same file; give each its own");
-    }
-    Ok(Show {
-        jsonl: tell.jsonl.clone(),
-        failed_to: tell.failed_to.clone(),
-        ok_to: tell.ok_to.clone(),
-        summary: Summing::of((tell.summary, tell.no_summary), talk),
-        ..Show::of(talk)
-    })
+    Ok(show)
 }
 
 /// Prints what would be copied where, and returns the exit code.
 fn dry_run(plan: &Plan) -> Result<u8> {
     let mut text = String::new();
-    for (index, login) in plan.names.logins.iter().enumerate() {
+    for &index in &plan.whom {
+        let login = &plan.names.logins[index];
         for (from, to) in plan.shown(index) {
             let line = format!("{} {} {from} -> {to}", login.text, plan.direction.word());
             text.push_str(&one_line(&line));
@@ -209,7 +280,7 @@ fn dry_run(plan: &Plan) -> Result<u8> {
     }
     // Whoever does not read it does not want it.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    let hosts = plan.hosts.len();
+    let hosts = plan.whom.len();
     let plural = if hosts == 1 { "" } else { "s" };
     complain(&format!("{hosts} host{plural}; nothing was copied"));
     Ok(0)

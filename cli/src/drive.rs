@@ -222,7 +222,6 @@ impl Drive {
                 if let Some(recorder) = recorder {
                     let index = outcome.index();
                     let index = self.wave.as_ref().map_or(index, |wave| wave[index]);
-                    console.progress().finished(index);
                     let record = recorder.record_at(index, &outcome);
                     self.ended(&record, outcome.stopped_by(), view, console);
                 }
@@ -238,6 +237,7 @@ impl Drive {
         view: &mut dyn View,
         console: &mut Console,
     ) {
+        console.progress().finished(record.index);
         self.finished += 1;
         self.ended += usize::from(record.started.is_some());
         let class = record.class();

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use sshoal::{
     Collect, Commands, Config, Detail, Each, Event, Events, Fleet, Host, Input, Launch, OnTimeout,
-    Reached, RunHandle, RunSpec, StopAfter, StopCause, Visited,
+    Reached, RunHandle, RunSpec, StopAfter, StopCause, Told, Visited,
 };
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
 use crate::record::Record;
-use crate::waves::Control;
+use crate::waves::{Control, renumber};
 
 /// A command for a host list.
 #[derive(Debug)]
@@ -98,10 +98,7 @@ impl Running {
         program: impl Fn(&Reached<'_>) -> T + Send + Sync + 'static,
         fails: impl Fn(&T) -> bool + Send + Sync + 'static,
     ) -> Each<T> {
-        let Some(stop_after) = stop_after else {
-            return fleet.each(program);
-        };
-        fleet.each_until(stop_after, move |host| {
+        fleet.each_told(stop_after, move |host| {
             let done = program(host);
             if fails(&done) {
                 host.count_as_failed();
@@ -110,23 +107,38 @@ impl Running {
         })
     }
 
-    /// Takes copies or work on files under way, and makes each host's record by `record`; what
-    /// happens goes to `messages`, [`Message::Over`] last.
+    /// Takes copies or work on files under way on the hosts at these positions of the list, and makes
+    /// each one's record by `record`, which is told its position; what happens goes to `messages`,
+    /// [`Message::Over`] last.
     ///
     /// # Errors
     /// Fails if there is no thread for it; the work is cancelled then.
     pub(crate) fn programs<T: Send + 'static>(
-        what: What,
+        (what, whom): (What, Arc<[usize]>),
         (mut each, fleet): (Each<T>, Fleet),
-        record: impl Fn(Visited<T>, Option<StopCause>) -> Record + Send + 'static,
+        record: impl Fn(usize, Visited<T>, Option<StopCause>) -> Record + Send + 'static,
         messages: Messages,
     ) -> Result<Self> {
         let handle = Handle::Run(each.handle());
         let pass = move || {
-            while let Some(visited) = each.next() {
+            while let Some(told) = each.next_told() {
+                let visited = match told {
+                    Told::Visited(visited) => visited,
+                    // That it returned is not how it ended.
+                    Told::Event(Event::Exit { .. }) => continue,
+                    Told::Event(mut event) => {
+                        renumber(&mut event, &whom);
+                        if messages.send(Message::Events(vec![event])).is_err() {
+                            return;
+                        }
+                        continue;
+                    }
+                    _ => continue,
+                };
                 let stop = each.stopped_by();
                 let left_out = visited.outcome().stopped_by() == Some(StopCause::Failures);
-                let record = Box::new(record(visited, stop));
+                let index = whom[visited.index()];
+                let record = Box::new(record(index, visited, stop));
                 // Those that were under way went on to their end.
                 let stop = stop.filter(|stop| left_out || *stop != StopCause::Failures);
                 if messages.send(Message::Ended(record, stop)).is_err() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use sshoal::{Config, Fleet, Host, KeepOpen, Phase, StopCause, Sudo, Visited};
+use sshoal::{Config, Event, Fleet, Host, KeepOpen, Phase, StopCause, Sudo, Visited};
 
 use crate::access::{self, Opened};
 use crate::args::FsArgs;
@@ -44,11 +44,11 @@ impl Plan {
     fn resolve(args: &FsArgs) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let (mut show, on_stdout) = (plan::show(&args.show)?, Path::new("-"));
-        let json = show.jsonl.as_deref() == Some(on_stdout);
+        let json = show.takes_stdout();
         let wanted = args.gather || args.fuzzy;
-        if json && wanted {
+        if let Some(flag) = json.filter(|_| wanted) {
             bail!(
-                "--jsonl - takes standard output for itself; leave -b and --fuzzy out, or name a file"
+                "{flag} - takes standard output for itself; leave -b and --fuzzy out, or name a file"
             );
         }
         if args.ask_sudo && args.sudo.is_none() {
@@ -63,7 +63,7 @@ impl Plan {
         }
         let stdin_taken = args.whom.hosts_files.iter().any(|file| file == on_stdout);
         let bare = show.bare;
-        let said = json || show.print || show.inline.is_some() || show.outdir.is_some();
+        let said = json.is_some() || show.print || show.inline.is_some() || show.outdir.is_some();
         if !said && !args.gather && hosts.len() == 1 {
             show.inline = Some(Inline::StdoutOnly);
         }
@@ -104,7 +104,7 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
         (sudo, _) => sudo,
     };
     let terminals = Terminals::detect();
-    let colors = ColorChoice::from(args.show.color);
+    let colors = ColorChoice::from(args.show.tell.color);
     let stage = Stage {
         labels: &labels,
         lines: &hosts::lines(&plan.hosts, &plan.access.own),
@@ -116,7 +116,7 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
         changes: plan.verb.changes() && !args.dry_run,
     };
     let progress = match terminals.stderr && plan.show.talk != Talk::Quiet {
-        true => Progress::on_terminal(labels.len()),
+        true => Progress::of_programs(labels.clone()),
         false => Progress::off(),
     };
     let mut console = Console::new(terminals, args.show.raw, progress);
@@ -138,8 +138,9 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
     let start = |messages| {
         let fails = |done: &Done| !done.stopped && (done.failed.is_some() || done.denies);
         let each = Running::each(&fleet, stop_after, move |host| work.of(host), fails);
-        let record = move |visited, stop| record(&recorder, visited, stop);
-        Running::programs(What::Files, (each, fleet), record, messages)
+        let record = move |_, visited, stop| record(&recorder, visited, stop);
+        let whom = (0..count).collect();
+        Running::programs((What::Files, whom), (each, fleet), record, messages)
     };
     let driven = drive(count, start, None, &mut shown, &mut console)?;
     let written = shown.renderers.end(driven.wall, &mut console);
@@ -174,7 +175,7 @@ fn fleet(hosts: Vec<Host>, configs: Vec<Arc<Config>>, pace: &Pace) -> Result<Fle
 
 /// Makes the record of a host's work; the run was stopped before, by `stop`.
 fn record(recorder: &Recorder, visited: Visited<Done>, stop: Option<StopCause>) -> Record {
-    let mut record = recorder.record(visited.outcome());
+    let mut record = recorder.record_at(visited.index(), visited.outcome());
     // Why there is none the outcome tells.
     let Ok(done) = visited.into_result() else {
         return record;
@@ -204,6 +205,10 @@ struct Shown {
 
 impl View for Shown {
     fn bytes(&mut self, _: usize, _: Sink, _: &[u8], _: &mut Console) {}
+
+    fn event(&mut self, event: &Event, console: &mut Console) {
+        self.renderers.event(event, console);
+    }
 
     fn finished(&mut self, record: &Record, console: &mut Console) {
         if !record.stdout.is_empty() {

@@ -27,7 +27,7 @@ mod sync;
 pub(crate) mod words;
 
 pub(crate) use self::kept::{Kept, Redo, State};
-pub(crate) use self::line::{Ended, HostPlan, Plan, Text};
+pub(crate) use self::line::{Ended, HostPlan, InputPlan, Plan, Text};
 use self::line::{FORMAT, Line, Over};
 use self::sync::Syncer;
 
@@ -49,6 +49,8 @@ pub(crate) struct Journal {
 pub(crate) struct Subject<'a> {
     /// The command's words as they were typed.
     pub(crate) command: &'a [OsString],
+    /// What it reads on this machine.
+    pub(crate) inputs: Vec<InputPlan>,
     /// In input order.
     pub(crate) hosts: Vec<HostPlan>,
 }
@@ -81,6 +83,7 @@ impl Journal {
             command_words,
             variables: words::variables(|name| std::env::var_os(name)),
             command: Text::new(&crate::plan::join(subject.command)),
+            inputs: subject.inputs,
             hosts: subject.hosts,
         };
         let journal = Self::begin((run, path), file, &Line::Plan(Box::new(plan)))?;

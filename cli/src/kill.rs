@@ -34,7 +34,9 @@ pub(crate) fn kill(args: KillArgs) -> Result<u8> {
     // Whatever shell the user has there.
     run.launch.shell = Some("sh".to_owned());
     // What pkill complains of is the answer; it has no other output.
-    run.show.inline |= run.show.jsonl.as_deref() != Some(Path::new("-")) && !run.show.print;
+    let tell = &run.show.tell;
+    let is_taken = [&tell.jsonl, &tell.events].map(|file| file.as_deref() == Some(Path::new("-")));
+    run.show.inline |= is_taken == [false, false] && !run.show.print;
     run::run(&run)
 }
 

@@ -33,6 +33,7 @@ mod forward;
 mod fs;
 mod hosts;
 mod journal;
+mod keep;
 mod kill;
 mod launch;
 mod local;

@@ -29,7 +29,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     if show.talk == Talk::Normal {
         // The times are what it is for.
         show.talk = Talk::Verbose;
-        let flags = (args.show.summary, args.show.no_summary);
+        let flags = (args.show.tell.summary, args.show.tell.no_summary);
         show.summary = Summing::of(flags, show.talk);
     }
     let (hosts, own) = crate::hosts::read(&args.whom)?;
@@ -40,7 +40,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     let labels: Vec<String> = hosts.iter().map(|host| plan::label(host, user)).collect();
     let Opened { configs, notices } = access::open(&access, &hosts)?;
     let terminals = Terminals::detect();
-    let colors = ColorChoice::from(args.show.color);
+    let colors = ColorChoice::from(args.show.tell.color);
     let stage = Stage {
         labels: &labels,
         lines: &crate::hosts::lines(&hosts, &access.own),
@@ -49,7 +49,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     };
     let mut renderers = Renderers::open(&show, &stage)?;
     let progress = match terminals.stderr && show.talk != Talk::Quiet {
-        true => Progress::on_terminal(labels.len()),
+        true => Progress::of_programs(labels.clone()),
         false => Progress::off(),
     };
     let mut console = Console::new(terminals, false, progress);
@@ -74,9 +74,11 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     }
     let fleet = fleet.build().context("cannot begin")?;
     let start = |messages: Messages| {
-        let each = fleet.each(|_| ());
-        let record = move |visited: Visited<()>, _| recorder.record(visited.outcome());
-        Running::programs(What::Files, (each, fleet), record, messages)
+        let each = Running::each(&fleet, None, |_| (), |()| false);
+        let record =
+            move |index, visited: Visited<()>, _| recorder.record_at(index, visited.outcome());
+        let whom = (0..count).collect();
+        Running::programs((What::Files, whom), (each, fleet), record, messages)
     };
     let driven = drive(count, start, None, &mut renderers, &mut console)?;
     let written = renderers.end(driven.wall, &mut console);

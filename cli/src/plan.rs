@@ -23,7 +23,7 @@ use crate::{hosts, local};
 
 mod show;
 
-pub(crate) use show::{Show, Summing, Talk, show};
+pub(crate) use show::{Show, Summing, Talk, show, tell};
 
 /// A run, resolved.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl Plan {
                 ..pace(&args.pace, &args.access)?
             },
             show,
-            colors: args.show.color.into(),
+            colors: args.show.tell.color.into(),
             raw: args.show.raw,
             on_timeout: match args.no_kill_on_timeout && !args.kill_on_timeout {
                 true => OnTimeout::Leave,

@@ -105,8 +105,18 @@ impl Progress {
 
     /// A bar over commands, with lines for the hosts that are under way the longest.
     pub(crate) fn of_commands(labels: Vec<String>) -> Self {
+        Self::with_table(labels, "open")
+    }
+
+    /// A bar over programs, with the same lines.
+    pub(crate) fn of_programs(labels: Vec<String>) -> Self {
+        Self::with_table(labels, "work")
+    }
+
+    /// `inside` says what hosts do that have let us in.
+    fn with_table(labels: Vec<String>, inside: &'static str) -> Self {
         let mut progress = Self::on_terminal(labels.len());
-        let table = Table::new(labels);
+        let table = Table::new(labels, inside);
         let style = ProgressStyle::with_template(&format!("{TEMPLATE}{{table}}"));
         let style = style.expect("the template is well-formed");
         let style = style.with_key("rate", rate).with_key("left", left);

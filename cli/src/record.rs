@@ -231,9 +231,16 @@ impl Recorder {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what became of a host's copies apart; the run was stopped before, by `stop`.
-    pub(crate) fn copied(&self, visited: Visited<Copies>, stop: Option<StopCause>) -> Record {
-        let mut record = self.record(visited.outcome());
+    /// Takes what became of the copies of the host at this position in the list apart; the run was
+    /// stopped before, by `stop`.
+    pub(crate) fn copied(
+        &self,
+        index: usize,
+        visited: Visited<Copies>,
+        stop: Option<StopCause>,
+    ) -> Record {
+        let mut record = self.made(index, visited.outcome());
+        let was_reached = visited.value().is_some();
         let copies = visited.into_result().unwrap_or_default();
         if copies.is_stopped {
             record.ending = Ending::Cancelled {
@@ -242,6 +249,11 @@ impl Recorder {
             };
         } else if let Some(failure) = copies.failure() {
             record.ending = Ending::Failed(failure);
+        }
+        if let Some(journal) = &mut *self.journal() {
+            // Copies that were cut short can be made again, as if they had not been begun.
+            let is_whole = was_reached && copies.ended.is_none() && !copies.is_stopped;
+            journal.ended(&record, is_whole);
         }
         record.copies = Some(Box::new(copies));
         record
@@ -281,6 +293,14 @@ impl Recorder {
 
     /// As [`Self::record`], of the host at this position in the list.
     pub(crate) fn record_at(&self, index: usize, outcome: &Outcome) -> Record {
+        let record = self.made(index, outcome);
+        if let Some(journal) = &mut *self.journal() {
+            journal.ended(&record, is_started(outcome.end()));
+        }
+        record
+    }
+
+    fn made(&self, index: usize, outcome: &Outcome) -> Record {
         let host = outcome.host();
         let mut ending = ending(outcome);
         let mut read = |output: &Collected| match output.bytes() {
@@ -299,7 +319,7 @@ impl Recorder {
         };
         let (stdout, stderr) = (read(outcome.stdout()), read(outcome.stderr()));
         let phases = outcome.timings();
-        let record = Record {
+        Record {
             index,
             label: self.labels[index].clone(),
             host: host.name().to_owned(),
@@ -320,11 +340,7 @@ impl Recorder {
                 .iter()
                 .map(|(phase, took)| (phase.as_str(), took))
                 .collect(),
-        };
-        if let Some(journal) = &mut *self.journal() {
-            journal.ended(&record, is_started(outcome.end()));
         }
-        record
     }
 }
 

@@ -12,17 +12,16 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
 use crate::engine::Job;
 use crate::exit_code::{Class, INTERNAL};
+use crate::keep::Resumed;
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
 use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{access, complain, hosts, wording};
+use crate::{access, complain, hosts, keep, wording};
 
 mod control;
-
-use control::Resumed;
 
 /// Runs the command on the hosts and returns the exit code.
 ///
@@ -30,9 +29,9 @@ use control::Resumed;
 /// Fails if something is wrong with what was asked for; nothing was run then.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     control::check(args)?;
-    let resumed = Resumed::open(args)?;
+    let resumed = Resumed::open(&args.journal, args.dry_run)?;
     let plan = Plan::resolve(args, resumed.kept.as_ref())?;
-    let whom = resumed.whom(args, plan.hosts.len());
+    let whom = resumed.whom(&args.journal, plan.hosts.len());
     if plan.dry_run {
         return dry_run(&plan, &whom);
     }
@@ -73,7 +72,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         },
         collect: renderers.collect(),
     };
-    let journal = resumed.journal(args, (&mut job, &plan.access.own), &mut notices)?;
+    let subject = || control::subject(args, &job, &plan.access.own);
+    let asked = (&args.journal, args.access.from_environment.as_slice());
+    let journal = resumed.journal(asked, subject, &mut notices)?;
+    if journal.is_some() {
+        // A journal knows which commands were begun, and what they printed.
+        job.detail = Detail::Output;
+    }
     let name = journal.as_ref().map(|journal| journal.run().to_owned());
     recorder.keep(journal);
     let mut console = Console::new(terminals, plan.raw, progress);
@@ -102,7 +107,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         code = INTERNAL;
     }
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
-    Ok(control::end(&recorder, code, name))
+    Ok(keep::end(&recorder, code, name))
 }
 
 /// Prints what would run where, and returns the exit code.

@@ -348,7 +348,7 @@ impl Course {
 const GATE_ENDS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Has an event name its host by its position in the whole list; that of an outcome is its own.
-fn renumber(event: &mut Event, whom: &[usize]) {
+pub(crate) fn renumber(event: &mut Event, whom: &[usize]) {
     match event {
         Event::Started { index, .. }
         | Event::Retry { index, .. }

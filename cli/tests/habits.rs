@@ -7,6 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use support::screen::Screen;
 use support::{output, sshoal, stderr, stdout};
 
 /// What `--help` of a sub-command says.
@@ -127,6 +128,72 @@ fn bash_completes_sub_commands_and_flags() {
         "script has no --stdin"
     );
     assert_eq!(complete(&["sshoal", "completions", "f"]), ["fish"]);
+}
+
+/// As bash: fish itself is asked what may follow.
+#[test]
+fn fish_completes_sub_commands_flags_and_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sshoal.fish");
+    std::fs::write(&file, completions("fish")).unwrap();
+    let complete = |line: &str| {
+        let mut fish = Command::new("fish");
+        fish.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]"]);
+        fish.arg(&file).arg(line).env("HOME", dir.path());
+        let output = fish.stderr(Stdio::inherit()).output().ok()?;
+        let text = stdout(&output);
+        let words = text.lines().map(|line| line.split('\t').next().unwrap());
+        Some(words.map(str::to_owned).collect::<Vec<_>>())
+    };
+    if complete("").is_none() {
+        println!("skipped: fish is not installed");
+        return;
+    }
+    for (line, words) in [
+        ("sshoal sc", "script"),
+        ("sshoal run --connect", "--connect-timeout"),
+        ("sshoal kill --sig", "--signal"),
+        ("sshoal fs chm", "chmod"),
+        ("sshoal script --stdi", ""),
+        ("sshoal run --color ", "always auto never"),
+        ("sshoal completions f", "fish"),
+    ] {
+        assert_eq!(complete(line).unwrap().join(" "), words, "{line}");
+    }
+}
+
+/// zsh completes on a terminal alone: what it made of a line is shown by a function in the place of the
+/// program.
+#[test]
+fn zsh_completes_sub_commands_flags_and_values() {
+    if Command::new("zsh").arg("--version").output().is_err() {
+        println!("skipped: zsh is not installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("_sshoal"), completions("zsh")).unwrap();
+    let mut zsh = Command::new("zsh");
+    zsh.args(["-f", "-i"]).env("HOME", dir.path());
+    let mut screen = Screen::start(&zsh);
+    let folder = dir.path().display();
+    screen.press(&format!(
+        "fpath=({folder} $fpath); autoload -Uz compinit; compinit -D -u; bindkey '^I' complete-word\n"
+    ));
+    screen.press("sshoal() { print ra''n:$*; }; print rea''dy\n");
+    screen.wait_for("ready");
+    for (line, words) in [
+        ("sc", "script"),
+        ("run --connect", "run --connect-timeout"),
+        ("kill --sig", "kill --signal"),
+        ("fs chm", "fs chmod"),
+        ("run --color al", "run --color always"),
+        ("completions f", "completions fish"),
+    ] {
+        screen.press(&format!("sshoal {line}\t\n"));
+        screen.wait_for(&format!("ran:{words}\r"));
+    }
+    screen.press("exit\n");
+    assert_eq!(screen.end().0, Some(0));
 }
 
 #[test]

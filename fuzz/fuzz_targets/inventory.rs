@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sshoal_hosts::{Inventory, Words, ssh_config_includes};
+use sshoal_hosts::{GroupsConf, Inventory, Question, VarsOf, Words, ssh_config_includes};
 
 const HOSTS_MAX: usize = 200;
 
@@ -16,6 +16,14 @@ fuzz_target!(|bytes: &[u8]| {
     let origin = origins[usize::from(*form) % origins.len()];
     let mut inventory = Inventory::within(HOSTS_MAX);
     let _ = ssh_config_includes(&String::from_utf8_lossy(text));
+    if let Ok(conf) = GroupsConf::parse(text, "groups.conf") {
+        for source in &conf.sources {
+            // A name that a shell would take apart is never filled in.
+            assert!(source.command(Question::Map("a b"), "/").is_err());
+            assert!(matches!(source.command(Question::Map("a"), "/"), Ok(Some(_))));
+        }
+    }
+    let _ = Inventory::within(HOSTS_MAX).read_vars(VarsOf::Group("all"), text, origin);
     if let Err(error) = inventory.read(text, origin) {
         assert!(error.place.line > 0);
         assert!(!error.reason.is_empty());

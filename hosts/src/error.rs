@@ -109,6 +109,14 @@ pub enum NodeSetError {
         /// The expression.
         text: String,
     },
+    /// A source of groups did not answer.
+    #[error("the group source {name:?}: {reason}")]
+    Source {
+        /// The source.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
     /// A member of a group is no good.
     #[error("{place}: in the group {group:?}: {source}")]
     Member {

@@ -13,9 +13,15 @@ mod ansible_ini;
 mod clustershell;
 mod file;
 mod format;
+mod groups_conf;
 mod own;
+mod source;
 mod ssh_config;
 
+pub use self::format::{Program, VarsOf};
+pub use self::groups_conf::{GroupsConf, Question, Upcalls, fill_cfgdir};
+pub use self::source::GroupSource;
+pub(crate) use self::source::Source;
 pub use self::ssh_config::ssh_config_includes;
 
 /// What one host has from its inventories: options for the way in, and variables.
@@ -51,13 +57,21 @@ pub struct Inventory {
     group_places: HashMap<String, usize>,
     /// What is said of all hosts.
     pub(crate) everywhere: Settings,
+    /// The same, by files of variables.
+    pub(crate) everywhere_files: Settings,
     pub(crate) notices: Vec<String>,
+    /// Who else knows groups.
+    sources: Vec<Source>,
+    /// The source whose groups need not be named with it.
+    default_source: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     pub(crate) name: Arc<str>,
     pub(crate) settings: Settings,
+    /// What a file of variables says.
+    pub(crate) files: Settings,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +79,10 @@ pub(crate) struct Group {
     pub(crate) name: String,
     pub(crate) members: Vec<(Member, Place)>,
     pub(crate) settings: Settings,
+    /// What a file of variables says.
+    pub(crate) files: Settings,
+    /// The source whose groups its members mean first.
+    pub(crate) source: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -136,7 +154,10 @@ impl Inventory {
             groups: Vec::new(),
             group_places: HashMap::new(),
             everywhere: Settings::default(),
+            everywhere_files: Settings::default(),
             notices: Vec::new(),
+            sources: Vec::new(),
+            default_source: None,
         }
     }
 
@@ -145,12 +166,18 @@ impl Inventory {
         self.hosts_max
     }
 
-    /// Returns whether there is neither a host nor a group.
+    /// Returns whether there is neither a host nor a group, nor a source of them.
     pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty() && self.groups.is_empty()
+        self.hosts.is_empty() && self.groups.is_empty() && self.sources.is_empty()
     }
 
-    /// Returns the names of the groups, in the order of the files.
+    /// Returns the names of the hosts that are listed, in the order of the files.
+    pub fn host_names(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().map(|host| &*host.name)
+    }
+
+    /// Returns the names of the groups that are listed, in the order of the files; what sources
+    /// have besides is [`Selector::group_names`](crate::Selector::group_names)'s.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|group| group.name.as_str())
     }
@@ -182,6 +209,7 @@ impl Inventory {
             self.hosts.push(Host {
                 name: Arc::clone(name),
                 settings: Settings::default(),
+                files: Settings::default(),
             });
             self.hosts.len() - 1
         });
@@ -197,6 +225,8 @@ impl Inventory {
                     name: name.to_owned(),
                     members: Vec::new(),
                     settings: Settings::default(),
+                    files: Settings::default(),
+                    source: None,
                 });
                 self.group_places
                     .insert(name.to_owned(), self.groups.len() - 1);

@@ -1,7 +1,8 @@
 //! Host lists as text: node sets with ranges (`web[01-40,50].eu`), set algebra, groups and folding,
 //! and the inventories of other programs.
 //!
-//! Everything in here is pure: no file is read, no command run, nothing resolved. What names a host
+//! Everything in here is pure: no file is read, no command run, nothing resolved; a [`GroupSource`] is
+//! the caller's. What names a host
 //! is the caller's to check; here a name is any text without blanks, operators and brackets. The
 //! principal types are [`Inventory`] and [`Selector`].
 
@@ -20,7 +21,10 @@ mod selector;
 pub use self::error::{InventoryError, NodeSetError, Place};
 pub use self::fold::fold;
 pub use self::glob::glob;
-pub use self::inventory::{HOSTS_MAX, Inventory, Settings, Value, ssh_config_includes};
+pub use self::inventory::{
+    GroupSource, GroupsConf, HOSTS_MAX, Inventory, Program, Question, Settings, Upcalls, Value,
+    VarsOf, fill_cfgdir, ssh_config_includes,
+};
 pub use self::selector::{Selector, Words};
 
 /// Expands a node set without groups: each host once, in the order of the text.

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use crate::error::NodeSetError;
 use crate::expression::{Manner, Term, terms};
 use crate::glob::glob;
-use crate::inventory::{Inventory, Member, Settings};
+use crate::inventory::{Group, Inventory, Member, Settings};
 use crate::names::{NameSet, Operator};
 use crate::pattern::{Dialect, Pattern, shortened};
 
+mod asked;
 mod candidates;
 
+use asked::Asked;
 use candidates::{Candidates, bare};
 
 /// Answers questions about one inventory. What a group stands for is found out once.
@@ -23,6 +25,8 @@ pub struct Selector<'a> {
     /// Names that were put into sets so far, against expressions that go on for ever.
     work: Cell<usize>,
     groups: RefCell<HashMap<usize, Rc<NameSet>>>,
+    /// Groups that sources were asked for; their positions come behind those of the inventory's.
+    asked: RefCell<Asked>,
     all: OnceCell<Rc<NameSet>>,
     /// By host, the groups that have something to say of it, the most particular one last.
     said: OnceCell<HashMap<Arc<str>, Vec<usize>>>,
@@ -46,6 +50,8 @@ struct View<'v> {
     words: Words,
     /// The hosts to choose from: specs by their names and by themselves.
     among: Option<&'v Candidates>,
+    /// The source whose groups are meant first.
+    within: Option<&'v str>,
 }
 
 impl Inventory {
@@ -55,6 +61,7 @@ impl Inventory {
             inventory: self,
             work: Cell::new(0),
             groups: RefCell::default(),
+            asked: RefCell::default(),
             all: OnceCell::new(),
             said: OnceCell::new(),
         }
@@ -67,7 +74,11 @@ impl<'a> Selector<'a> {
     /// # Errors
     /// The expression or a group of it is no good, or stands for too many hosts ([`Inventory::within`]).
     pub fn select(&self, text: &str, words: Words) -> Result<Vec<String>, NodeSetError> {
-        let view = View { words, among: None };
+        let view = View {
+            words,
+            among: None,
+            within: None,
+        };
         let names = self.evaluate(text, view, &mut Vec::new())?;
         Ok(names.iter().map(ToString::to_string).collect())
     }
@@ -88,6 +99,7 @@ impl<'a> Selector<'a> {
         let view = View {
             words,
             among: Some(&among),
+            within: None,
         };
         let chosen = self.evaluate(text, view, &mut Vec::new())?;
         Ok(candidates
@@ -113,36 +125,45 @@ impl<'a> Selector<'a> {
     /// As [`Selector::select`], of the groups.
     pub fn settings(&self, spec: &str) -> Result<Settings, NodeSetError> {
         let mut settings = self.inventory.everywhere.clone();
+        let everywhere_files = &self.inventory.everywhere_files;
         let said = self.said()?;
         let name = [spec, bare(spec)].into_iter();
         let known = |name: &&str| said.contains_key(*name) || self.inventory.host(name).is_some();
         let Some(name) = name.into_iter().find(known) else {
+            settings.extend(everywhere_files);
             return Ok(settings);
         };
-        for group in said.get(name).into_iter().flatten() {
-            settings.extend(&self.inventory.all_groups()[*group].settings);
-        }
+        let groups = said.get(name).into_iter().flatten();
+        let groups = groups.map(|at| &self.inventory.all_groups()[*at]);
+        groups
+            .clone()
+            .for_each(|group| settings.extend(&group.settings));
+        // As in Ansible: files of variables say more than the inventory itself.
+        settings.extend(everywhere_files);
+        groups.for_each(|group| settings.extend(&group.files));
         if let Some(host) = self.inventory.host(name) {
             settings.extend(&host.settings);
+            settings.extend(&host.files);
         }
         Ok(settings)
     }
 
-    /// Returns the groups that each of these hosts is in, in the order of the inventory; a name
-    /// without user and port is in the groups of that name.
+    /// Returns the groups that each of these hosts is in, in the order of the inventory, those of the
+    /// default source last; a name without user and port is in the groups of that name.
     ///
     /// # Errors
     /// As [`Selector::select`], of the groups.
-    pub fn groups_of_each(&self, specs: &[String]) -> Result<Vec<Vec<&'a str>>, NodeSetError> {
+    pub fn groups_of_each(&self, specs: &[String]) -> Result<Vec<Vec<String>>, NodeSetError> {
         let mut found = vec![Vec::new(); specs.len()];
         for (at, group) in self.inventory.all_groups().iter().enumerate() {
             let members = self.members(at, &mut Vec::new())?;
             for (spec, found) in specs.iter().zip(&mut found) {
                 if members.contains(spec) || members.contains(bare(spec)) {
-                    found.push(group.name.as_str());
+                    found.push(group.name.clone());
                 }
             }
         }
+        self.asked_groups_of_each(specs, &mut found)?;
         Ok(found)
     }
 
@@ -190,16 +211,16 @@ impl<'a> Selector<'a> {
         open: &mut Vec<usize>,
     ) -> Result<Rc<NameSet>, NodeSetError> {
         if let Some(group) = text.strip_prefix('@') {
-            return self.named(group, open);
+            return self.named(group, view.within, open);
         }
         if view.words == Words::Groups
-            || (view.words == Words::Either && self.inventory.group(text).is_some())
+            || (view.words == Words::Either && self.is_group(text)?)
             || (view.words == Words::Either && view.among.is_none() && matches!(text, "all" | "*"))
         {
-            return self.named(text, open);
+            return self.named(text, None, open);
         }
         if view.words == Words::Either && text == "all" {
-            return self.named("*", open);
+            return self.named("*", None, open);
         }
         if text.contains(['*', '?']) {
             let all = match view.among {
@@ -227,30 +248,33 @@ impl<'a> Selector<'a> {
         Ok(names)
     }
 
-    /// Returns the members of the groups that a name stands for.
-    fn named(&self, text: &str, open: &mut Vec<usize>) -> Result<Rc<NameSet>, NodeSetError> {
-        if text == "*" {
-            return self.everyone(open);
+    /// Returns the members of the groups that a name stands for, which may be one `within` a source.
+    fn named(
+        &self,
+        text: &str,
+        within: Option<&str>,
+        open: &mut Vec<usize>,
+    ) -> Result<Rc<NameSet>, NodeSetError> {
+        if let Some(everyone) = self.everyone_of(text, within, open)? {
+            return Ok(everyone);
         }
         let mut groups = Vec::new();
         if text.contains(['*', '?']) {
-            let all = self.inventory.all_groups().iter().enumerate();
-            groups.extend(
-                all.filter(|(_, group)| glob(text, &group.name))
-                    .map(|(at, _)| at),
-            );
-        } else if let Some(at) = self.inventory.group(text) {
+            groups.extend(self.matching_groups(text, within)?);
+        } else if let Some(at) = self.listed(text, within) {
+            groups.push(at);
+        } else if text.contains('[') {
+            for name in self.expand(text)?.iter() {
+                let found = match self.listed(name, within) {
+                    Some(at) => Some(at),
+                    None => self.asked(name, within)?,
+                };
+                groups.push(found.ok_or_else(|| self.unknown(name))?);
+            }
+        } else if let Some(at) = self.asked(text, within)? {
             groups.push(at);
         } else if text == "all" {
             return self.everyone(open);
-        } else if text.contains('[') {
-            for name in self.expand(text)?.iter() {
-                groups.push(
-                    self.inventory
-                        .group(name)
-                        .ok_or_else(|| self.unknown(name))?,
-                );
-            }
         }
         match groups.as_slice() {
             [] => Err(self.unknown(text)),
@@ -266,6 +290,13 @@ impl<'a> Selector<'a> {
                 Ok(Rc::new(names))
             }
         }
+    }
+
+    /// Returns the position of a group that is listed: of the source that is meant first, or of all.
+    fn listed(&self, name: &str, within: Option<&str>) -> Option<usize> {
+        let own = within.filter(|_| !name.contains(':'));
+        let own = own.and_then(|source| self.inventory.group(&format!("{source}:{name}")));
+        own.or_else(|| self.inventory.group(name))
     }
 
     fn unknown(&self, group: &str) -> NodeSetError {
@@ -291,44 +322,53 @@ impl<'a> Selector<'a> {
         if let Some(members) = self.groups.borrow().get(&at) {
             return Ok(Rc::clone(members));
         }
-        let group = &self.inventory.all_groups()[at];
+        let name = self.group_name(at);
         if let Some(before) = open.iter().position(|other| *other == at) {
-            let way = open[before..]
-                .iter()
-                .map(|at| self.inventory.all_groups()[*at].name.as_str());
+            let way = open[before..].iter().map(|at| self.group_name(*at));
             let way = way.collect::<Vec<_>>().join(", ");
-            return Err(NodeSetError::Cycle {
-                group: group.name.clone(),
-                way,
-            });
+            return Err(NodeSetError::Cycle { group: name, way });
         }
         if open.len() >= GROUPS_DEEP_MAX {
-            let (group, max) = (group.name.clone(), GROUPS_DEEP_MAX);
-            return Err(NodeSetError::TooManyGroups { group, max });
+            let max = GROUPS_DEEP_MAX;
+            return Err(NodeSetError::TooManyGroups { group: name, max });
         }
         open.push(at);
+        let members = match self.inventory.all_groups().get(at) {
+            Some(group) => self.listed_members(group, open)?,
+            None => self.asked_members(at, open)?,
+        };
+        open.pop();
+        self.check_count(&name, members.len() as u64)?;
+        let members = Rc::new(members);
+        self.groups.borrow_mut().insert(at, Rc::clone(&members));
+        Ok(members)
+    }
+
+    fn listed_members(
+        &self,
+        group: &Group,
+        open: &mut Vec<usize>,
+    ) -> Result<NameSet, NodeSetError> {
         let mut members = NameSet::default();
+        let within = group.source.as_deref();
         for (member, place) in &group.members {
             let view = View {
                 words: Words::Hosts,
                 among: None,
+                within,
             };
             let names = match member {
                 Member::Host(name) => {
                     members.insert(Arc::clone(name));
                     continue;
                 }
-                Member::Group(name) => self.named(name, open),
+                Member::Group(name) => self.named(name, within, open),
                 Member::Expression(text) => self.evaluate(text, view, open).map(Rc::new),
             };
             let names = names.map_err(|error| in_group(error, &group.name, place))?;
             self.spend(names.len() + 1, &group.name)?;
             members.apply(Operator::Union, &names);
         }
-        open.pop();
-        self.check_count(&group.name, members.len() as u64)?;
-        let members = Rc::new(members);
-        self.groups.borrow_mut().insert(at, Rc::clone(&members));
         Ok(members)
     }
 
@@ -342,10 +382,14 @@ impl<'a> Selector<'a> {
             .iter()
             .map(|host| &host.name)
             .collect();
-        for (at, group) in self.inventory.all_groups().iter().enumerate() {
+        let groups = self.inventory.all_groups().iter().enumerate();
+        for (at, group) in groups.filter(|(_, group)| !self.inventory.is_aside(group)) {
             let members = self.members(at, open)?;
             self.spend(members.len() + 1, &group.name)?;
             all.apply(Operator::Union, &members);
+        }
+        if let Some(asked) = self.asked_everyone(open)? {
+            all.apply(Operator::Union, &asked);
         }
         self.check_count("@*", all.len() as u64)?;
         Ok(Rc::clone(self.all.get_or_init(|| Rc::new(all))))
@@ -356,7 +400,7 @@ impl<'a> Selector<'a> {
             return Ok(said);
         }
         let groups = self.inventory.all_groups();
-        let speaks = |at: &usize| !groups[*at].settings.is_empty();
+        let speaks = |at: &usize| !groups[*at].settings.is_empty() || !groups[*at].files.is_empty();
         let mut speaking: Vec<usize> = (0..groups.len()).filter(speaks).collect();
         // The members first: cycles are found there.
         let mut members = HashMap::new();

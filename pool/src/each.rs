@@ -17,9 +17,11 @@ use crate::outcome::{End, Outcome, StopCause};
 use crate::run::{Run, RunHandle};
 
 mod ends;
+mod told;
 mod visits;
 
 pub(crate) use ends::Ends;
+pub use told::Told;
 pub use visits::{Every, FirstError, HostVisit, Visits, VisitsEnded};
 
 /// A host whose session is open, as a program sees it.

@@ -43,7 +43,7 @@ mod tests;
 mod worker;
 
 pub use commands::{Args, ArgumentError, Commands, Listed, Quoting, Template, TemplateError};
-pub use each::{Each, Every, FirstError, HostVisit, Reached, Visited, Visits, VisitsEnded};
+pub use each::{Each, Every, FirstError, HostVisit, Reached, Told, Visited, Visits, VisitsEnded};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
 pub use host_logger::{HostLogger, LogForm};

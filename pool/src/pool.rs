@@ -127,7 +127,7 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
     {
-        self.program(program, None)
+        self.program(program, None, Detail::Outcomes)
     }
 
     /// As [`Pool::each`], and begins no more hosts after as many failures as `stop_after` allows.
@@ -138,10 +138,20 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
     {
-        self.program(program, Some(stop_after))
+        self.program(program, Some(stop_after), Detail::Outcomes)
     }
 
-    fn program<T, F>(&self, program: F, stop_after: Option<StopAfter>) -> Each<T>
+    /// As [`Pool::each`], or [`Pool::each_until`] where there is a `stop_after`, and tells how far
+    /// each host has come: see [`Each::next_told`]. Does not wait.
+    pub fn each_told<T, F>(&self, stop_after: Option<StopAfter>, program: F) -> Each<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
+    {
+        self.program(program, stop_after, Detail::Progress)
+    }
+
+    fn program<T, F>(&self, program: F, stop_after: Option<StopAfter>, detail: Detail) -> Each<T>
     where
         T: Send + 'static,
         F: Fn(&Reached<'_>) -> T + Send + Sync + 'static,
@@ -153,7 +163,7 @@ impl Pool {
             shared.lock().insert(host.index(), value);
         });
         let (engine, job) = (&self.engine, Job::Program(program));
-        let told = (Detail::Outcomes, Collect::No);
+        let told = (detail, Collect::No);
         let make = |id| {
             let state = RunState::new(id, job, told, engine.hosts.len(), &engine.settings);
             state.stop_after(stop_after)

@@ -217,7 +217,7 @@ impl Run {
     }
 
     /// Takes the next event; `None` when all hosts have ended. Parks.
-    fn next_event(&mut self) -> Option<Event> {
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
         let item = self.state.items.pop(&self.waiting).ok().flatten()?;
         Some(item.event)
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Command, ValueEnum};
 
-use super::{AccessArgs, ColorArg, FarArgs, PaceArgs, WhomArgs, inherited, parse_count};
+use super::{AccessArgs, FarArgs, JournalArgs, PaceArgs, TellArgs, WhomArgs, parse_count};
 use crate::size;
 
 // Help has no {n}: clap takes it for a line's end.
@@ -97,6 +97,8 @@ pub(crate) struct CopyArgs {
     pub(crate) tell: TellArgs,
     #[command(flatten)]
     pub(crate) far: FarArgs,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     /// Fills {host}, {user}, {port}, {total}, the inventory's variables and, for n in braces, the
     /// number from 0 in the paths for each host, as they are; {{ and }} are braces
     #[arg(long, env = "SSHOAL_TEMPLATE", value_parser = FalseyValueParser::new())]
@@ -165,45 +167,6 @@ pub(crate) struct HowArgs {
     pub(crate) resume: bool,
 }
 
-/// What to see of copies.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "What to see")]
-pub(crate) struct TellArgs {
-    /// Writes one JSON object per host, `-` for standard output
-    #[arg(long, value_name = "FILE", env = "SSHOAL_JSONL")]
-    pub(crate) jsonl: Option<PathBuf>,
-    /// Writes the hosts that failed, or were not begun, to a hosts file
-    #[arg(long, value_name = "FILE", env = "SSHOAL_FAILED_TO")]
-    pub(crate) failed_to: Option<PathBuf>,
-    /// Writes the hosts that ended well to a hosts file
-    #[arg(long, value_name = "FILE", env = "SSHOAL_OK_TO")]
-    pub(crate) ok_to: Option<PathBuf>,
-    /// Says only what failed
-    #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
-    #[arg(conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Adds the time of each phase, what was skipped, and all that failed
-    #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
-    pub(crate) verbose: bool,
-    /// Ends with a full summary, even with --quiet: counts, failed hosts, percentiles of each phase,
-    /// the slowest hosts
-    #[arg(long, env = "SSHOAL_SUMMARY", value_parser = FalseyValueParser::new())]
-    #[arg(overrides_with = "no_summary")]
-    pub(crate) summary: bool,
-    /// Ends without a summary
-    #[arg(long, env = "SSHOAL_NO_SUMMARY", value_parser = FalseyValueParser::new())]
-    #[arg(overrides_with = "summary")]
-    pub(crate) no_summary: bool,
-    /// Colours in status lines; NO_COLOR is heeded
-    #[arg(
-        long,
-        value_name = "WHEN",
-        env = "SSHOAL_COLOR",
-        default_value = "auto"
-    )]
-    pub(crate) color: ColorArg,
-}
-
 /// What becomes of symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LinksArg {
@@ -233,13 +196,6 @@ impl CopyArgs {
     /// Returns whom, how to get in, and how fast.
     pub(super) fn common(&mut self) -> (&mut WhomArgs, &mut AccessArgs, &mut PaceArgs) {
         (&mut self.whom, &mut self.access, &mut self.pace)
-    }
-}
-
-impl TellArgs {
-    /// Fills in what the environment of pssh says.
-    pub(super) fn inherit(&mut self, read: &dyn Fn(&str) -> Option<OsString>) {
-        self.verbose |= !self.quiet && inherited::is_verbose(read);
     }
 }
 

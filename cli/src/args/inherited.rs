@@ -66,11 +66,12 @@ pub(super) fn fill_show(show: &mut ShowArgs, read: Read<'_>) {
         show.errdir = folder.map(|(_, folder)| PathBuf::from(folder));
     }
     // Standard output that is taken by JSON has no room for these.
-    if show.jsonl.is_none() {
+    let to_stdout = show.tell.events.as_deref() == Some("-".as_ref());
+    if show.tell.jsonl.is_none() && !to_stdout {
         show.print |= is_on(&["PSSH_PRINT"], read);
         show.inline |= is_on(&["PSSH_INLINE"], read);
     }
-    show.verbose |= !show.quiet && is_verbose(read);
+    show.tell.inherit(read);
 }
 
 /// Returns whether more is to be said.

@@ -1,5 +1,6 @@
 //! What the user typed about journals of runs, and behind `sshoal resume` and `sshoal diff`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -45,13 +46,14 @@ pub(crate) struct ResumeArgs {
     #[arg(long, env = "SSHOAL_LIST", value_parser = FalseyValueParser::new())]
     #[arg(conflicts_with_all = ["run", "redo_failed", "skip_started", "dry_run", "variables"])]
     pub(crate) list: bool,
-    /// Runs the command again where it failed, too
+    /// Goes again to hosts on which the command, or some copy, failed
     #[arg(long, env = "SSHOAL_REDO_FAILED", value_parser = FalseyValueParser::new())]
     pub(crate) redo_failed: bool,
-    /// Leaves out hosts that were running the command when the run ended: it may have been done
+    /// Leaves out hosts that were running the command when the run ended: it may have been done; not for
+    /// copies, which can be made again
     #[arg(long, env = "SSHOAL_SKIP_STARTED", value_parser = FalseyValueParser::new())]
     pub(crate) skip_started: bool,
-    /// Shows what would run where, and runs nothing
+    /// Shows what would be done where, and does nothing
     #[arg(short = 'n', long, env = "SSHOAL_DRY_RUN", value_parser = FalseyValueParser::new())]
     pub(crate) dry_run: bool,
     /// Asks nobody before the run
@@ -79,16 +81,22 @@ pub(crate) struct DiffArgs {
     pub(crate) journal: Option<PathBuf>,
 }
 
-/// Returns the variables that say something to `sshoal run`, but for those of other programs.
-pub(crate) fn run_variables() -> Vec<String> {
+/// Returns the variables that say something to a sub-command of which a journal is kept, but for those
+/// of other programs.
+pub(crate) fn kept_variables() -> Vec<String> {
     let command = Cli::command();
-    let run = command.find_subcommand("run");
-    let arguments = run.into_iter().flat_map(clap::Command::get_arguments);
-    let names = arguments.filter_map(clap::Arg::get_env);
-    names
+    let kept = KEPT.iter().filter_map(|name| command.find_subcommand(name));
+    let names = kept
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env);
+    let names: BTreeSet<String> = names
         .map(|name| name.to_string_lossy().into_owned())
-        .collect()
+        .collect();
+    names.into_iter().collect()
 }
+
+/// The sub-commands of which a journal is kept.
+const KEPT: [&str; 6] = ["run", "script", "kill", "put", "get", "sync"];
 
 pub(super) const RESUME_EXAMPLES: &str = "\
 Examples:

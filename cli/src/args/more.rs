@@ -178,6 +178,7 @@ pub(super) fn check(command: &mut Command, matches: &ArgMatches) -> Result<(), c
         .flat_map(Command::get_arguments)
         .find(|arg| {
             let source = matches.value_source(arg.get_id().as_str());
+            // What resume types is hidden too, and there for all.
             !has(name, arg) && source == Some(ValueSource::CommandLine)
         });
     let Some(flag) = typed.and_then(Arg::get_long) else {
@@ -201,6 +202,7 @@ fn has(name: &str, arg: &Arg) -> bool {
     match name {
         "ping" if arg.get_help_heading() == Some("What to see") => [
             "jsonl",
+            "events",
             "quiet",
             "verbose",
             "summary",

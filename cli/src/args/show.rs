@@ -1,10 +1,12 @@
 //! What to see of a run, as typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
+use super::inherited;
 use crate::size;
 
 /// What to see.
@@ -32,10 +34,24 @@ pub(crate) struct ShowArgs {
     /// Adds to the files of -o and -e that are there, in place of writing them anew
     #[arg(long, env = "SSHOAL_FILEAPPEND", value_parser = FalseyValueParser::new())]
     pub(crate) fileappend: bool,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+    /// Lets host bytes reach the terminal as they are, escape sequences and all
+    #[arg(long, env = "SSHOAL_RAW", value_parser = FalseyValueParser::new())]
+    pub(crate) raw: bool,
+}
+
+/// What is told of the hosts, whatever they do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to see")]
+pub(crate) struct TellArgs {
     /// Writes one JSON object per host, `-` for standard output
     #[arg(long, value_name = "FILE", env = "SSHOAL_JSONL")]
     pub(crate) jsonl: Option<PathBuf>,
-    /// Writes the hosts that failed, or were not run, to a hosts file
+    /// Writes one JSON object per event of each host, `-` for standard output
+    #[arg(long, value_name = "FILE", env = "SSHOAL_EVENTS")]
+    pub(crate) events: Option<PathBuf>,
+    /// Writes the hosts that failed, or were not begun, to a hosts file
     #[arg(long, value_name = "FILE", env = "SSHOAL_FAILED_TO")]
     pub(crate) failed_to: Option<PathBuf>,
     /// Writes the hosts that ended well to a hosts file
@@ -45,7 +61,8 @@ pub(crate) struct ShowArgs {
     #[arg(short = 'q', long, env = "SSHOAL_QUIET", value_parser = FalseyValueParser::new())]
     #[arg(conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Adds the time of each phase to the status lines and the summary, and repeated attempts
+    /// Adds the time of each phase to the status lines and the summary, repeated attempts, and of copies
+    /// what was skipped and all that failed
     #[arg(short = 'v', long, env = "SSHOAL_VERBOSE", value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
     /// Ends with a full summary, even with --quiet: counts, failed hosts, percentiles of each phase,
@@ -65,9 +82,13 @@ pub(crate) struct ShowArgs {
         default_value = "auto"
     )]
     pub(crate) color: ColorArg,
-    /// Lets host bytes reach the terminal as they are, escape sequences and all
-    #[arg(long, env = "SSHOAL_RAW", value_parser = FalseyValueParser::new())]
-    pub(crate) raw: bool,
+}
+
+impl TellArgs {
+    /// Fills in what the environment of pssh says.
+    pub(super) fn inherit(&mut self, read: &dyn Fn(&str) -> Option<OsString>) {
+        self.verbose |= !self.quiet && inherited::is_verbose(read);
+    }
 }
 
 /// What to see of the output of commands.
@@ -90,9 +111,6 @@ pub(crate) struct OutputArgs {
     /// does
     #[arg(long, env = "SSHOAL_DIFF", value_parser = FalseyValueParser::new())]
     pub(crate) diff: bool,
-    /// Writes one JSON object per event of each host, `-` for standard output
-    #[arg(long, value_name = "FILE", env = "SSHOAL_EVENTS")]
-    pub(crate) events: Option<PathBuf>,
     /// Collects no more than so many bytes of each stream of each host, as 64Ki, and says where more
     /// came; for -i, -b and --jsonl [default: no limit]
     #[arg(long, value_name = "BYTES", env = "SSHOAL_MAX_OUTPUT", value_parser = parse_bytes)]

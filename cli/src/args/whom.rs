@@ -32,8 +32,10 @@ pub(crate) struct WhomArgs {
         env = "SSHOAL_GROUP_HOSTS"
     )]
     pub(crate) host_groups: Vec<String>,
-    /// Where groups, and what is said of hosts, are: our TOML or YAML, Ansible's INI, YAML or JSON,
-    /// ClusterShell's group files, an ssh_config; may repeat [default: ~/.config/sshoal/hosts.toml]
+    /// Where groups, and what is said of hosts, are: our TOML or YAML, Ansible's INI, YAML or JSON with
+    /// the group_vars/ and host_vars/ beside it, ClusterShell's group files or groups.conf with the
+    /// files and commands that it names, an ssh_config; may repeat
+    /// [default: ~/.config/sshoal/hosts.toml]
     #[arg(long = "inventory", value_name = "FILE", env = "SSHOAL_INVENTORY")]
     pub(crate) inventories: Vec<PathBuf>,
     /// Command whose output is an inventory in any of these forms, or hosts, one a line; may repeat

@@ -102,7 +102,12 @@ impl Copies {
                 Action::Delete => "delete",
                 _ => "copy",
             };
-            (word, change.path.clone())
+            let path = match change.path.as_slice() {
+                // The directory itself.
+                [] => b".".to_vec(),
+                path => path.to_vec(),
+            };
+            (word, path)
         });
         self.changes.extend(changes);
         self.changes.sort_by(|one, other| one.1.cmp(&other.1));

@@ -2,7 +2,7 @@
 //!
 //! The principal type is [`Plan`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,10 @@ use super::names::{Naming, Wanted, locals};
 use super::{options, paths};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
 use crate::hosts::Chosen;
+use crate::journal::Kept;
+use crate::keep::Resumed;
 use crate::plan::{self, Access, Pace};
-use crate::{access, hosts};
+use crate::{access, hosts, keep};
 
 /// Which way files go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +75,20 @@ pub(super) struct Plan {
     pub(super) tree: TreeOptions,
     /// Whether changes are written to standard output.
     pub(super) itemize: bool,
+    /// The positions of the hosts that it is on: the others are done.
+    pub(super) whom: Vec<usize>,
+    /// By host, the paths as they were filled in, sources first.
+    pub(super) filled: Option<Vec<Vec<Vec<u8>>>>,
+}
+
+/// What is copied and where to, by host.
+struct Filled {
+    sources: Vec<Vec<Vec<u8>>>,
+    dests: Vec<Vec<u8>>,
 }
 
 impl Plan {
-    pub(super) fn put(args: &PutArgs) -> Result<Self> {
+    pub(super) fn put(args: &PutArgs, resumed: &Resumed) -> Result<Self> {
         if args.sudo.is_some() {
             let how = &args.copy.how;
             let others = [
@@ -97,14 +109,15 @@ impl Plan {
         if args.copy.how.scp && args.copy.how.overwrite && !args.copy.how.keep {
             bail!("scp overwrites nothing here; leave --overwrite or --scp out");
         }
-        let mut plan = Self::begin(Direction::Put, &args.copy)?;
+        let mut plan = Self::begin(Direction::Put, &args.copy, resumed)?;
         plan.tree = options::tree(&args.copy);
         let (sources, dest) = split(&args.paths, Direction::Put)?;
-        plan.send(&sources, dest, &args.copy)?;
+        let paths = plan.filled((&sources, dest), &args.copy, resumed)?;
+        plan.send(&paths, &args.copy)?;
         Ok(plan)
     }
 
-    pub(super) fn sync(args: &SyncArgs) -> Result<Self> {
+    pub(super) fn sync(args: &SyncArgs, resumed: &Resumed) -> Result<Self> {
         if args.copy.how.scp || args.copy.how.tar {
             bail!(
                 "sync compares over SFTP, file by file; leave --scp and --tar out, or use put -r"
@@ -113,24 +126,23 @@ impl Plan {
         if options::existing(&args.copy) != Existing::Overwrite {
             bail!("sync makes files equal; leave --keep and --no-clobber out, or use put");
         }
-        let mut plan = Self::begin(Direction::Sync, &args.copy)?;
+        let mut plan = Self::begin(Direction::Sync, &args.copy, resumed)?;
         let (sources, dest) = split(&args.paths, Direction::Sync)?;
         plan.tree = options::step(args).sync();
         plan.itemize = args.itemize;
-        plan.send(&sources, dest, &args.copy)?;
+        let paths = plan.filled((&sources, dest), &args.copy, resumed)?;
+        plan.send(&paths, &args.copy)?;
         Ok(plan)
     }
 
-    pub(super) fn get(args: &GetArgs) -> Result<Self> {
-        let mut plan = Self::begin(Direction::Get, &args.copy)?;
+    pub(super) fn get(args: &GetArgs, resumed: &Resumed) -> Result<Self> {
+        let mut plan = Self::begin(Direction::Get, &args.copy, resumed)?;
         plan.tree = options::tree(&args.copy);
         let (sources, dest) = split(&args.paths, Direction::Get)?;
         let naming = Naming::of(args, dest);
-        let (names, template) = (&plan.names, args.copy.template);
-        let sources = each(names, &sources, template, Place::Host)?;
-        let dests = names.each(dest, template, Place::Here)?;
+        let Filled { sources, dests } = plan.filled((&sources, dest), &args.copy, resumed)?;
         let wanted = Wanted { sources, dests };
-        let locals = locals(&naming, names, &wanted)?;
+        let locals = locals(&naming, &plan.names, &wanted)?;
         let items = wanted.sources.into_iter().zip(locals).map(|(own, locals)| {
             let items = own.into_iter().zip(locals).map(|(from, to)| Item::Get {
                 from: paths::remote(&from).to_vec(),
@@ -142,8 +154,9 @@ impl Plan {
         Ok(plan)
     }
 
-    fn begin(direction: Direction, args: &CopyArgs) -> Result<Self> {
+    fn begin(direction: Direction, args: &CopyArgs, resumed: &Resumed) -> Result<Self> {
         options::check(args)?;
+        keep::wanted(&args.journal, &args.access.from_environment)?;
         if args.how.tar && !args.how.recursive {
             bail!("--tar is for directories; add -r, or leave it out");
         }
@@ -152,7 +165,14 @@ impl Plan {
             hosts,
             own,
             variables,
-        } = hosts::choose(&args.whom)?;
+        } = match &resumed.kept {
+            Some(kept) => kept.hosts()?,
+            None => hosts::choose(&args.whom)?,
+        };
+        let whom = resumed.whom(&args.journal, hosts.len());
+        if let Some(kept) = &resumed.kept {
+            check_resumed(kept, args, &whom)?;
+        }
         let access = Access {
             own,
             ..plan::access(&args.access, &args.pace, home)?
@@ -172,16 +192,55 @@ impl Plan {
             items: Vec::new(),
             tree: TreeOptions::new(),
             itemize: false,
+            whom,
+            filled: None,
         })
     }
 
+    /// Fills the paths in for each host, as they were before where the run is gone on with: the
+    /// variables of inventories may say something else by now.
+    fn filled(
+        &mut self,
+        (sources, dest): (&[&[u8]], &[u8]),
+        args: &CopyArgs,
+        resumed: &Resumed,
+    ) -> Result<Filled> {
+        let kept = resumed.kept.as_ref().and_then(Kept::paths);
+        if let Some(mut paths) = kept {
+            let dests = paths.iter_mut().map(|own| own.pop().unwrap_or_default());
+            let dests = dests.collect();
+            let sources = paths;
+            return Ok(Filled { sources, dests });
+        }
+        let (here, there) = match self.direction {
+            Direction::Get => (Place::Host, Place::Here),
+            Direction::Put | Direction::Sync => (Place::Here, Place::Host),
+        };
+        let sources = each(&self.names, sources, args.template, here)?;
+        let dests = self.names.each(dest, args.template, there)?;
+        if args.template {
+            let own = sources.iter().zip(&dests);
+            let own = own.map(|(sources, dest)| [sources.as_slice(), &[dest.clone()]].concat());
+            self.filled = Some(own.collect());
+        }
+        Ok(Filled { sources, dests })
+    }
+
+    /// Returns what is sent, each path once.
+    pub(super) fn inputs(&self) -> Vec<&Path> {
+        let mut known = HashSet::new();
+        let sent = self.items.iter().flatten().filter_map(|item| match item {
+            Item::Put { path, .. } => Some(path.as_path()),
+            Item::Get { .. } => None,
+        });
+        sent.filter(|path| known.insert(*path)).collect()
+    }
+
     /// Plans what is sent: opens each path once.
-    fn send(&mut self, sources: &[&[u8]], dest: &[u8], args: &CopyArgs) -> Result<()> {
+    fn send(&mut self, paths: &Filled, args: &CopyArgs) -> Result<()> {
         let trees = args.how.recursive || self.direction == Direction::Sync;
         let mut opened: HashMap<PathBuf, Arc<Sent>> = HashMap::new();
-        let sources = each(&self.names, sources, args.template, Place::Here)?;
-        let dests = self.names.each(dest, args.template, Place::Host)?;
-        for (own, dest) in sources.iter().zip(&dests) {
+        for (own, dest) in paths.sources.iter().zip(&paths.dests) {
             let into = own.len() > 1 || paths::is_directory(dest);
             let mut items: Vec<Item> = Vec::with_capacity(own.len());
             let mut taken: Vec<Vec<u8>> = Vec::with_capacity(own.len());
@@ -253,6 +312,23 @@ impl Plan {
         };
         self.items[index].iter().map(shown).collect()
     }
+}
+
+/// Refuses to go on where that would not come to the same as the run from its begin on.
+fn check_resumed(kept: &Kept, args: &CopyArgs, whom: &[usize]) -> Result<()> {
+    let run = &kept.plan.run;
+    if args.journal.skip_started {
+        bail!("--skip-started is for commands; copies can be made again, leave it out");
+    }
+    let touched = kept.touched(whom);
+    if options::existing(args) == Existing::Fail && touched > 0 {
+        bail!(
+            "cannot go on with {run}: on {touched} of the hosts that are left some files may be there \
+             already, and files that are there are not overwritten; copy again with --keep or \
+             --overwrite"
+        );
+    }
+    Ok(())
 }
 
 /// Returns each path for each host, by host.

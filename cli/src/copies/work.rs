@@ -84,7 +84,7 @@ impl Work {
 
     /// Copies what a host is to have, or to give. Parks.
     pub(super) fn of(&self, host: &Reached<'_>) -> Copies {
-        let index = host.index();
+        let index = self.plan.whom[host.index()];
         let scope = host.scope().child(self.limit);
         let counters = self.progress.of_host(index);
         let is_slow = (self.slow.as_ref()).map(|slow| slow.add(index, &scope, counters));

@@ -6,9 +6,10 @@ use std::io::Write;
 use anyhow::Result;
 use serde::Serialize;
 use sshoal::HostLine;
-use sshoal::hosts::{Inventory, Selector, Value, fold};
+use sshoal::hosts::{NodeSetError, Selector, Value, Words, fold};
 
 use crate::args::HostsArgs;
+use crate::complain;
 use crate::sanitise::one_line;
 
 /// A host as `--json` shows it.
@@ -17,7 +18,7 @@ struct Shown<'a> {
     host: &'a str,
     user: Option<&'a str>,
     port: Option<u16>,
-    groups: Vec<&'a str>,
+    groups: Vec<String>,
     /// ssh_config options, its own before its inventory's.
     options: Vec<String>,
     variables: BTreeMap<String, String>,
@@ -38,7 +39,7 @@ pub(crate) fn hosts(args: &HostsArgs) -> Result<u8> {
     let specs: Vec<String> = lines.iter().map(|line| line.host.to_string()).collect();
     let text = if args.groups {
         let among = (!whole).then_some(specs.as_slice());
-        groups(&inventory, &selector, (among, args.json))?
+        groups(&selector, among, args.json)?
     } else if args.count {
         count(specs.len(), args.json)
     } else if args.fold {
@@ -95,18 +96,23 @@ fn objects(lines: &[HostLine], selector: &Selector<'_>) -> Result<String> {
 }
 
 /// Shows groups with their members; of those that are named, the ones among them.
-fn groups(
-    inventory: &Inventory,
-    selector: &Selector<'_>,
-    (among, json): (Option<&[String]>, bool),
-) -> Result<String> {
+fn groups(selector: &Selector<'_>, among: Option<&[String]>, json: bool) -> Result<String> {
     let mut text = String::new();
-    for group in inventory.groups() {
+    let (names, failed) = selector.group_names();
+    failed.iter().for_each(|error| complain(&error.to_string()));
+    for group in names {
         let expression = format!("@{group}");
-        let members = selector.select(&expression, sshoal::hosts::Words::Hosts)?;
+        let members = match selector.select(&expression, Words::Hosts) {
+            // Others may be there all the same.
+            Err(error @ NodeSetError::Source { .. }) => {
+                complain(&error.to_string());
+                continue;
+            }
+            members => members?,
+        };
         if let Some(specs) = among
             && !selector
-                .choose(&expression, sshoal::hosts::Words::Hosts, specs)?
+                .choose(&expression, Words::Hosts, specs)?
                 .contains(&true)
         {
             continue;

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use sshoal::hosts::{Inventory, glob, ssh_config_includes};
+use sshoal::hosts::{GroupsConf, Inventory, Program, glob, ssh_config_includes};
 
 use super::{bounded, read_file};
 use crate::args::WhomArgs;
 use crate::complain;
+
+mod groups_conf;
+mod vars;
 
 /// Reads all inventories that were named, or the user's own if none was.
 ///
@@ -18,14 +21,20 @@ use crate::complain;
 pub(super) fn read(whom: &WhomArgs) -> Result<Inventory> {
     let mut inventory = Inventory::default();
     let mut read = HashSet::new();
+    let mut folders: Vec<PathBuf> = Vec::new();
     for path in &whom.inventories {
         if path == Path::new("-") {
             bail!("--inventory - is not read; write a file, or hosts to -h -");
         }
-        add(&mut inventory, path, (&mut read, 0))?;
+        let program = add(&mut inventory, path, (&mut read, 0))?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        if program == Program::Ansible && !folders.contains(&folder) {
+            folders.push(folder);
+        }
     }
     for command in &whom.inventory_commands {
-        let text = output(command)?;
+        let what = format!("--inventory-cmd {command:?}");
+        let text = output(shell(command), &what)?;
         inventory.read(text, command)?;
     }
     if whom.inventories.is_empty() && whom.inventory_commands.is_empty() {
@@ -35,22 +44,31 @@ pub(super) fn read(whom: &WhomArgs) -> Result<Inventory> {
             add(&mut inventory, &path, (&mut read, 0))?;
         }
     }
+    // Of all hosts and groups, whoever has named them.
+    for folder in folders {
+        vars::read(&mut inventory, &folder)?;
+    }
     for notice in inventory.notices() {
         complain(notice);
     }
     Ok(inventory)
 }
 
-/// Adds a file, and what it includes if it is an ssh_config.
+/// Adds a file, and what it includes if it is an ssh_config, or names if it is a `groups.conf`; returns
+/// whose it is.
 fn add(
     inventory: &mut Inventory,
     path: &Path,
     (read, depth): (&mut HashSet<PathBuf>, usize),
-) -> Result<()> {
+) -> Result<Program> {
     let (text, origin) = read_file(path, "inventory")?;
-    inventory.read(&text, &origin)?;
+    if GroupsConf::is_it(&String::from_utf8_lossy(&text), &origin) {
+        groups_conf::add(inventory, path, &text)?;
+        return Ok(Program::ClusterShell);
+    }
+    let program = inventory.read(&text, &origin)?;
     let Ok(text) = str::from_utf8(&text) else {
-        return Ok(());
+        return Ok(program);
     };
     let is_ssh_config = !matches!(
         path.extension().and_then(|extension| extension.to_str()),
@@ -67,7 +85,7 @@ fn add(
             }
         }
     }
-    Ok(())
+    Ok(program)
 }
 
 /// Returns the files of an `Include`, whose last part may be a pattern.
@@ -95,26 +113,30 @@ fn included(pattern: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Runs a command by the shell and returns what it writes; what it says on standard error is the
-/// user's to read.
-fn output(command: &str) -> Result<Vec<u8>> {
-    let cannot = || format!("--inventory-cmd {command:?}");
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
+/// Returns a command for the shell.
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]);
+    shell
+}
+
+/// Runs a command and returns what it writes; what it says on standard error is the user's to read.
+fn output(mut command: Command, what: &str) -> Result<Vec<u8>> {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(cannot)?;
+        .with_context(|| what.to_owned())?;
     let pipe = child.stdout.take().context("the output is piped")?;
-    let text = bounded(pipe, "its output").with_context(cannot);
+    let text = bounded(pipe, "its output").with_context(|| what.to_owned());
     if text.is_err() {
         // It would wait for ever to be read.
         let _ = child.kill();
     }
-    let status = child.wait().with_context(cannot)?;
+    let status = child.wait().with_context(|| what.to_owned())?;
     let text = text?;
     if !status.success() {
-        bail!("--inventory-cmd {command:?} failed: {status}");
+        bail!("{what} failed: {status}");
     }
     Ok(text)
 }

@@ -12,7 +12,7 @@ use sshoal::{Host, HostOption};
 
 use crate::hosts::Chosen;
 
-use super::line::{Ended, FORMAT, Line, Plan};
+use super::line::{Ended, FORMAT, HostPlan, Line, Plan, Text};
 
 /// What a journal says.
 #[derive(Debug)]
@@ -202,6 +202,29 @@ impl Kept {
         Ok(chosen)
     }
 
+    /// Returns what is copied and last where to, by host, if that is not the same for all.
+    pub(crate) fn paths(&self) -> Option<Vec<Vec<Vec<u8>>>> {
+        let own = |own: &HostPlan| {
+            let paths: Option<Vec<Vec<u8>>> = own.paths.iter().map(Text::bytes).collect();
+            paths.filter(|paths| paths.len() > 1)
+        };
+        self.plan.hosts.iter().map(own).collect()
+    }
+
+    /// Returns how many of these hosts may have something of what was copied.
+    pub(crate) fn touched(&self, whom: &[usize]) -> usize {
+        let is_touched = |index: &&usize| match &self.states[**index] {
+            // A process that was killed could not say.
+            State::Untouched => self.exit_code.is_none(),
+            State::Accepted => true,
+            State::Ended(ended) => match ended.phase.as_deref() {
+                Some(phase) => !BEFORE.contains(&phase),
+                None => !ended.is_good(),
+            },
+        };
+        whom.iter().filter(is_touched).count()
+    }
+
     /// Returns what each host is asked to run, if that is not the same for all.
     pub(crate) fn commands(&self) -> Option<Vec<Vec<u8>>> {
         let own = self.plan.hosts.iter();
@@ -209,11 +232,15 @@ impl Kept {
     }
 }
 
+/// The phases in which nothing was done on a host.
+const BEFORE: [&str; 7] = [
+    "local", "resolve", "connect", "banner", "kex", "host_key", "auth",
+];
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::line::{HostPlan, Text};
     use super::*;
 
     fn plan(hosts: usize) -> Plan {
@@ -221,6 +248,7 @@ mod tests {
             host: format!("web{n}"),
             options: Vec::new(),
             command: None,
+            paths: Vec::new(),
         };
         Plan {
             format: FORMAT,
@@ -231,6 +259,7 @@ mod tests {
             command_words: 0,
             variables: Default::default(),
             command: Text::new(b"true"),
+            inputs: Vec::new(),
             hosts: (0..hosts).map(host).collect(),
         }
     }

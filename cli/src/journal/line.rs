@@ -41,8 +41,19 @@ pub(crate) struct Plan {
     pub(crate) variables: BTreeMap<String, Text>,
     /// The command as it was typed.
     pub(crate) command: Text,
+    /// What it reads on this machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inputs: Vec<InputPlan>,
     /// In input order.
     pub(crate) hosts: Vec<HostPlan>,
+}
+
+/// Something that a run reads on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InputPlan {
+    pub(crate) path: Text,
+    /// What changes with it; empty for standard input, which nobody can read again.
+    pub(crate) state: String,
 }
 
 /// One host of the plan.
@@ -56,6 +67,9 @@ pub(crate) struct HostPlan {
     /// What it is asked to run, if that is not the same for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) command: Option<Text>,
+    /// What is copied and last where to, if that is not the same for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) paths: Vec<Text>,
 }
 
 /// How a host ended.

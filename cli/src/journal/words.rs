@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use anyhow::{Context, Result, bail};
 
 use super::line::{Plan, Text};
-use crate::args::run_variables;
+use crate::args::kept_variables;
 
 /// Keeps the words behind the program's name, of which the last so many are the command.
 pub(super) fn typed(words: &[OsString], command: usize) -> Vec<Text> {
@@ -47,7 +47,7 @@ pub(super) fn variables(read: impl Fn(&str) -> Option<OsString>) -> BTreeMap<Str
 
 /// Returns all variables that say something to a run.
 pub(crate) fn names() -> Vec<String> {
-    let mut names = run_variables();
+    let mut names = kept_variables();
     let of_others = ["PSSH", "PARALLAX"].into_iter().flat_map(|program| {
         let words = OTHERS.into_iter();
         words.map(move |word| format!("{program}_{word}"))
@@ -155,6 +155,7 @@ mod tests {
             command_words,
             variables: super::variables(read),
             command: Text::new(b""),
+            inputs: Vec::new(),
             hosts: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::args::{RunArgs, ShowArgs};
+use crate::args::{RunArgs, ShowArgs, TellArgs};
 use crate::render::{Gathering, Inline};
 
 /// What to see.
@@ -49,6 +49,15 @@ impl Show {
             summary: Summing::of((false, false), talk),
         }
     }
+
+    /// Returns the flag by which standard output is JSON's, if one is.
+    pub(crate) fn takes_stdout(&self) -> Option<&'static str> {
+        let files = [("--jsonl", &self.jsonl), ("--events", &self.events)];
+        let taken = files
+            .into_iter()
+            .find(|(_, file)| is_stdout(file.as_deref()));
+        taken.map(|(flag, _)| flag)
+    }
 }
 
 /// How much is summed up at the end.
@@ -84,19 +93,13 @@ pub(crate) enum Talk {
     Verbose,
 }
 
-/// Weighs what is asked of every run.
+/// Weighs what is told of the hosts, whatever they do.
 ///
 /// # Errors
 /// Fails if two of them do not go together.
-pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
-    let inline = match (args.inline_stdout, args.inline) {
-        (true, _) => Some(Inline::StdoutOnly),
-        (false, true) => Some(Inline::Both),
-        (false, false) => None,
-    };
-    let jsonl_on_stdout = is_stdout(args.jsonl.as_deref());
-    if jsonl_on_stdout && (inline.is_some() || args.print) {
-        bail!("--jsonl - takes standard output for itself; leave -i and -P out, or name a file");
+pub(crate) fn tell(args: &TellArgs) -> Result<Show> {
+    if is_stdout(args.jsonl.as_deref()) && is_stdout(args.events.as_deref()) {
+        bail!("--jsonl - and --events - both take standard output for themselves; name a file");
     }
     if args.failed_to.is_some() && args.failed_to == args.ok_to {
         bail!("--failed-to and --ok-to name the same file; give each its own");
@@ -107,18 +110,40 @@ pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
         (false, false) => Talk::Normal,
     };
     Ok(Show {
+        jsonl: args.jsonl.clone(),
+        events: args.events.clone(),
+        failed_to: args.failed_to.clone(),
+        ok_to: args.ok_to.clone(),
+        summary: Summing::of((args.summary, args.no_summary), talk),
+        ..Show::of(talk)
+    })
+}
+
+/// Weighs what is asked of every run.
+///
+/// # Errors
+/// Fails if two of them do not go together.
+pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
+    let inline = match (args.inline_stdout, args.inline) {
+        (true, _) => Some(Inline::StdoutOnly),
+        (false, true) => Some(Inline::Both),
+        (false, false) => None,
+    };
+    let show = Show {
         print: args.print,
         inline,
         outdir: args.outdir.clone(),
         errdir: args.errdir.clone(),
         append: args.fileappend,
-        jsonl: args.jsonl.clone(),
-        failed_to: args.failed_to.clone(),
-        ok_to: args.ok_to.clone(),
         bare: args.no_headers,
-        summary: Summing::of((args.summary, args.no_summary), talk),
-        ..Show::of(talk)
-    })
+        ..tell(&args.tell)?
+    };
+    if let Some(flag) = show.takes_stdout()
+        && (inline.is_some() || show.print)
+    {
+        bail!("{flag} - takes standard output for itself; leave -i and -P out, or name a file");
+    }
+    Ok(show)
 }
 
 /// Weighs what is asked of the output of commands.
@@ -128,7 +153,6 @@ pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
 pub(super) fn of_commands(args: &RunArgs) -> Result<Show> {
     let mut show = show(&args.show)?;
     let output = &args.output;
-    show.events = output.events.clone();
     let gather = Gathering {
         blocks: output.gather || output.gather_live || (output.fuzzy && !output.diff),
         live: output.gather_live,
@@ -138,21 +162,13 @@ pub(super) fn of_commands(args: &RunArgs) -> Result<Show> {
         remarks: true,
     };
     show.gather = (gather.blocks || gather.diff).then_some(gather);
-    let to_stdout = [&show.jsonl, &show.events].map(|file| is_stdout(file.as_deref()));
-    match to_stdout {
-        [true, true] => {
-            bail!("--jsonl - and --events - both take standard output for themselves; name a file")
-        }
-        [false, false] => {}
-        [jsonl, _] => {
-            let flag = if jsonl { "--jsonl" } else { "--events" };
-            if show.print || show.inline.is_some() || show.gather.is_some() {
-                bail!(
-                    "{flag} - takes standard output for itself; leave -i, -P, -b, --fuzzy and \
-                     --diff out, or name a file"
-                );
-            }
-        }
+    if let Some(flag) = show.takes_stdout()
+        && show.gather.is_some()
+    {
+        bail!(
+            "{flag} - takes standard output for itself; leave -i, -P, -b, --fuzzy and --diff out, \
+             or name a file"
+        );
     }
     Ok(show)
 }

@@ -19,6 +19,8 @@ pub(super) struct Table {
 struct Hosts {
     /// By host, in input order.
     labels: Vec<String>,
+    /// What those do that have let us in.
+    inside: &'static str,
     under_way: HashMap<usize, Host>,
     /// How long those took that have ended.
     took: Times,
@@ -33,9 +35,10 @@ struct Host {
 
 impl Table {
     /// Begins with the hosts' labels in input order.
-    pub(super) fn new(labels: Vec<String>) -> Self {
+    pub(super) fn new(labels: Vec<String>, inside: &'static str) -> Self {
         let hosts = Hosts {
             labels,
+            inside,
             under_way: HashMap::new(),
             took: Times::new(),
         };
@@ -51,7 +54,7 @@ impl Table {
         let doing = match event {
             Event::Started { .. } => "connect",
             Event::Connected { .. } => "auth",
-            Event::Authenticated { .. } => "open",
+            Event::Authenticated { .. } => hosts.inside,
             Event::Accepted { .. } => "run",
             Event::Retry { .. } => "retry",
             _ => return,
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn the_longest_under_way_come_first_and_fast_ones_never() {
         let labels = ["a", "b\x1b[2J", "c"].map(str::to_owned).into();
-        let (table, begun) = (Table::new(labels), Instant::now());
+        let (table, begun) = (Table::new(labels, "open"), Instant::now());
         let at = Duration::ZERO;
         for (index, after) in [(0, 300), (1, 0), (2, 900)] {
             let now = begun + Duration::from_millis(after);

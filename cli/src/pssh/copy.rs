@@ -132,8 +132,9 @@ impl Copying {
             .map_err(|error| fatal(&error))?;
         let start = |messages: Messages| {
             let each = fleet.each(move |host| self.of(host));
-            let record = move |visited, stop| record(&recorder, visited, stop);
-            Running::programs(What::Copies, (each, fleet), record, messages)
+            let record = move |_, visited, stop| record(&recorder, visited, stop);
+            let whom = (0..count).collect();
+            Running::programs((What::Copies, whom), (each, fleet), record, messages)
         };
         let driven = drive(count, start, None, view, console);
         driven.map_err(|error| fatal(&crate::wording::chain(&*error)))?;

@@ -1,5 +1,6 @@
 //! `--events`: one JSON object per event of a run, a line each, as it happens.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(crate) struct Events {
     lines: Lines,
     /// By host, in input order.
     labels: Vec<String>,
+    /// Hosts whose failure was told.
+    failed: HashSet<usize>,
 }
 
 /// What all events have, in the order in which keys are written.
@@ -26,7 +29,8 @@ struct Object<'a> {
     event: &'static str,
     host: &'a str,
     index: usize,
-    /// Seconds since the begin of the run; not of the last event, which has how long it took.
+    /// Seconds since the begin of the run; not of the last event, which has how long it took, and of
+    /// what is known with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_s: Option<f64>,
     #[serde(flatten)]
@@ -86,7 +90,12 @@ impl Events {
     /// Fails if the file cannot be made.
     pub(crate) fn open(path: &Path, labels: Vec<String>) -> Result<Self> {
         let lines = Lines::open(path, "--events")?;
-        Ok(Self { lines, labels })
+        let failed = HashSet::new();
+        Ok(Self {
+            lines,
+            labels,
+            failed,
+        })
     }
 
     /// Writes an event but for the last of a host.
@@ -95,6 +104,9 @@ impl Events {
             return;
         };
         let index = event.index();
+        if matches!(event, Event::Failed { .. }) {
+            self.failed.insert(index);
+        }
         let object = Object {
             event: name,
             host: &self.labels[index],
@@ -107,13 +119,26 @@ impl Events {
 
     /// Writes the last event of a host.
     pub(crate) fn finished(&mut self, record: &Record, console: &mut Console) {
-        let outcome = match &record.ending {
-            Ending::Exited(_) => "exited",
-            Ending::Signaled(_) => "signaled",
-            Ending::NoStatus => "no_status",
-            Ending::Failed(_) => "failed",
-            Ending::Cancelled { .. } => "cancelled",
-        };
+        let was_told = self.failed.remove(&record.index);
+        if let Ending::Failed(failure) = &record.ending
+            && !was_told
+        {
+            // Of copies and files: what failed is known with the host's end.
+            let why = Why {
+                phase: failure.phase,
+                kind: failure.kind,
+                error: failure.reason.clone(),
+            };
+            let object = Object {
+                event: "failed",
+                host: &record.label,
+                index: record.index,
+                at_s: None,
+                more: More::Failed(why),
+            };
+            self.lines.write(&object, console);
+        }
+        let outcome = record.ending.word();
         let object = Object {
             event: "finished",
             host: &record.label,

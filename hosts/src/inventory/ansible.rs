@@ -150,7 +150,11 @@ fn children(
 }
 
 /// Reads variables. Lists and tables are none that a command could have, and left out.
-fn variables(node: &Node, file: &File, into: &mut Inventory) -> Result<Settings, InventoryError> {
+pub(super) fn variables(
+    node: &Node,
+    file: &File,
+    into: &mut Inventory,
+) -> Result<Settings, InventoryError> {
     let mut settings = Settings::default();
     for entry in node.table("vars").map_err(|fault| file.fault(fault))? {
         if let Kind::Text(text) = &entry.value.kind {
@@ -168,6 +172,14 @@ pub(super) fn variable(
     text: &str,
     place: &Place,
 ) -> Option<String> {
+    if text.contains("{{") {
+        // It would be filled in by Ansible, and is no text to anyone else.
+        return is_way_in(name).then(|| {
+            format!(
+                "{place}: {name} is a template of Ansible's, which is not filled in; it is left out"
+            )
+        });
+    }
     settings.set_variable(name, text, place);
     let ignored = match name {
         "ansible_connection" => !matches!(text, "ssh" | "paramiko" | "smart"),
@@ -182,6 +194,12 @@ pub(super) fn variable(
             "{place}: {name} is a variable here and changes nothing; see --help for how to get in"
         )
     })
+}
+
+fn is_way_in(name: &str) -> bool {
+    let said = name.strip_prefix("ansible_");
+    let said = said.map(|name| name.strip_prefix("ssh_").unwrap_or(name));
+    matches!(said, Some("host" | "port" | "user" | "private_key_file"))
 }
 
 /// Takes the hosts of a pattern, `[user@]host[:port]`, into a group; user and port are settings, as

@@ -77,8 +77,8 @@ fn begin(
     into: &mut Inventory,
 ) -> Result<Section, InventoryError> {
     if name == "Main" {
-        let reason = "this is ClusterShell's groups.conf, which only names where groups are; \
-                      name its group file, or its command with --inventory-cmd";
+        let reason = "this is ClusterShell's groups.conf, which names files and commands; it is read \
+                      as a file of that name alone";
         return Err(file.error(number, reason));
     }
     let (name, kind) = match name.split_once(':') {

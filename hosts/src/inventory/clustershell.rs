@@ -47,7 +47,8 @@ fn is_line(line: &str) -> bool {
 }
 
 /// Reads a tree: sources, each a table of groups. A group is called `source:group`, and `group`
-/// alone where no earlier source has one of that name.
+/// alone where it is the default source's, or, if there is none, where no earlier source has one of
+/// that name.
 pub(super) fn tree(root: &Node, file: &File, into: &mut Inventory) -> Result<(), InventoryError> {
     let fault = |fault| file.fault(fault);
     for source in root.table("the file").map_err(fault)? {
@@ -60,6 +61,8 @@ pub(super) fn tree(root: &Node, file: &File, into: &mut Inventory) -> Result<(),
                 .push((member, file.place(source.value.line)));
             continue;
         }
+        let default = into.default_source();
+        let has_own_names = default.is_none_or(|default| default == source.key);
         for entry in source
             .value
             .table(&format!("the source {}", source.key))
@@ -74,8 +77,10 @@ pub(super) fn tree(root: &Node, file: &File, into: &mut Inventory) -> Result<(),
             let members = texts.into_iter();
             let members =
                 members.map(|(line, text)| (Member::Expression(text.to_owned()), file.place(line)));
-            into.group_mut(&name).members.extend(members);
-            if into.group(&entry.key).is_none() {
+            let group = into.group_mut(&name);
+            group.members.extend(members);
+            group.source = Some(source.key.clone());
+            if has_own_names && into.group(&entry.key).is_none() {
                 let member = (Member::Group(name), file.place(entry.line));
                 into.group_mut(&entry.key).members.push(member);
             }

@@ -21,6 +21,16 @@ impl File {
         }
     }
 
+    /// Returns the text, without a byte order mark.
+    pub(super) fn text<'t>(&self, bytes: &'t [u8]) -> Result<&'t str, InventoryError> {
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        std::str::from_utf8(bytes).map_err(|error| {
+            let before = &bytes[..error.valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            self.error(line, "the file is not UTF-8")
+        })
+    }
+
     pub(super) fn fault(&self, (line, reason): Fault) -> InventoryError {
         self.error(line, reason)
     }

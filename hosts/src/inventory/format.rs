@@ -37,6 +37,8 @@ impl Inventory {
     /// Where files speak of the same host or group, members add up, and the later one's settings
     /// take the place of the earlier one's.
     ///
+    /// Returns whose it was.
+    ///
     /// # Errors
     /// The file is none of these, or has a mistake; this inventory is of no use then.
     ///
@@ -51,30 +53,76 @@ impl Inventory {
     /// assert_eq!(selector.settings("web01.eu")?.options["Port"].text, "2222");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn read(&mut self, text: impl AsRef<[u8]>, origin: &str) -> Result<(), InventoryError> {
+    pub fn read(
+        &mut self,
+        text: impl AsRef<[u8]>,
+        origin: &str,
+    ) -> Result<Program, InventoryError> {
         let file = File(origin.into());
-        let text = text.as_ref();
-        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-        let text = std::str::from_utf8(text).map_err(|error| {
-            let before = &text[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            file.error(line, "the file is not UTF-8")
-        })?;
+        let text = file.text(text.as_ref())?;
         let tree = |tree: Result<Node, node::Fault>| tree.map_err(|fault| file.fault(fault));
         match Form::of(text, origin) {
-            Form::Toml => own::read(&tree(node::toml(text))?, &file, self),
+            Form::Toml => {
+                own::read(&tree(node::toml(text))?, &file, self).map(|()| Program::Sshoal)
+            }
             Form::Json => self.read_tree(&tree(node::json(text))?, &file),
             Form::Yaml => self.read_tree(&tree(node::yaml(text))?, &file),
-            Form::SshConfig => ssh_config::read(text, &file, self),
-            Form::GroupLines => clustershell::lines(text, &file, self),
-            Form::Ini => ansible_ini::read(text, &file, self),
+            Form::SshConfig => ssh_config::read(text, &file, self).map(|()| Program::OpenSsh),
+            Form::GroupLines => {
+                clustershell::lines(text, &file, self).map(|()| Program::ClusterShell)
+            }
+            Form::Ini => ansible_ini::read(text, &file, self).map(|()| Program::Ansible),
         }
     }
 
-    fn read_tree(&mut self, root: &Node, file: &File) -> Result<(), InventoryError> {
+    /// Adds the variables that a file of `group_vars/` or `host_vars/` has, YAML or JSON. They rank as
+    /// in Ansible: those of `all` above what inventories say of groups, those of groups above them,
+    /// and those of a host above all.
+    ///
+    /// # Errors
+    /// The file has a mistake. One that is encrypted is left out with a notice.
+    ///
+    /// # Examples
+    /// ```
+    /// use sshoal_hosts::{Inventory, VarsOf};
+    ///
+    /// let mut inventory = Inventory::default();
+    /// inventory.read("[web]\nweb1\n[web:vars]\nrack=a\n", "hosts.ini")?;
+    /// inventory.read_vars(VarsOf::Group("web"), "rack: b\n", "group_vars/web.yml")?;
+    /// assert_eq!(inventory.selector().settings("web1")?.variables["rack"].text, "b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_vars(
+        &mut self,
+        of: VarsOf<'_>,
+        text: impl AsRef<[u8]>,
+        origin: &str,
+    ) -> Result<(), InventoryError> {
+        let file = File(origin.into());
+        let text = file.text(text.as_ref())?;
+        if text.starts_with("$ANSIBLE_VAULT") {
+            let notice = format!("{origin}: it is encrypted by ansible-vault, and left out");
+            self.notices.push(notice);
+            return Ok(());
+        }
+        let root = match origin.ends_with(".json") {
+            true => node::json(text),
+            false => node::yaml(text),
+        };
+        let root = root.map_err(|fault| file.fault(fault))?;
+        let said = ansible::variables(&root, &file, self)?;
+        match of {
+            VarsOf::Group("all") => self.everywhere_files.extend(&said),
+            VarsOf::Group(name) => self.group_mut(name).files.extend(&said),
+            VarsOf::Host(name) => self.host_mut(&name.into()).files.extend(&said),
+        }
+        Ok(())
+    }
+
+    fn read_tree(&mut self, root: &Node, file: &File) -> Result<Program, InventoryError> {
         let entries = match &root.kind {
             Kind::Table(entries) => entries,
-            Kind::Nothing => return Ok(()),
+            Kind::Nothing => return Ok(Program::Sshoal),
             _ => {
                 return Err(file.error(
                     root.line,
@@ -86,13 +134,37 @@ impl Inventory {
             .iter()
             .all(|entry| matches!(entry.key.as_str(), "vars" | "hosts" | "groups"));
         if is_own {
-            own::read(root, file, self)
+            own::read(root, file, self).map(|()| Program::Sshoal)
         } else if ansible::is_it(root) || entries.iter().any(|entry| entry.key == "plugin") {
-            ansible::tree(root, file, self)
+            ansible::tree(root, file, self).map(|()| Program::Ansible)
         } else {
-            clustershell::tree(root, file, self)
+            clustershell::tree(root, file, self).map(|()| Program::ClusterShell)
         }
     }
+}
+
+/// Whose inventory a file was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// Our own.
+    Sshoal,
+    /// Ansible's, or hosts, one a line.
+    Ansible,
+    /// ClusterShell's.
+    ClusterShell,
+    /// An ssh_config.
+    OpenSsh,
+}
+
+/// Of whom a file of variables speaks, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VarsOf<'a> {
+    /// The hosts of a group, or all of them if it is `all`.
+    Group(&'a str),
+    /// One host.
+    Host(&'a str),
 }
 
 /// How a file is written.

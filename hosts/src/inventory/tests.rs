@@ -212,6 +212,76 @@ fn clustershell_has_lines_and_sources() {
     check(&yaml, "@r?!@r1", "node1 node3");
 }
 
+/// As `ansible-inventory` ranks them: `a` is the host's, `b` the file of all groups' above a group's own.
+#[test]
+fn files_of_variables_rank_as_in_ansible() {
+    let text = "[web]\nweb1 a=host\nweb2\n[web:vars]\na=group\nb=group\nc=group\nd=group\n\
+                [prod:children]\nweb\n[all:vars]\ne=all\nf=all\n";
+    let mut inventory = read(text, "inv");
+    for (of, text, origin) in [
+        (
+            VarsOf::Group("web"),
+            "c: web\nd: web\n",
+            "group_vars/web.yml",
+        ),
+        (
+            VarsOf::Group("prod"),
+            "d: prod\nlist: [1]\n",
+            "group_vars/prod",
+        ),
+        (
+            VarsOf::Group("all"),
+            "a: all\nb: all\nd: all\ne: all\n",
+            "group_vars/all/x.yaml",
+        ),
+        (
+            VarsOf::Host("web2"),
+            "{\"d\": \"own\", \"ansible_port\": 22}",
+            "host_vars/web2.json",
+        ),
+    ] {
+        inventory.read_vars(of, text, origin).unwrap();
+    }
+    check_said(&inventory, "web1", "| a=host b=all c=web d=web e=all f=all");
+    check_said(
+        &inventory,
+        "web2",
+        "Port=22 | a=all ansible_port=22 b=all c=web d=own e=all f=all",
+    );
+    check_said(&inventory, "elsewhere", "| a=all b=all d=all e=all f=all");
+    let place = &inventory.selector().settings("web2").unwrap().options["Port"].place;
+    assert_eq!(place.to_string(), "host_vars/web2.json:1");
+}
+
+#[test]
+fn secrets_and_templates_are_left_out() {
+    let mut inventory = read("[web]\nweb1\n", "inv");
+    let text = "password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\nx: 1\nurl: '{{ x }}/a'\n\
+                ansible_host: '{{ inventory_hostname }}.eu'\n";
+    inventory
+        .read_vars(VarsOf::Group("all"), text, "all.yml")
+        .unwrap();
+    let whole = "$ANSIBLE_VAULT;1.1;AES256\n6162\n";
+    inventory
+        .read_vars(VarsOf::Host("web1"), whole, "vault")
+        .unwrap();
+    check_said(&inventory, "web1", "| x=1");
+    assert_eq!(
+        inventory.notices(),
+        [
+            "all.yml:6: ansible_host is a template of Ansible's, which is not filled in; it is left out",
+            "vault: it is encrypted by ansible-vault, and left out"
+        ]
+    );
+    let error = inventory
+        .read_vars(VarsOf::Group("all"), "- a\n", "all.yml")
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "all.yml:1: vars is a list, and has to be a table"
+    );
+}
+
 #[test]
 fn an_ssh_config_names_its_hosts() {
     let text =

@@ -47,9 +47,14 @@ struct Open {
 impl Builder {
     fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), Fault> {
         match event {
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, line)?;
-                let kind = scalar(text, style);
+                // Ansible's secrets are a text to nobody else.
+                let is_secret = tag.is_some_and(|tag| tag.suffix.contains("vault"));
+                let kind = match is_secret {
+                    true => Kind::Nothing,
+                    false => scalar(text, style),
+                };
                 self.put((Node { line, kind }, 1), anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(Kind::List(Vec::new()), anchor, line),
