@@ -243,11 +243,7 @@ fn unknown_and_contradictory_flags_are_refused_before_any_connection() {
             continue;
         }
         let has = |word: &&str| flags.iter().any(|flag| flag.long == *word);
-        let fits = |row: &&&[&str]| {
-            row.iter()
-                .filter(|word| word.starts_with("--"))
-                .all(|w| has(w))
-        };
+        let fits = |row: &&&[&str]| row.iter().filter(|word| word.starts_with("--")).all(&has);
         // What all verbs share is tried with one.
         // These need no settings, so that they work beside a broken file.
         let has_settings = !matches!(action.as_str(), "completions" | "man");
