@@ -11,7 +11,7 @@ use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
 use crate::engine::Job;
-use crate::exit_code::{Class, INTERNAL};
+use crate::exit_code::{Class, Facts, INTERNAL};
 use crate::keep::Resumed;
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
@@ -91,23 +91,28 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let start = |messages| rolling.start(messages);
     let count = whom.len();
     let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
-    if args.max_status {
-        driven.facts.tell_status();
-    }
     if renderers.differs() {
         driven.facts.add(Class::Differs);
     }
     let written = renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
-    let mut code = driven.facts.exit_code();
-    if let Err(error) = &written {
-        let what = wording::chain(&**error);
-        complain(&format!("{what}; what the hosts wrote is not complete"));
-        code = INTERNAL;
+    if args.max_status {
+        driven.facts.tell_status();
     }
+    let code = settled(driven.facts, &written);
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
     Ok(keep::end(&recorder, code, name))
+}
+
+/// Returns the exit code; what could not be written is told, and is the worst of all.
+fn settled(facts: Facts, written: &Result<()>) -> u8 {
+    let Err(error) = written else {
+        return facts.exit_code();
+    };
+    let what = wording::chain(&**error);
+    complain(&format!("{what}; what the hosts wrote is not complete"));
+    INTERNAL
 }
 
 /// Prints what would run where, and returns the exit code.

@@ -243,14 +243,10 @@ fn unknown_and_contradictory_flags_are_refused_before_any_connection() {
             continue;
         }
         let has = |word: &&str| flags.iter().any(|flag| flag.long == *word);
-        let fits = |row: &&&[&str]| {
-            row.iter()
-                .filter(|word| word.starts_with("--"))
-                .all(|w| has(w))
-        };
-        // What all verbs share is tried with one.
+        let fits = |row: &&&[&str]| row.iter().filter(|word| word.starts_with("--")).all(&has);
         // These need no settings, so that they work beside a broken file.
         let has_settings = !matches!(action.as_str(), "completions" | "man");
+        // What all verbs share is tried with some.
         let is_one = has_settings && !action.starts_with("fs ")
             || ["fs read", "fs write", "fs line"].contains(&action.as_str());
         let rows = CONTRADICTIONS.iter().filter(fits).filter(|_| is_one);
