@@ -94,7 +94,7 @@ pub(crate) enum Action {
     /// Works on the files of many hosts
     #[command(after_help = fs::EXAMPLES)]
     Fs(Box<FsArgs>),
-    /// Goes on with a run that was interrupted: runs its command on the hosts that are left
+    /// Goes on with a run that was interrupted: does what it did on the hosts that are left
     #[command(after_help = journal::RESUME_EXAMPLES)]
     Resume(Box<ResumeArgs>),
     /// Shows the hosts that ended otherwise in one run than in another, or printed something else

@@ -18,7 +18,7 @@ use crate::console::{Console, Sink, Terminals};
 use crate::drive::{Messages, View, drive};
 use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
-use crate::journal::{HostPlan, Subject, Text};
+use crate::journal::{HostPlan, Journal, Subject, Text};
 use crate::keep::{self, Resumed};
 use crate::plan::{ColorChoice, Show, Talk, tell};
 use crate::progress::{Moving, Progress};
@@ -112,7 +112,7 @@ fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
         configs,
         mut notices,
     } = access::open(&plan.access, &plan.hosts)?;
-    let sudo = match (asked.sudo, asked.ask_sudo) {
+    let sudo = match (asked.sudo.clone(), asked.ask_sudo) {
         (Some(sudo), true) => Some(sudo.password(Arc::new(sudo_password()?))),
         (sudo, _) => sudo,
     };
@@ -135,24 +135,11 @@ fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
     shown.renderers.expect(plan.whom.len());
     let moved = Moved::new();
     let progress = match terminals.stderr && show.talk != Talk::Quiet {
-        true => Progress::of_copies(Moving {
-            counters: moved.clone(),
-            labels: labels.clone(),
-            expected: plan.bytes(),
-        }),
+        true => progress(&plan, &moved),
         false => Progress::off(),
     };
-    progress.expect(plan.whom.len());
     let mut recorder = Recorder::new(labels, &plan.hosts, &configs);
-    let subject = || subject(&plan, asked.words);
-    // Of what changes nothing there is nothing to go on with.
-    let journal = match args.dry_run {
-        true => None,
-        false => {
-            let weak = args.access.from_environment.as_slice();
-            resumed.journal((&args.journal, weak), subject, &mut notices)?
-        }
-    };
+    let journal = journal((&plan, &asked), resumed, &mut notices)?;
     let name = journal.as_ref().map(|journal| journal.run().to_owned());
     recorder.keep(journal);
     let mut console = Console::new(terminals, false, progress);
@@ -185,6 +172,32 @@ fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
     }
     let left = name.filter(|_| driven.is_cut && show.talk != Talk::Quiet);
     Ok(keep::end(&recorder, code, left))
+}
+
+/// Returns the journal of copies, where one is wanted.
+fn journal(
+    (plan, asked): (&Plan, &Asked<'_>),
+    resumed: Resumed,
+    notices: &mut Vec<String>,
+) -> Result<Option<Journal>> {
+    let args = asked.args;
+    if args.dry_run {
+        // Of what changes nothing there is nothing to go on with.
+        return Ok(None);
+    }
+    let weak = args.access.from_environment.as_slice();
+    let subject = || subject(plan, asked.words);
+    resumed.journal((&args.journal, weak), subject, notices)
+}
+
+fn progress(plan: &Plan, moved: &Moved) -> Progress {
+    let progress = Progress::of_copies(Moving {
+        counters: moved.clone(),
+        labels: plan.names.labels.clone(),
+        expected: plan.bytes(),
+    });
+    progress.expect(plan.whom.len());
+    progress
 }
 
 /// Returns what a journal keeps of copies.

@@ -52,10 +52,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let mut renderers = Renderers::open(&plan.show, &stage)?;
     renderers.expect(whom.len());
     let bar = terminals.stderr && plan.show.talk != Talk::Quiet;
-    let progress = if bar {
-        Progress::of_commands(labels.clone())
-    } else {
-        Progress::off()
+    let progress = match bar {
+        true => Progress::of_commands(labels.clone()),
+        false => Progress::off(),
     };
     progress.expect(whom.len());
     let mut recorder = Recorder::new(labels, &plan.hosts, &configs);
@@ -72,13 +71,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         },
         collect: renderers.collect(),
     };
-    let subject = || control::subject(args, &job, &plan.access.own);
-    let asked = (&args.journal, args.access.from_environment.as_slice());
-    let journal = resumed.journal(asked, subject, &mut notices)?;
-    if journal.is_some() {
-        // A journal knows which commands were begun, and what they printed.
-        job.detail = Detail::Output;
-    }
+    let of = (&mut job, plan.access.own.as_slice());
+    let journal = control::journal(args, resumed, of, &mut notices)?;
     let name = journal.as_ref().map(|journal| journal.run().to_owned());
     recorder.keep(journal);
     let mut console = Console::new(terminals, plan.raw, progress);

@@ -220,7 +220,8 @@ impl Plan {
         let dests = self.names.each(dest, args.template, there)?;
         if args.template {
             let own = sources.iter().zip(&dests);
-            let own = own.map(|(sources, dest)| [sources.as_slice(), &[dest.clone()]].concat());
+            let own = own
+                .map(|(sources, dest)| [sources.as_slice(), std::slice::from_ref(dest)].concat());
             self.filled = Some(own.collect());
         }
         Ok(Filled { sources, dests })
@@ -299,7 +300,10 @@ impl Plan {
             Item::Get { .. } => None,
         };
         match self.direction {
-            Direction::Put => self.items.iter().flatten().map(bytes).sum(),
+            Direction::Put => {
+                let left = self.whom.iter().flat_map(|index| &self.items[*index]);
+                left.map(bytes).sum()
+            }
             _ => None,
         }
     }

@@ -4,25 +4,38 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use sshoal::{Config, HostOption, Listed};
+use sshoal::{Config, Detail, HostOption, Listed};
 
 use crate::args::{ControlArgs, RunArgs};
+use crate::confirm;
 use crate::console::Terminals;
 use crate::engine::Job;
-use crate::journal::{HostPlan, Subject, Text};
+use crate::journal::{HostPlan, Journal, Subject, Text};
+use crate::keep::{self, Resumed};
 use crate::plan::{Plan, is_batch, join};
 use crate::waves::{Gate, Rolling};
-use crate::{confirm, keep};
 
-/// Returns what a journal keeps of a run.
+/// Returns the run's journal, where one is wanted.
 ///
 /// # Errors
-/// Fails if a command cannot be made, or an input not be looked at.
-pub(super) fn subject<'a>(
-    args: &'a RunArgs,
-    job: &Job,
-    own: &[Vec<HostOption>],
-) -> Result<Subject<'a>> {
+/// Fails if one that was asked for cannot be written, or what is to be kept in it not be found out.
+pub(super) fn journal(
+    args: &RunArgs,
+    resumed: Resumed,
+    (job, own): (&mut Job, &[Vec<HostOption>]),
+    notices: &mut Vec<String>,
+) -> Result<Option<Journal>> {
+    let asked = (&args.journal, args.access.from_environment.as_slice());
+    let journal = resumed.journal(asked, || subject(args, job, own), notices)?;
+    if journal.is_some() {
+        // A journal knows which commands were begun, and what they printed.
+        job.detail = Detail::Output;
+    }
+    Ok(journal)
+}
+
+/// Returns what a journal keeps of a run.
+fn subject<'a>(args: &'a RunArgs, job: &Job, own: &[Vec<HostOption>]) -> Result<Subject<'a>> {
     let stdin = Path::new("-");
     let input = match (&args.launch.stdin, args.launch.send_input) {
         (Some(path), _) => Some(path.as_path()),
