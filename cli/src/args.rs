@@ -25,6 +25,7 @@ mod forward;
 mod fs;
 mod hosts;
 mod inherited;
+mod isolation;
 mod journal;
 mod launch;
 mod more;
@@ -42,6 +43,7 @@ pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
 pub(crate) use self::hosts::HostsArgs;
+use self::isolation::IsolationArgs;
 pub(crate) use self::journal::{DiffArgs, JournalArgs, ResumeArgs, run_variables};
 pub(crate) use self::launch::LaunchArgs;
 pub(crate) use self::more::{KillArgs, More, PingArgs, ScriptArgs, ShellArgs};
@@ -137,6 +139,8 @@ pub(crate) struct RunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
     /// Ends a command on its host when its time is over, TERM and two seconds later KILL, and says
     /// whether that worked (the default)
     #[arg(long, env = "SSHOAL_KILL_ON_TIMEOUT", value_parser = FalseyValueParser::new())]

@@ -73,7 +73,9 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
         return dry_run(&plan);
     }
     let labels = plan.names.labels.clone();
-    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let Opened {
+        configs, notices, ..
+    } = access::open(&plan.access, &plan.hosts)?;
     let sudo = match (sudo, ask) {
         (Some(sudo), true) => Some(sudo.password(Arc::new(sudo_password()?))),
         (sudo, _) => sudo,

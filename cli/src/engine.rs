@@ -17,6 +17,7 @@ use crate::drive::{Message, Messages};
 use crate::plan::Pace;
 use crate::record::Record;
 use crate::waves::Control;
+use crate::workers::Workers;
 
 /// A command for a host list.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) detail: Detail,
     /// Whether output is wanted whole, at each host's end.
     pub(crate) collect: Collect,
+    /// What has the sessions, if not this process.
+    pub(crate) workers: Option<Workers>,
 }
 
 /// A handle of a job under way.
@@ -201,6 +204,9 @@ pub(crate) fn begin(job: Job) -> Result<(Fleet, Events)> {
         .pool(|pool| pool.output_bytes_max(job.pace.max_output));
     if let Some(par) = job.pace.par {
         fleet = fleet.pool_size(par);
+    }
+    if let Some(workers) = &job.workers {
+        fleet = fleet.connector(workers.connector());
     }
     let fleet = fleet.build().context("cannot begin")?;
     let (launch, input) = job.launch;

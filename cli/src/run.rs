@@ -18,6 +18,7 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
+use crate::workers::{Brief, Workers};
 use crate::{access, complain, hosts};
 
 mod control;
@@ -41,8 +42,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let Opened {
         configs,
         mut notices,
+        secrets,
+        accepted,
     } = access::open(&plan.access, &plan.hosts)?;
-    let launch = plan.launch.open()?;
+    let (launch, input, far) = plan.launch.open()?;
+    let workers = match args.isolation.workers() {
+        Some(count) => {
+            let brief = Brief::new(&plan.access, secrets, far, accepted);
+            let own = (&configs[..], &plan.access.own[..]);
+            Some(Workers::start(
+                count.min(whom.len()),
+                brief,
+                &plan.hosts,
+                own,
+            )?)
+        }
+        None => None,
+    };
     let terminals = Terminals::detect();
     let stage = Stage {
         labels: &labels,
@@ -63,7 +79,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let mut job = Job {
         hosts: plan.hosts,
         commands: plan.commands,
-        launch,
+        launch: (launch, input),
         configs,
         pace: plan.pace,
         on_timeout: plan.on_timeout,
@@ -72,6 +88,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             false => renderers.detail(),
         },
         collect: renderers.collect(),
+        workers,
     };
     let journal = resumed.journal(args, (&mut job, &plan.access.own), &mut notices)?;
     let name = journal.as_ref().map(|journal| journal.run().to_owned());

@@ -11,7 +11,7 @@
 
 mod commands;
 mod configs;
-mod connector;
+pub mod connector;
 mod destinations;
 mod each;
 mod engine;
@@ -48,7 +48,7 @@ pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
 pub use host_logger::{HostLogger, LogForm};
 pub use input::Input;
-pub use limits::{LocalLimits, raise_descriptor_limit};
+pub use limits::{LocalLimits, is_local_limit, raise_descriptor_limit};
 pub use live::{
     Accepted, Encoding, Ended, HostRun, Line, LineEnding, Lines, MergedReader, OnBadBytes,
     OutputReader, ReadError, Started, TextLines, Waited,
