@@ -50,6 +50,9 @@ fn begin() -> Result<()> {
     // What it talks to may find a way into it, which must not lead any further.
     #[cfg(target_os = "linux")]
     rustix::thread::set_no_new_privs(true).context("no_new_privs")?;
+    // Else it would be called after the way by which its program was found.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_name(c"sshoal-worker");
     ignore_signals().context("cannot ignore signals")?;
     // Refused, there are fewer sessions, and hosts wait for room.
     let _ = sshoal::raise_descriptor_limit();

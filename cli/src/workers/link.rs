@@ -121,11 +121,19 @@ impl Link {
     /// Reads what the worker says until it is gone.
     fn attend_to_end(self: Arc<Self>, mut child: Child, set: &Weak<Set>) {
         let mut from = BufReader::with_capacity(READ_AHEAD, &self.stream);
-        while let Ok(Some((report, payload))) = super::frame::read(&mut from, REPORTS) {
-            if self.take(report, payload, set).is_err() {
-                break;
+        let broke = loop {
+            match super::frame::read(&mut from, REPORTS) {
+                Ok(Some((report, payload))) => {
+                    if self.take(report, payload, set).is_err() {
+                        break true;
+                    }
+                }
+                Ok(None) => break false,
+                // Cut off in the midst of a frame, it died there; any other error is a frame of
+                // its making.
+                Err(error) => break !is_gone(&error),
             }
-        }
+        };
         self.outbox.close();
         let _ = self.stream.shutdown(Shutdown::Both);
         // What has closed its end, or broken a rule, has nothing more to do.
@@ -135,7 +143,11 @@ impl Link {
             set.gone(&self);
             let left = self.inbox.end();
             if !set.is_over() {
-                set.say(format!("{}; {left} host{} on it", how(status), s(left)));
+                let how = match broke {
+                    true => "a worker process said what none may, and was ended".to_owned(),
+                    false => how(status),
+                };
+                set.say(format!("{how}; {left} host{} on it", s(left)));
             }
         } else {
             self.inbox.end();
@@ -194,12 +206,17 @@ fn how(status: io::Result<ExitStatus>) -> String {
     let signal = status.as_ref().ok().and_then(ExitStatus::signal);
     let code = status.as_ref().ok().and_then(ExitStatus::code);
     match (signal, code) {
-        // Ours, after it closed its end or broke a rule.
-        (Some(9), _) => "a worker process was ended".to_owned(),
         (Some(signal), _) => format!("a worker process died of signal {signal}"),
         (None, Some(code)) => format!("a worker process ended with exit code {code}"),
         (None, None) => "a worker process is gone".to_owned(),
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn s(count: usize) -> &'static str {

@@ -1,0 +1,671 @@
+//! `--workers N`: the hosts of a run in child processes, which die, and which the run outlives.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::openssh::process::descendants;
+use support::{Fleet, output, sshoal, stderr, stdout};
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+}
+
+/// The worker processes of a run.
+fn workers(run: &Child) -> Vec<Pid> {
+    let is_worker = |pid: &Pid| arguments(*pid).ends_with(b"\0worker\0");
+    descendants(pid(run))
+        .into_iter()
+        .filter(is_worker)
+        .collect()
+}
+
+fn arguments(pid: Pid) -> Vec<u8> {
+    std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default()
+}
+
+/// Whether a process is gone, or as good as.
+fn is_gone(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.map_or(true, |stat| {
+        stat.rsplit_once(')')
+            .is_none_or(|(_, rest)| rest.starts_with(" Z"))
+    })
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "{what} takes too long");
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Has a process die of a fault. The first one has the program say so, the next one ends it.
+fn crash(pid: Pid) {
+    wait_until("a fault", || {
+        let _ = kill_process(pid, Signal::SEGV);
+        is_gone(pid)
+    });
+}
+
+/// The records that a run wrote, by host.
+fn records(path: &Path) -> BTreeMap<u64, Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let records = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut all = BTreeMap::new();
+    for record in records {
+        let index = record["index"].as_u64().unwrap();
+        assert!(
+            all.insert(index, record).is_none(),
+            "host {index} ended twice"
+        );
+    }
+    all
+}
+
+/// The events of a kind in a file that is being written.
+fn events(path: &Path, kind: &str) -> Vec<u64> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let events = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let of_kind = events.filter(|event| event["event"] == kind);
+    of_kind
+        .map(|event| event["index"].as_u64().unwrap())
+        .collect()
+}
+
+/// A text without its times, in an order that does not depend on who ended first.
+fn timeless(text: &str) -> Vec<String> {
+    let is_time = |word: &str| {
+        let digits = word
+            .trim_end_matches(['s', '/', ')', ':', ','])
+            .trim_start_matches('(');
+        word.starts_with('[') || digits.parse::<f64>().is_ok()
+    };
+    let line = |line: &str| {
+        let words = line.split_whitespace().filter(|word| !is_time(word));
+        words
+            .filter(|word| !word.contains("hosts/s"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let mut lines: Vec<String> = text.lines().map(line).collect();
+    lines.sort();
+    lines
+}
+
+/// Runs the same in one process and in workers, and compares all that can be seen.
+#[track_caller]
+fn check_same(fleet: &Fleet, words: &[&str]) {
+    let run = |workers: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = fleet.run();
+        command
+            .args(["--no-journal", "--workers", workers])
+            .arg("--jsonl");
+        command
+            .arg(dir.path().join("results.jsonl"))
+            .args(["-o"])
+            .arg(dir.path().join("out"));
+        let output = output(command.args(words));
+        let records = records(&dir.path().join("results.jsonl")).into_values();
+        let timeless = |mut record: Value| {
+            for key in ["started", "duration_s", "phases"] {
+                record.as_object_mut().unwrap().remove(key);
+            }
+            record.to_string()
+        };
+        let records: Vec<String> = records.map(timeless).collect();
+        let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(dir.path().join("out"))
+            .into_iter()
+            .flatten()
+            .map(|file| file.unwrap())
+            .map(|file| {
+                (
+                    file.file_name().into_string().unwrap(),
+                    std::fs::read(file.path()).unwrap(),
+                )
+            })
+            .collect();
+        files.sort();
+        (output, records, files)
+    };
+    let ((one, records, files), (many, others, theirs)) = (run("1"), run("3"));
+    assert_eq!(one.status, many.status, "{words:?}: {}", stderr(&many));
+    assert_eq!(
+        timeless(&stdout(&one)),
+        timeless(&stdout(&many)),
+        "{words:?}"
+    );
+    assert_eq!(
+        timeless(&stderr(&one)),
+        timeless(&stderr(&many)),
+        "{words:?}"
+    );
+    assert_eq!(records, others, "{words:?}");
+    assert!(files == theirs, "{words:?}: the files differ");
+}
+
+#[test]
+fn workers_say_what_one_process_says() {
+    let fleet = Fleet::start(12);
+    let file = fleet.hosts_file.to_str().unwrap().to_owned();
+    let hosts = ["-h", &file];
+    let first = fleet.hosts[0].clone();
+    let check = |words: &[&str]| check_same(&fleet, &[&hosts[..], words].concat());
+    check(&["-i", "hostname"]);
+    check(&["-b", "head", "-c", "700001"]);
+    check(&["-P", "stderr", "oops"]);
+    check(&["-i", "--max-output", "1000", "head", "-c", "5000"]);
+    check(&["exit", "3"]);
+    check(&["signal", "KILL"]);
+    check(&["nostatus"]);
+    check(&["-i", "--template", "echo", "{n}", "{host}", "{total}"]);
+    check(&["-S", "-t", "1", "sleep", "60"]);
+    check(&["-p", "1", "-k", "false"]);
+    check(&[
+        "-p",
+        "2",
+        "--wave",
+        "3,5",
+        "--gate",
+        "test $SSHOAL_GATE_WAVE -lt 2",
+        "true",
+    ]);
+    check(&[
+        "-O",
+        "UserKnownHostsFile=/dev/null",
+        "-O",
+        "UserKnownHostsFile=none",
+        "true",
+    ]);
+    check(&[
+        "--connect-timeout",
+        "7",
+        "--retries",
+        "1",
+        "-H",
+        "127.3.0.1:1 nowhere.invalid",
+        "true",
+    ]);
+    let key = fleet.home.path().join("another");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.unwrap().success());
+    let key = key.to_str().unwrap();
+    check_same(
+        &fleet,
+        &[
+            "-H",
+            &format!("{first} {first}"),
+            "-O",
+            "IdentitiesOnly=yes",
+            "hostname",
+        ],
+    );
+    check_same(
+        &fleet,
+        &[
+            "-H",
+            &first,
+            "-O",
+            &format!("IdentityFile={key}"),
+            "hostname",
+        ],
+    );
+}
+
+#[test]
+fn input_reaches_every_host_whole() {
+    let fleet = Fleet::start(6);
+    let bytes: Vec<u8> = (0..1_500_000_u32).flat_map(|n| n.to_le_bytes()).collect();
+    let mut hashes = Vec::new();
+    for workers in ["1", "3"] {
+        let mut run = fleet.run();
+        run.arg("-h")
+            .arg(&fleet.hosts_file)
+            .args(["--workers", workers, "-b", "-I", "hash"]);
+        let mut child = run
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&bytes).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        hashes.push(stdout(&output));
+    }
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+/// Starts a run of hosts that work for a while, in two workers, and waits until `count` of them do.
+fn working(fleet: &Fleet, count: usize, words: &[&str]) -> Child {
+    let (results, events_file) = (
+        fleet.home.path().join("results"),
+        fleet.home.path().join("events"),
+    );
+    let mut run = fleet.run();
+    run.arg("-h")
+        .arg(&fleet.hosts_file)
+        .args(["--workers", "2", "--jsonl"])
+        .arg(results);
+    run.arg("--events").arg(&events_file).args(words);
+    let child = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the first hosts", || {
+        events(&events_file, "accepted").len() >= count
+    });
+    child
+}
+
+/// Has one worker of two die of a fault while six hosts of twelve work: only hosts that worked on
+/// it are lost, all others are done, and the report is whole.
+#[test]
+fn a_worker_that_dies_costs_its_hosts_at_work_and_no_others() {
+    let fleet = Fleet::start(12);
+    let run = working(&fleet, 6, &["-p", "6", "sleep", "3"]);
+    let pids = workers(&run);
+    assert_eq!(pids.len(), 2);
+    let begun = events(&fleet.home.path().join("events"), "accepted");
+    crash(pids[0]);
+    let output = run.wait_with_output().unwrap();
+    let err = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("a worker process died of signal 11; 3 hosts on it"),
+        "{err}"
+    );
+    let records = records(&fleet.home.path().join("results"));
+    assert_eq!(records.len(), 12);
+    let crashed: Vec<&u64> = records
+        .iter()
+        .filter(|(_, r)| r["kind"] == "worker_crashed")
+        .map(|(index, _)| index)
+        .collect();
+    assert_eq!(crashed.len(), 3, "{err}");
+    assert!(
+        crashed.iter().all(|index| begun.contains(index)),
+        "{crashed:?} of {begun:?}"
+    );
+    assert_eq!(
+        records
+            .values()
+            .filter(|r| r["outcome"] == "exited")
+            .count(),
+        9
+    );
+    assert!(
+        records
+            .values()
+            .all(|r| r["kind"].is_null() || r["phase"] == "run")
+    );
+}
+
+/// Kills every worker again and again: the run ends all the same, with one end for each host.
+#[test]
+fn a_run_whose_workers_all_die_ends_with_every_host() {
+    let fleet = Fleet::start(8);
+    let mut run = working(&fleet, 2, &["-p", "4", "sleep", "1"]);
+    let mut killed = 0;
+    while killed < 6 {
+        for pid in workers(&run) {
+            killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
+        }
+        assert!(run.try_wait().unwrap().is_none() || killed > 0);
+        thread::yield_now();
+    }
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(records(&fleet.home.path().join("results")).len(), 8);
+}
+
+/// A host before which something happens to each connection: what is said of it, and how many
+/// connections there were before it is let through.
+fn behind(
+    host: &str,
+    mut before: impl FnMut(usize, SocketAddr) -> bool + Send + 'static,
+) -> SocketAddr {
+    let to: SocketAddr = host.parse().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for (count, stream) in listener.incoming().enumerate() {
+            let stream = stream.unwrap();
+            if before(count, stream.peer_addr().unwrap()) {
+                splice(stream, TcpStream::connect(to).unwrap());
+            }
+        }
+    });
+    address
+}
+
+fn splice(one: TcpStream, other: TcpStream) {
+    for (mut from, mut to) in [
+        (one.try_clone().unwrap(), other.try_clone().unwrap()),
+        (other, one),
+    ] {
+        thread::spawn(move || {
+            let mut buf = [0; 1 << 14];
+            while let Ok(count @ 1..) = from.read(&mut buf) {
+                if to.write_all(&buf[..count]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
+    }
+}
+
+/// The processes that have a connection from this address, as far as this user may see that.
+fn owners(pids: &[Pid], from: SocketAddr) -> Vec<Pid> {
+    let hex = format!(":{:04X}", from.port());
+    let tables = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let inodes: Vec<String> = tables
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.get(1).is_some_and(|local| local.ends_with(&hex)))
+        .map(|fields| format!("socket:[{}]", fields[9]))
+        .collect();
+    let has = |pid: &&Pid| {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero()));
+        let links = files.into_iter().flatten().flatten();
+        let mut links = links.filter_map(|file| std::fs::read_link(file.path()).ok());
+        links.any(|link| {
+            inodes
+                .iter()
+                .any(|inode| link.as_os_str() == inode.as_str())
+        })
+    };
+    pids.iter().filter(has).copied().collect()
+}
+
+/// Kills the worker while it connects: nothing was started, so the host is begun again, and runs.
+#[test]
+fn a_host_that_was_not_begun_runs_in_another_worker() {
+    let fleet = Fleet::start(1);
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    // The first connection is held, and dropped with the worker.
+    let mut held = Vec::new();
+    let host = fleet.hosts[0].clone();
+    let address = behind(&host, move |count, from| {
+        held.push(count);
+        arrived.send(from).unwrap();
+        count > 0
+    });
+    let results = fleet.home.path().join("results");
+    let mut run = fleet.run();
+    run.arg("-H")
+        .arg(address.to_string())
+        .arg("-O")
+        .arg(format!("HostKeyAlias={host}"));
+    run.args(["--workers", "2", "-i", "--jsonl"])
+        .arg(&results)
+        .arg("hostname");
+    let run = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    arrivals.recv().unwrap();
+    for pid in workers(&run) {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "host-0000\n");
+    assert_eq!(records(&results)[&0]["attempts"], 2);
+}
+
+/// One host of nine ends its worker with each connection: it costs the hosts at work beside it the
+/// first time, is alone from then on, and fails as what it is.
+#[test]
+fn a_host_that_ends_every_worker_costs_one_shard_once() {
+    let fleet = Fleet::start(8);
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    let address = behind(&fleet.hosts[0], move |_, from| {
+        let _ = arrived.send(from);
+        false
+    });
+    let events_file = fleet.home.path().join("events");
+    let results = fleet.home.path().join("results");
+    let mut run = fleet.run();
+    run.arg("-h")
+        .arg(&fleet.hosts_file)
+        .arg("-H")
+        .arg(address.to_string());
+    run.args(["--workers", "2", "--jsonl"]).arg(&results);
+    run.arg("--events").arg(&events_file).args(["sleep", "4"]);
+    let run = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = arrivals.recv().unwrap();
+    wait_until("the others", || events(&events_file, "accepted").len() == 8);
+    if owners(&workers(&run), first).len() != 1 {
+        println!("skipped: this user may not see whose a connection is");
+        let _ = kill_process(pid(&run), Signal::KILL);
+        return;
+    }
+    for last in [false, false, true] {
+        let owner = owners(&workers(&run), first);
+        kill_process(owner[0], Signal::KILL).unwrap();
+        if !last {
+            first = arrivals.recv().unwrap();
+            wait_until("its worker", || owners(&workers(&run), first).len() == 1);
+        }
+    }
+    let output = run.wait_with_output().unwrap();
+    let records = records(&results);
+    let hostile = records.values().find(|r| r["host"] == "127.0.0.1").unwrap();
+    assert_eq!(
+        (&hostile["kind"], &hostile["phase"]),
+        (&"worker_crashed".into(), &"banner".into()),
+        "{hostile}"
+    );
+    let crashed = records
+        .values()
+        .filter(|r| r["kind"] == "worker_crashed")
+        .count();
+    // Four or five hosts were on its first worker, with itself.
+    assert!((4..=6).contains(&crashed), "{crashed}: {}", stderr(&output));
+    assert_eq!(
+        records
+            .values()
+            .filter(|r| r["outcome"] == "exited")
+            .count(),
+        9 - crashed
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// Ends a run by a signal, and checks exit code, time, and that no worker is left.
+#[track_caller]
+fn check_end(sent: Signal, code: Option<i32>) {
+    let fleet = Fleet::start(4);
+    let mut run = working(&fleet, 4, &["sleep", "60"]);
+    let pids = workers(&run);
+    assert_eq!(pids.len(), 2);
+    let begun = Instant::now();
+    kill_process(pid(&run), sent).unwrap();
+    assert_eq!(run.wait().unwrap().code(), code);
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "it took {:?}",
+        begun.elapsed()
+    );
+    wait_until("the workers' end", || pids.iter().all(|pid| is_gone(*pid)));
+    if code.is_some() {
+        let records = records(&fleet.home.path().join("results"));
+        assert!(
+            records.values().all(|r| r["outcome"] == "cancelled"),
+            "{records:?}"
+        );
+        assert_eq!(records.len(), 4);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_run_and_its_workers() {
+    check_end(Signal::INT, Some(130));
+}
+
+#[test]
+fn sigterm_ends_the_run_and_its_workers() {
+    check_end(Signal::TERM, Some(143));
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_worker() {
+    check_end(Signal::KILL, None);
+}
+
+/// Signals that a terminal sends to all of the group mean what the run makes of them: no worker
+/// ends by itself, and the progress is shown by the run alone.
+#[test]
+fn signals_to_the_group_are_the_runs() {
+    let fleet = Fleet::start(4);
+    let run = working(&fleet, 4, &["sleep", "2"]);
+    let pids = workers(&run);
+    for signal in [
+        Signal::INT,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::QUIT,
+        Signal::USR1,
+    ] {
+        for pid in &pids {
+            kill_process(*pid, signal).unwrap();
+        }
+    }
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn a_run_in_workers_goes_on_where_it_was_interrupted() {
+    let fleet = Fleet::start(6);
+    let mut run = working(&fleet, 2, &["-p", "2", "sleep", "30"]);
+    kill_process(pid(&run), Signal::INT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let mut resume = sshoal(fleet.home.path());
+    let resumed = output(resume.args(["resume", "--skip-started", "--workers", "2"]));
+    let list = output(sshoal(fleet.home.path()).args(["resume", "--list"]));
+    // Whether `resume` takes the flag or not, the run's own words hold.
+    assert_ne!(resumed.status.code(), Some(1), "{}", stderr(&resumed));
+    assert!(stdout(&list).contains(" 6 "), "{}", stdout(&list));
+}
+
+#[test]
+fn secrets_are_in_no_arguments_and_no_environment() {
+    const CANARY: &str = "canary-of-the-workers-31";
+    let dir = tempfile::tempdir().unwrap();
+    let mut fleet = sshoal(dir.path());
+    fleet
+        .args(["demo-fleet", "--hosts", "2", "--password", CANARY, "--dir"])
+        .arg(dir.path());
+    let mut fleet = fleet
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(fleet.stdout.take().unwrap()).lines();
+    assert!(
+        lines
+            .map(Result::unwrap)
+            .any(|line| line.starts_with("ready "))
+    );
+    std::fs::write(dir.path().join("password"), CANARY).unwrap();
+    let mut run = sshoal(dir.path());
+    let (events_file, known) = (dir.path().join("events"), dir.path().join("known_hosts"));
+    run.args(["run", "-F", "none", "--workers", "2", "-h"])
+        .arg(dir.path().join("hosts"));
+    run.arg("-O")
+        .arg(format!("UserKnownHostsFile={}", known.display()));
+    run.arg("--password-file").arg(dir.path().join("password"));
+    run.arg("--events").arg(&events_file).args(["sleep", "1"]);
+    let run = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the log-ins", || {
+        events(&events_file, "accepted").len() == 2
+    });
+    let pids = workers(&run);
+    assert_eq!(pids.len(), 2);
+    for pid in pids {
+        let environ = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
+        for bytes in [arguments(pid), environ.unwrap_or_default()] {
+            assert!(!String::from_utf8_lossy(&bytes).contains(CANARY));
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+        assert!(status.unwrap().contains("NoNewPrivs:\t1"));
+    }
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    drop(fleet.stdin.take());
+    let _ = fleet.wait();
+}
+
+#[test]
+fn only_a_run_starts_a_worker_and_only_where_it_can_have_one() {
+    let home = tempfile::tempdir().unwrap();
+    let by_hand = output(sshoal(home.path()).arg("worker"));
+    assert_eq!(by_hand.status.code(), Some(2));
+    assert!(
+        stderr(&by_hand).contains("sshoal run --workers"),
+        "{}",
+        stderr(&by_hand)
+    );
+    for words in [
+        &["put", "--workers", "2", "-H", "h", "a", "b"][..],
+        &["run", "--workers", "65", "-H", "h", "true"],
+    ] {
+        let refused = output(sshoal(home.path()).args(words));
+        assert_eq!(refused.status.code(), Some(2), "{words:?}");
+        assert!(
+            stderr(&refused).contains("--workers"),
+            "{}",
+            stderr(&refused)
+        );
+    }
+    let fleet = Fleet::start(2);
+    for none in ["0", "1"] {
+        let mut run = fleet.run_on(2);
+        let run = run
+            .args(["--workers", none, "-P", "yes", "100000000"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut run = run.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(run.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(workers(&run), []);
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+}
