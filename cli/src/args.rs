@@ -432,6 +432,7 @@ Examples:
   sshoal run -h hosts.txt --diff cat /etc/resolv.conf  # exit code 6 where they are not all alike
   sshoal run -h hosts.txt --failed-to again.txt true && sshoal run -h again.txt true
   sshoal run -h hosts.txt --wave 1,10%,100% --gate ./looks-good systemctl restart web
+  sshoal run -h hosts.txt --workers 4 uptime           # no crash costs more than a quarter of them
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could
 not be reached or was lost, 5 a command failed, 6 --diff found differences, 7 stopped by -k,

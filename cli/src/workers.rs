@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sshoal::connector::{Connected, Connector};
-use sshoal::{BeginAgain, Config, Error, Host, HostOption, Phase, Scope, Timings, blocking_within};
+use sshoal::{
+    BeginAgain, Config, Error, Host, HostOption, Phase, Scope, Timings, blocking_within, sync,
+};
 
 use crate::codes::Codes;
 use crate::drive::{Message, Messages};
@@ -58,6 +60,8 @@ struct Set {
     links: Mutex<Links>,
     /// Workers that died under a host before its command was begun.
     crashes: Mutex<HashMap<Host, usize>>,
+    /// Held by who looks for a place apart from others.
+    apart: sync::Mutex<()>,
     /// Workers in a row that died before they had begun.
     stillborn: AtomicUsize,
     codes: Codes,
@@ -105,6 +109,7 @@ impl Workers {
         hosts: &[Host],
         (configs, own): (&[Arc<Config>], &[Vec<HostOption>]),
     ) -> Result<Self> {
+        brief.check()?;
         let mut groups = HashMap::new();
         for (index, (host, config)) in hosts.iter().zip(configs).enumerate() {
             let number = u32::try_from(index).context("more hosts than can be numbered")?;
@@ -120,6 +125,7 @@ impl Workers {
             groups,
             links: Mutex::default(),
             crashes: Mutex::default(),
+            apart: sync::Mutex::new(()),
             stillborn: AtomicUsize::new(0),
             codes: Codes::default(),
             messages: OnceLock::new(),
@@ -169,12 +175,14 @@ impl Connector for Workers {
             message: "a configuration that no worker was told of".to_owned(),
         })?;
         loop {
-            let link = set.link_for(host, scope)?;
-            let Some(place) = Place::take(&link) else {
+            let (link, place) = match set.crashes_of(host) {
+                0 => set.place()?,
+                _ => set.place_apart(scope)?,
+            };
+            let Some(place) = place else {
                 // It died a moment ago, and with nobody of ours: the next one is about to come.
-                link.gone
-                    .wait(scope)
-                    .map_err(|stop| remote::stopped(stop, Phase::Local))?;
+                let died = link.gone.wait(scope);
+                died.map_err(|stop| remote::stopped(stop, Phase::Local))?;
                 continue;
             };
             link.tell_group(group);
@@ -185,45 +193,46 @@ impl Connector for Workers {
 }
 
 impl Set {
-    /// Returns the worker that is to open a session to this host.
-    fn link_for(self: &Arc<Self>, host: &Host, scope: &Scope) -> Result<Arc<Link>, Error> {
-        if self.crashes_of(host) > 0 {
-            return self.link_apart(scope);
-        }
-        let least = {
-            let links = self.links();
-            let regular = links.regular.iter().flatten();
-            let least = regular.min_by_key(|link| link.live.load(Ordering::Relaxed));
-            least.cloned()
-        };
-        least.ok_or_else(|| Error::Local {
+    /// Takes a place in the worker with the fewest sessions; none if that one is gone.
+    fn place(&self) -> Result<(Arc<Link>, Option<Place>), Error> {
+        // Under the lock, so that nobody else counts as few there.
+        let links = self.links();
+        let least = least(links.regular.iter().flatten());
+        let link = least.ok_or_else(|| Error::Local {
             phase: Phase::Local,
             source: std::io::Error::other("no worker process can be started"),
-        })
+        })?;
+        let place = Place::take(link);
+        Ok((Arc::clone(link), place))
     }
 
-    /// Returns a worker for a host that may end it: one without other hosts, if there is room.
-    fn link_apart(self: &Arc<Self>, scope: &Scope) -> Result<Arc<Link>, Error> {
-        let is_full = {
+    /// As [`Self::place`], for a host that may end its worker: in one without other hosts, if
+    /// there is room. Parks while it is started.
+    fn place_apart(self: &Arc<Self>, scope: &Scope) -> Result<(Arc<Link>, Option<Place>), Error> {
+        let phase = Phase::Local;
+        let turn = self.apart.lock(scope);
+        let _turn = turn.map_err(|stop| remote::stopped(stop, phase))?;
+        let found = {
             let links = self.links();
-            let live = |link: &&Arc<Link>| link.live.load(Ordering::Relaxed);
-            let least = links.apart.iter().min_by_key(live);
             let is_full = links.apart.len() >= APART_MAX;
-            match least {
-                Some(link) if is_full || live(&link) == 0 => return Ok(Arc::clone(link)),
-                _ => is_full,
-            }
+            let idle = |link: &&Arc<Link>| is_full || link.live.load(Ordering::Relaxed) == 0;
+            least(links.apart.iter()).filter(idle).cloned()
         };
-        debug_assert!(!is_full, "a full list has a least one");
+        if let Some(link) = found {
+            let place = Place::take(&link);
+            return Ok((link, place));
+        }
         let set = Arc::clone(self);
         let started = blocking_within(scope, move || {
             let link = Link::start(&set)?;
             set.links().apart.push(Arc::clone(&link));
             Ok(link)
         });
-        let phase = Phase::Local;
         match started.map_err(|stop| remote::stopped(stop, phase))? {
-            Ok(Ok(link)) => Ok(link),
+            Ok(Ok(link)) => {
+                let place = Place::take(&link);
+                Ok((link, place))
+            }
             Ok(Err(source)) => Err(Error::Local { phase, source }),
             Err(panic) => Err(Error::Internal {
                 phase,
@@ -305,6 +314,11 @@ impl Set {
 /// Whether this process is a worker, by its arguments; nothing else decides how one is run.
 pub(crate) fn called(args: impl IntoIterator<Item = OsString>) -> bool {
     args.into_iter().skip(1).eq([WORKER])
+}
+
+/// Returns the worker with the fewest sessions.
+fn least<'a>(links: impl Iterator<Item = &'a Arc<Link>>) -> Option<&'a Arc<Link>> {
+    links.min_by_key(|link| link.live.load(Ordering::Relaxed))
 }
 
 fn address(config: &Arc<Config>) -> usize {

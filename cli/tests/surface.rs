@@ -32,6 +32,7 @@ const FLAGS: &[&str] = &[
     "--rate",
     "--retries",
     "--retry-on",
+    "--workers",
     "-I, --send-input",
     "--stdin",
     "--env",

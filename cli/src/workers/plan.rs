@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use sshoal::{Launch, Passphrases, Pty, Secret, Sudo};
 
@@ -107,6 +108,26 @@ impl Brief {
             },
             secrets,
             sudo_password: launch.sudo_password,
+        }
+    }
+
+    /// Refuses what a worker could not read once more.
+    ///
+    /// # Errors
+    /// Fails with what to do.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some(file) = &self.plan.config_file else {
+            return Ok(());
+        };
+        let file = PathBuf::from(std::ffi::OsString::from_vec(file.clone()));
+        match std::fs::metadata(&file) {
+            Ok(facts) if !facts.is_file() => bail!(
+                "-F {}: with --workers it is read by every worker; name a file that can be read \
+                 again",
+                file.display()
+            ),
+            // There is none (`none`), or it was read.
+            _ => Ok(()),
         }
     }
 
