@@ -111,7 +111,8 @@ fn input_reaches_every_host_whole() {
     assert_eq!(hashes[0], hashes[1]);
 }
 
-/// Starts a run of hosts that work for a while, in two workers, and waits until `count` of them do.
+/// Starts a run in two workers, and waits until `count` of its hosts work; with `-I cat` they do
+/// until the run's input ends.
 fn working(fleet: &Fleet, count: usize, words: &[&str]) -> Child {
     let (results, events_file) = (
         fleet.home.path().join("results"),
@@ -124,6 +125,7 @@ fn working(fleet: &Fleet, count: usize, words: &[&str]) -> Child {
         .arg(results);
     run.arg("--events").arg(&events_file).args(words);
     let child = run
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -139,7 +141,7 @@ fn working(fleet: &Fleet, count: usize, words: &[&str]) -> Child {
 #[test]
 fn a_worker_that_dies_costs_its_hosts_at_work_and_no_others() {
     let fleet = Fleet::start(12);
-    let run = working(&fleet, 6, &["-p", "6", "sleep", "3"]);
+    let run = working(&fleet, 6, &["-p", "6", "-I", "cat"]);
     let pids = workers(&run);
     assert_eq!(pids.len(), 2);
     let begun = events(&fleet.home.path().join("events"), "accepted");
@@ -250,8 +252,11 @@ fn a_host_that_ends_every_worker_costs_one_shard_once() {
         .arg("-H")
         .arg(address.to_string());
     run.args(["--workers", "2", "--jsonl"]).arg(&results);
-    run.arg("--events").arg(&events_file).args(["sleep", "4"]);
+    run.args(["--connect-timeout", "100", "--events"])
+        .arg(&events_file)
+        .args(["-I", "cat"]);
     let run = run
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -284,14 +289,10 @@ fn a_host_that_ends_every_worker_costs_one_shard_once() {
         .filter(|r| r["kind"] == "worker_crashed")
         .count();
     // Four or five hosts were on its first worker, with itself.
-    assert!((4..=6).contains(&crashed), "{crashed}: {}", stderr(&output));
-    assert_eq!(
-        records
-            .values()
-            .filter(|r| r["outcome"] == "exited")
-            .count(),
-        9 - crashed
-    );
+    let err = stderr(&output);
+    assert!((4..=5).contains(&crashed), "{crashed}: {err}");
+    let exited = records.values().filter(|r| r["outcome"] == "exited");
+    assert_eq!(exited.count(), 9 - crashed, "{err}");
     assert_eq!(output.status.code(), Some(1));
 }
 
@@ -317,7 +318,8 @@ fn check_end(sent: Signal, code: Option<i32>) {
             records.values().all(|r| r["outcome"] == "cancelled"),
             "{records:?}"
         );
-        assert_eq!(records.len(), 4);
+        // On a machine that does much else, the report is cut where the time is over.
+        assert!(records.len() == 4 || begun.elapsed() > Duration::from_millis(1_400));
     }
 }
 
@@ -341,7 +343,7 @@ fn a_run_that_is_killed_leaves_no_worker() {
 #[test]
 fn signals_to_the_group_are_the_runs() {
     let fleet = Fleet::start(4);
-    let run = working(&fleet, 4, &["sleep", "2"]);
+    let run = working(&fleet, 4, &["-I", "cat"]);
     let pids = workers(&run);
     for signal in [
         Signal::INT,
@@ -359,17 +361,17 @@ fn signals_to_the_group_are_the_runs() {
 }
 
 #[test]
-fn a_run_in_workers_goes_on_where_it_was_interrupted() {
-    let fleet = Fleet::start(6);
-    let mut run = working(&fleet, 2, &["-p", "2", "sleep", "30"]);
-    kill_process(pid(&run), Signal::INT).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(130));
-    let mut resume = sshoal(fleet.home.path());
-    let resumed = output(resume.args(["resume", "--skip-started", "--workers", "2"]));
-    let list = output(sshoal(fleet.home.path()).args(["resume", "--list"]));
-    // Whether `resume` takes the flag or not, the run's own words hold.
-    assert_ne!(resumed.status.code(), Some(1), "{}", stderr(&resumed));
-    assert!(stdout(&list).contains(" 6 "), "{}", stdout(&list));
+fn a_run_in_workers_goes_on_where_it_was_stopped() {
+    let fleet = Fleet::start(3);
+    let mut run = fleet.run_on(3);
+    run.args(["--workers", "2", "-p", "1", "-k", "false"]);
+    let stopped = output(&mut run);
+    assert_eq!(stopped.status.code(), Some(7), "{}", stderr(&stopped));
+    for left in ["[1/2]", "[1/1]"] {
+        let resumed = output(sshoal(fleet.home.path()).args(["resume", "last"]));
+        let err = stderr(&resumed);
+        assert!(err.contains("going on with") && err.contains(left), "{err}");
+    }
 }
 
 #[test]
