@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sshoal_pool::connector::Connector;
 use sshoal_pool::{
     Each, KeepOpen, OnTimeout, OpenAhead, Pool, PoolBuilder, PoolError, Reached, RetryOn, Run,
     RunError, RunSpec, Started, StopAfter,
@@ -329,6 +330,11 @@ impl FleetBuilder {
     /// lasts, which is the default.
     pub fn idle_close(self, after: Option<Duration>) -> Self {
         self.pool(|pool| pool.idle_close(after))
+    }
+
+    /// Sets what opens the sessions. Default: this process does, over SSH.
+    pub fn connector(self, connector: Arc<dyn Connector>) -> Self {
+        self.pool(|pool| pool.connector(connector))
     }
 
     /// Sets anything else of the pool under the fleet.

@@ -91,17 +91,20 @@ pub use fleet::{Fleet, FleetBuilder};
 pub use sshoal_hosts as hosts;
 #[cfg(feature = "futures")]
 pub use sshoal_pool::Streamed;
+/// What opens the sessions of a fleet, where that is not this process.
+pub use sshoal_pool::connector;
 /// What a run that is started and read while it goes on is made of.
 pub use sshoal_pool::{
     Accepted, Encoding, Ended, HostRun, Input, Line, LineEnding, Lines, MergedReader, OnBadBytes,
     OnTimeout, OpenAhead, OutputReader, ReadError, Started, TextLines, Waited,
 };
 pub use sshoal_pool::{
-    Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each, End,
-    Event, Events, FailedHosts, Failing, Failure, HostLogger, InFlight, KeepOpen, Listed,
-    LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError, Progress, Quoting, Reached,
-    Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats, StopAfter,
-    StopCause, Template, TemplateError, Times, Told, Visited, raise_descriptor_limit, sanitise,
+    Args, ArgumentError, Collect, Collected, CollectedReader, Commands, Counts, Detail, Each,
+    EachEvent, End, Event, Events, FailedHosts, Failing, Failure, HostLogger, InFlight, KeepOpen,
+    Listed, LocalLimits, LogForm, Outcome, Pool, PoolBuilder, PoolError, Progress, Quoting,
+    Reached, Report, RetryOn, RetryOnError, Run, RunError, RunHandle, RunSpec, Spread, Stats,
+    StopAfter, StopCause, Template, TemplateError, Times, Visited, is_local_limit,
+    raise_descriptor_limit, sanitise,
 };
 /// A handle for each host of a program, and a path for each host of a copy.
 pub use sshoal_pool::{Every, FirstError, HostVisit, Paths, PathsError, Visits, VisitsEnded};
@@ -110,18 +113,18 @@ pub use sshoal_pool::{Joined, ShellOutput, Shells, ShellsError};
 pub use sshoal_reactor::green;
 pub use sshoal_reactor::{Calls, join, try_join};
 pub use sshoal_reactor::{
-    JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, offload, sleep, spawn,
-    sync, yield_now,
+    JoinHandle, Joining, Listener, Panic, Scope, Status, Stop, blocking, blocking_within, offload,
+    sleep, spawn, sync, yield_now,
 };
 pub use sshoal_session::quote;
 pub use sshoal_session::{
-    AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, Child, Command,
-    Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host, HostError,
-    HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity, IdentityError, Jump, Kind,
-    Launch, Libssh2Error, LocalDestination, Output, OutputStream, Passphrases, Phase, ProxyCommand,
-    ProxyCommandError, RemoteListener, Resolver, ResolverBuilder, ResolverError, Secret, Session,
-    TcpKeepalive, Timings, Tunnel, forward_local, forward_remote, known_hosts, parse_hosts_file,
-    ssh_config, versions,
+    AddressFamily, AgentKeys, AlgorithmList, Algorithms, ApiMisuse, AuthError, BeginAgain, Child,
+    Command, Compression, Config, ConfigBuilder, ConfigError, Destination, Error, Exit, Host,
+    HostError, HostKeyError, HostKeyPolicy, HostKeys, HostsFileError, Identity, IdentityError,
+    Jump, Kind, Launch, Libssh2Error, LocalDestination, Output, OutputStream, Passphrases, Phase,
+    ProxyCommand, ProxyCommandError, Remedy, RemoteListener, Resolver, ResolverBuilder,
+    ResolverError, Secret, Session, TcpKeepalive, Timings, Told, Tunnel, forward_local,
+    forward_remote, known_hosts, parse_hosts_file, ssh_config, versions,
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
 pub use sshoal_session::{CertificateError, CheckError, host_key};

@@ -18,6 +18,7 @@ use crate::plan::{Access, PasswordFrom};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
 use crate::unknown_keys;
+use crate::workers::{Noted, Secrets};
 
 /// How each host is got into, and notices for the user.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub(crate) struct Opened {
     /// By host, in input order.
     pub(crate) configs: Vec<Arc<Config>>,
     pub(crate) notices: Vec<String>,
+    /// For worker processes, if there are to be some: what was asked for.
+    pub(crate) secrets: Secrets,
+    /// Host keys that the user accepted: names and keys.
+    pub(crate) accepted: Vec<(String, String)>,
 }
 
 /// Opens everything, and asks about unknown host keys where that is wanted.
@@ -33,9 +38,15 @@ pub(crate) struct Opened {
 /// Fails if an option or a named file is no good, if there is no terminal to ask for the
 /// password, or if the user does not want the host keys.
 pub(crate) fn open(access: &Access, hosts: &[Host]) -> Result<Opened> {
-    let mut notices = Vec::new();
+    let (mut notices, mut secrets, noted) = (Vec::new(), Secrets::default(), Noted::default());
     let mut resolver = builder(access, &mut notices)?;
+    if access.is_for_workers {
+        resolver = resolver.passphrases(Arc::new(noted.of(Asked)));
+    }
     if let Some(password) = password(&access.password, &mut notices)? {
+        if access.is_for_workers {
+            secrets.password = Some(Secret::from(password.expose().to_vec()));
+        }
         resolver = resolver.password(password);
     }
     if access.codes && Terminal::is_there() {
@@ -54,8 +65,14 @@ pub(crate) fn open(access: &Access, hosts: &[Host]) -> Result<Opened> {
         );
     }
     notices.extend(resolver.notices());
-    unknown_keys::ask(hosts, &configs, &mut notices)?;
-    Ok(Opened { configs, notices })
+    let accepted = unknown_keys::ask(hosts, &configs, &mut notices)?;
+    secrets.passphrases = noted.take();
+    Ok(Opened {
+        configs,
+        notices,
+        secrets,
+        accepted,
+    })
 }
 
 /// Who logs in where.

@@ -25,6 +25,7 @@ mod forward;
 mod fs;
 mod hosts;
 mod inherited;
+mod isolation;
 mod journal;
 mod launch;
 mod more;
@@ -42,6 +43,7 @@ pub(crate) use self::fs::{
     ContentArgs, DressArgs, FsArgs, FsVerb, LineArgs, ListArgs, OwnerArg, WriteArgs,
 };
 pub(crate) use self::hosts::HostsArgs;
+pub(crate) use self::isolation::IsolationArgs;
 pub(crate) use self::journal::{DiffArgs, JournalArgs, ResumeArgs, kept_variables};
 pub(crate) use self::launch::LaunchArgs;
 pub(crate) use self::more::{KillArgs, More, PingArgs, ScriptArgs, ShellArgs};
@@ -138,6 +140,8 @@ pub(crate) struct RunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
     /// Ends a command on its host when its time is over, TERM and two seconds later KILL, and says
     /// whether that worked (the default)
     #[arg(long, env = "SSHOAL_KILL_ON_TIMEOUT", value_parser = FalseyValueParser::new())]
@@ -442,6 +446,7 @@ Examples:
   sshoal run -h hosts.txt --diff cat /etc/resolv.conf  # exit code 6 where they are not all alike
   sshoal run -h hosts.txt --failed-to again.txt true && sshoal run -h again.txt true
   sshoal run -h hosts.txt --wave 1,10%,100% --gate ./looks-good systemctl restart web
+  sshoal run -h hosts.txt --workers 4 uptime           # no crash costs more than a quarter of them
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could \
 not be reached or was lost, 5 a command failed (with -S the \

@@ -18,23 +18,38 @@ pub(crate) struct Codes {
 
 impl Answers for Codes {
     fn answer(&self, host: &Host, challenge: &Challenge) -> Option<Vec<Secret>> {
+        let prompt = |prompt: &Prompt| (prompt.text().to_owned(), prompt.is_echoed());
+        let prompts: Vec<_> = challenge.prompts().iter().map(prompt).collect();
+        self.ask(host, [challenge.name(), challenge.instruction()], &prompts)
+    }
+}
+
+impl Codes {
+    /// Shows the texts and asks for what each prompt says, which is seen as it is typed where that
+    /// stands with it; the texts are the host's.
+    pub(crate) fn ask(
+        &self,
+        host: &Host,
+        texts: [&str; 2],
+        prompts: &[(String, bool)],
+    ) -> Option<Vec<Secret>> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut terminal = Terminal::open()?;
         progress::make_room();
-        for text in [challenge.name(), challenge.instruction()] {
+        for text in texts {
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
                 terminal.show(&format!("{}\n", of_host(host, line))).ok()?;
             }
         }
-        let answer = |prompt: &Prompt| {
-            let text = of_host(host, prompt.text());
-            let answer = match prompt.is_echoed() {
+        let answer = |(text, is_echoed): &(String, bool)| {
+            let text = of_host(host, text);
+            let answer = match is_echoed {
                 true => terminal.ask(&text),
                 false => terminal.ask_hidden(&text),
             };
             answer.ok()?
         };
-        challenge.prompts().iter().map(answer).collect()
+        prompts.iter().map(answer).collect()
     }
 }
 

@@ -111,6 +111,7 @@ fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
     let Opened {
         configs,
         mut notices,
+        ..
     } = access::open(&plan.access, &plan.hosts)?;
     let sudo = match (asked.sudo.clone(), asked.ask_sudo) {
         (Some(sudo), true) => Some(sudo.password(Arc::new(sudo_password()?))),

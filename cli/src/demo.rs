@@ -85,6 +85,7 @@ fn run(args: &DemoArgs) -> Result<u8> {
         on_timeout: OnTimeout::default(),
         detail,
         collect,
+        workers: None,
     };
     let before = usage::cpu_time();
     let mut gathered = Gathered::default();

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sshoal::{
-    Collect, Commands, Config, Detail, Each, Event, Events, Fleet, Host, Input, Launch, OnTimeout,
-    Reached, RunHandle, RunSpec, StopAfter, StopCause, Told, Visited,
+    Collect, Commands, Config, Detail, Each, EachEvent, Event, Events, Fleet, Host, Input, Launch,
+    OnTimeout, Reached, RunHandle, RunSpec, StopAfter, StopCause, Visited,
 };
 
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
 use crate::record::Record;
 use crate::waves::{Control, renumber};
+use crate::workers::Workers;
 
 /// A command for a host list.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) detail: Detail,
     /// Whether output is wanted whole, at each host's end.
     pub(crate) collect: Collect,
+    /// What has the sessions, if not this process.
+    pub(crate) workers: Option<Workers>,
 }
 
 /// A handle of a job under way.
@@ -123,10 +126,10 @@ impl Running {
         let pass = move || {
             while let Some(told) = each.next_told() {
                 let visited = match told {
-                    Told::Visited(visited) => visited,
+                    EachEvent::Visited(visited) => visited,
                     // That it returned is not how it ended.
-                    Told::Event(Event::Exit { .. }) => continue,
-                    Told::Event(mut event) => {
+                    EachEvent::Event(Event::Exit { .. }) => continue,
+                    EachEvent::Event(mut event) => {
                         renumber(&mut event, &whom);
                         if messages.send(Message::Events(vec![event])).is_err() {
                             return;
@@ -213,6 +216,9 @@ pub(crate) fn begin(job: Job) -> Result<(Fleet, Events)> {
         .pool(|pool| pool.output_bytes_max(job.pace.max_output));
     if let Some(par) = job.pace.par {
         fleet = fleet.pool_size(par);
+    }
+    if let Some(workers) = &job.workers {
+        fleet = fleet.connector(workers.connector());
     }
     let fleet = fleet.build().context("cannot begin")?;
     let (launch, input) = job.launch;

@@ -116,7 +116,9 @@ pub(crate) fn forward(args: &ForwardArgs) -> Result<u8> {
         .iter()
         .map(|host| plan::label(host, user))
         .collect();
-    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let Opened {
+        configs, notices, ..
+    } = access::open(&plan.access, &plan.hosts)?;
     let terminals = Terminals::detect();
     let mut console = Console::new(terminals, false, Progress::off());
     if plan.talk != Talk::Quiet {

@@ -98,7 +98,9 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
     let user = plan.access.user.as_deref();
     let label = |host: &Host| plan::label(host, user);
     let labels: Vec<String> = plan.hosts.iter().map(label).collect();
-    let Opened { configs, notices } = access::open(&plan.access, &plan.hosts)?;
+    let Opened {
+        configs, notices, ..
+    } = access::open(&plan.access, &plan.hosts)?;
     let sudo = match (args.sudo.as_ref().map(Sudo::to), args.ask_sudo) {
         (Some(sudo), true) => Some(sudo.password(Arc::new(launch::password()?))),
         (sudo, _) => sudo,

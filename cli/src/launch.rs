@@ -11,6 +11,7 @@ use sshoal::{Input, Launch, Pty, Secret, Shell, Sudo};
 
 use crate::args::LaunchArgs;
 use crate::terminal::Terminal;
+use crate::workers::FarLaunch;
 
 /// How the command is launched, and what it finds on its standard input.
 #[derive(Debug, Default)]
@@ -18,6 +19,10 @@ pub(crate) struct Launching {
     /// All but sudo.
     launch: Launch,
     sudo: Option<Sudo>,
+    /// Type, columns and rows of the command's terminal, if it has one.
+    pty: Option<(String, u32, u32)>,
+    /// The user of sudo.
+    sudo_user: Option<String>,
     /// Whether sudo's password is asked for.
     ask_sudo: bool,
     input: Option<InputFrom>,
@@ -51,8 +56,9 @@ impl Launching {
         if let Some(shell) = &args.shell {
             launch = launch.shell(Shell::parse(shell));
         }
-        if args.tty {
-            launch = launch.pty(terminal());
+        let pty = args.tty.then(terminal);
+        if let Some((term, columns, rows)) = &pty {
+            launch = launch.pty(Pty::new(term.as_str(), *columns, *rows));
         }
         if args.ask_sudo && args.sudo.is_none() {
             bail!(
@@ -79,6 +85,8 @@ impl Launching {
         }
         Ok(Self {
             launch,
+            pty,
+            sudo_user: args.sudo.clone(),
             sudo: args.sudo.as_ref().map(Sudo::to),
             ask_sudo: args.ask_sudo,
             input,
@@ -91,34 +99,39 @@ impl Launching {
     /// # Errors
     /// Fails if something cannot be launched so.
     pub(crate) fn shown(&self, command: &[u8]) -> Result<Vec<u8>> {
-        let any = Secret::from("any".to_owned());
-        let launch = self.with(self.ask_sudo.then_some(any));
+        let any = || Arc::new(Secret::from("any".to_owned()));
+        let launch = self.with(self.ask_sudo.then(any));
         Ok(launch.wrap(command)?)
     }
 
-    /// Asks for what only the user knows, and opens the input.
+    /// Asks for what only the user knows, and opens the input; the last is for worker processes.
     ///
     /// # Errors
     /// Fails if there is no terminal to ask on.
-    pub(crate) fn open(self) -> Result<(Launch, Option<Input>)> {
+    pub(crate) fn open(self) -> Result<(Launch, Option<Input>, FarLaunch)> {
         let password = match self.ask_sudo {
-            true => Some(password()?),
+            true => Some(Arc::new(password()?)),
             false => None,
+        };
+        let far = FarLaunch {
+            sudo: self.sudo_user.clone().zip(self.sudo.clone()),
+            sudo_password: password.clone(),
+            pty: self.pty.clone(),
         };
         let launch = self.with(password);
         let input = self.input.map(|input| match input {
             InputFrom::Stdin => Input::reader(std::io::stdin()),
             InputFrom::File(path) => Input::file(path),
         });
-        Ok((launch, input))
+        Ok((launch, input, far))
     }
 
-    fn with(&self, password: Option<Secret>) -> Launch {
+    fn with(&self, password: Option<Arc<Secret>>) -> Launch {
         let launch = self.launch.clone();
         match (self.sudo.clone(), password) {
             (None, _) => launch,
             (Some(sudo), None) => launch.sudo(sudo),
-            (Some(sudo), Some(password)) => launch.sudo(sudo.password(Arc::new(password))),
+            (Some(sudo), Some(password)) => launch.sudo(sudo.password(password)),
         }
     }
 }
@@ -145,11 +158,11 @@ pub(crate) fn password() -> Result<Secret> {
     password.context("no password was given")
 }
 
-/// A terminal like this process's, or like none in particular.
-fn terminal() -> Pty {
+/// Type, columns and rows of this process's terminal, or of none in particular.
+fn terminal() -> (String, u32, u32) {
     let (columns, rows) = Terminal::open()
         .and_then(|terminal| terminal.size())
         .unwrap_or((80, 24));
     let term = std::env::var("TERM").ok().filter(|term| !term.is_empty());
-    Pty::new(term.unwrap_or_else(|| "vt100".to_owned()), columns, rows)
+    (term.unwrap_or_else(|| "vt100".to_owned()), columns, rows)
 }

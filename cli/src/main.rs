@@ -56,6 +56,7 @@ mod time;
 mod unknown_keys;
 mod waves;
 mod wording;
+mod workers;
 
 fn main() -> ExitCode {
     if let Err(error) = sshoal::keep_secrets_out_of_dumps() {
@@ -66,6 +67,9 @@ fn main() -> ExitCode {
     }
     if let Some(code) = pssh::called(std::env::args_os()) {
         return code;
+    }
+    if workers::called(std::env::args_os()) {
+        return workers::worker();
     }
     let cli = match args::parse() {
         Ok(cli) => cli,

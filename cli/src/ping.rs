@@ -38,7 +38,9 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     let pace = plan::pace(&args.pace, &args.access)?;
     let user = access.user.as_deref();
     let labels: Vec<String> = hosts.iter().map(|host| plan::label(host, user)).collect();
-    let Opened { configs, notices } = access::open(&access, &hosts)?;
+    let Opened {
+        configs, notices, ..
+    } = access::open(&access, &hosts)?;
     let terminals = Terminals::detect();
     let colors = ColorChoice::from(args.show.tell.color);
     let stage = Stage {

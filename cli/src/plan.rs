@@ -68,6 +68,8 @@ pub(crate) struct Access {
     /// Whether the key of a host that has none yet is recorded, where ssh_config says nothing.
     pub(crate) accept_new: bool,
     pub(crate) dangerous_accept_any_host_key: bool,
+    /// Whether worker processes are to be told what is asked for.
+    pub(crate) is_for_workers: bool,
 }
 
 /// Where the password comes from.
@@ -160,7 +162,11 @@ impl Plan {
             },
             hosts,
             launch,
-            access: Access { own, ..access },
+            access: Access {
+                own,
+                is_for_workers: args.isolation.workers().is_some(),
+                ..access
+            },
             pace: Pace {
                 stop_after: args.far.stop_after(),
                 max_output: args.output.max_output,
@@ -270,6 +276,7 @@ pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) 
         connect_timeout: connect_timeout.map(|limit| limit.0),
         password,
         accept_new: false,
+        is_for_workers: false,
         dangerous_accept_any_host_key: args.dangerous_accept_any_host_key,
         // Whoever answers at an unchecked host gets what was typed.
         codes: codes && !args.dangerous_accept_any_host_key,

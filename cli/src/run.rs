@@ -19,6 +19,7 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
+use crate::workers::{Brief, Workers};
 use crate::{access, complain, hosts, keep, wording};
 
 mod control;
@@ -40,8 +41,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let Opened {
         configs,
         mut notices,
+        secrets,
+        accepted,
     } = access::open(&plan.access, &plan.hosts)?;
-    let launch = plan.launch.open()?;
+    let (launch, input, far) = plan.launch.open()?;
+    let workers = match args.isolation.workers() {
+        Some(count) => {
+            let brief = Brief::new(&plan.access, secrets, far, accepted);
+            let own = (&configs[..], &plan.access.own[..]);
+            Some(Workers::start(
+                count.min(whom.len()),
+                brief,
+                &plan.hosts,
+                own,
+            )?)
+        }
+        None => None,
+    };
     let terminals = Terminals::detect();
     let stage = Stage {
         labels: &labels,
@@ -61,7 +77,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let mut job = Job {
         hosts: plan.hosts,
         commands: plan.commands,
-        launch,
+        launch: (launch, input),
         configs,
         pace: plan.pace,
         on_timeout: plan.on_timeout,
@@ -70,6 +86,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             false => renderers.detail(),
         },
         collect: renderers.collect(),
+        workers,
     };
     let of = (&mut job, plan.access.own.as_slice());
     let journal = control::journal(args, resumed, of, &mut notices)?;

@@ -39,7 +39,9 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
     let (hosts, access, pace) = resolve(args)?;
     let user = access.user.as_deref();
     let labels: Vec<String> = hosts.iter().map(|host| plan::label(host, user)).collect();
-    let Opened { configs, notices } = access::open(&access, &hosts)?;
+    let Opened {
+        configs, notices, ..
+    } = access::open(&access, &hosts)?;
     let terminals = Terminals::detect();
     let mut console = Console::new(terminals, args.raw, Progress::off());
     if !args.quiet {

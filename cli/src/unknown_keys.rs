@@ -19,7 +19,7 @@ type Asked = (Host, Arc<Config>);
 
 /// Has the user accept the unknown keys of those hosts whose policy asks, and of the jump hosts on
 /// the way to them; accepted keys are stored. Hosts that cannot be looked at, or whose key has
-/// changed, fail in the run.
+/// changed, fail in the run. Returns names and keys of those that are wanted.
 ///
 /// # Errors
 /// Fails if the user does not want the keys: nothing is to be run then.
@@ -27,16 +27,17 @@ pub(crate) fn ask(
     hosts: &[Host],
     configs: &[Arc<Config>],
     notices: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Vec<(String, String)>> {
+    let mut accepted = Vec::new();
     let stages = stages(hosts, configs);
     if stages.is_empty() {
-        return Ok(());
+        return Ok(accepted);
     }
     let Some(mut terminal) = Terminal::open() else {
         notices.push(
             "StrictHostKeyChecking=ask acts as strict: there is no terminal to ask on".to_owned(),
         );
-        return Ok(());
+        return Ok(accepted);
     };
     // Hosts behind a jump host can be looked at once its own key is accepted.
     for stage in stages {
@@ -46,8 +47,11 @@ pub(crate) fn ask(
         }
         let wanted = wanted(&mut terminal, &seen)?;
         accept(&seen, &wanted, notices);
+        let wanted = seen.iter().zip(wanted).filter(|(_, wanted)| *wanted);
+        let key = |((seen, _), _): (&Unknown, bool)| (seen.name().to_owned(), seen.public_key());
+        accepted.extend(wanted.map(key));
     }
-    Ok(())
+    Ok(accepted)
 }
 
 /// Returns the hosts to look at, each once: the first jump hosts, those behind them, and so on.

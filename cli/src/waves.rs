@@ -131,6 +131,9 @@ impl Rolling {
     /// # Errors
     /// Fails if it cannot be begun; nothing was run then.
     pub(crate) fn start(self, messages: Messages) -> Result<Running> {
+        if let Some(workers) = self.job.workers.as_ref().filter(|_| !self.is_quiet) {
+            workers.say_to(&messages);
+        }
         let (words, heard) = channel();
         let control = Control {
             state: Arc::default(),

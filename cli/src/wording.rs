@@ -6,6 +6,7 @@ use std::io;
 use sshoal::{Error, Phase};
 
 use crate::sanitise::one_line;
+use crate::workers::Said;
 
 /// Returns why a host failed; one line, safe to show.
 pub(crate) fn reason(error: &Error) -> String {
@@ -49,6 +50,10 @@ fn text_of(error: &Error) -> String {
         Error::Disconnected { source, .. } => match source.kind() {
             io::ErrorKind::UnexpectedEof => "Connection closed by remote host".to_owned(),
             _ => os_text(source),
+        },
+        Error::Told(told) => match told.source.downcast_ref::<Said>() {
+            Some(said) => said.reason().to_owned(),
+            None => chain(error),
         },
         other => chain(other),
     }

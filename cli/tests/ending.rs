@@ -135,3 +135,31 @@ fn the_second_ctrl_c_ends_the_command_on_its_host() {
     screen.wait_for("cancelled: run; ended by TERM");
     assert_eq!(sleeping(&mark), 0);
 }
+
+/// Kills the run itself: the worker, which is left alone with the command, ends it.
+#[test]
+fn a_command_of_a_run_that_is_killed_is_ended_by_its_worker() {
+    let Some(sshd) = quiet() else { return };
+    let ended = || {
+        let mark = mark();
+        let mut run = run(&sshd);
+        run.args(["--workers", "2", "-P", &format!("echo ready; sleep {mark}")]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = run.spawn().unwrap();
+        let mut line = String::new();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        reader.read_line(&mut line).unwrap();
+        assert!(line.ends_with("ready\n"), "{line:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let until = Instant::now() + Duration::from_secs(3);
+        while sleeping(&mark) > 0 && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        let ended = sleeping(&mark) == 0;
+        clean_up(&mark);
+        ended
+    };
+    // On a machine that does much else the time may be over before.
+    assert!((0..5).any(|_| ended()), "the command was never ended");
+}

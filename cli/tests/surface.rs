@@ -33,6 +33,7 @@ const FLAGS: &[&str] = &[
     "--rate",
     "--retries",
     "--retry-on",
+    "--workers",
     "-I, --send-input",
     "--stdin",
     "--env",

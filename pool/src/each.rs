@@ -21,7 +21,7 @@ mod told;
 mod visits;
 
 pub(crate) use ends::Ends;
-pub use told::Told;
+pub use told::EachEvent;
 pub use visits::{Every, FirstError, HostVisit, Visits, VisitsEnded};
 
 /// A host whose session is open, as a program sees it.

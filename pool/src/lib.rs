@@ -11,7 +11,7 @@
 
 mod commands;
 mod configs;
-mod connector;
+pub mod connector;
 mod destinations;
 mod each;
 mod engine;
@@ -43,12 +43,14 @@ mod tests;
 mod worker;
 
 pub use commands::{Args, ArgumentError, Commands, Listed, Quoting, Template, TemplateError};
-pub use each::{Each, Every, FirstError, HostVisit, Reached, Told, Visited, Visits, VisitsEnded};
+pub use each::{
+    Each, EachEvent, Every, FirstError, HostVisit, Reached, Visited, Visits, VisitsEnded,
+};
 pub use error::{PoolError, RunError};
 pub use event::{Collect, Detail, Event, Failure};
 pub use host_logger::{HostLogger, LogForm};
 pub use input::Input;
-pub use limits::{LocalLimits, raise_descriptor_limit};
+pub use limits::{LocalLimits, is_local_limit, raise_descriptor_limit};
 pub use live::{
     Accepted, Encoding, Ended, HostRun, Line, LineEnding, Lines, MergedReader, OnBadBytes,
     OutputReader, ReadError, Started, TextLines, Waited,

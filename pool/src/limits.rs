@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sshoal_session::{AuthError, Error, Phase};
+use sshoal_session::{AuthError, Error, Phase, Remedy};
 
 /// How many sessions this machine allows at once, by what they need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +80,12 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
 
 /// Returns whether an error of a host that is not yet running its command comes from a limit of
 /// this machine, so that the host can be tried again as if nothing had been.
-pub(crate) fn is_local_limit(error: &Error) -> bool {
+pub fn is_local_limit(error: &Error) -> bool {
     if error.phase() >= Phase::Run && error.phase() != Phase::Local {
         return false;
+    }
+    if let Error::Told(told) = error {
+        return told.remedy == Remedy::Wait;
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(e) = cause {

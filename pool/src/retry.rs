@@ -10,7 +10,7 @@ use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sshoal_session::{Error, Kind, Phase};
+use sshoal_session::{Error, Kind, Phase, Remedy};
 
 /// In which phases a failure to connect may be tried again: some of resolve, connect, banner and
 /// kex, by default all of them.
@@ -80,8 +80,9 @@ impl RetryOn {
         self.phases().any(|known| known == phase)
     }
 
-    /// Returns whether another attempt is worth making after this error.
-    pub(crate) fn covers(&self, error: &Error) -> bool {
+    /// Returns whether another attempt is worth making after this error: it came in one of these
+    /// phases, and its cause may pass.
+    pub fn covers(&self, error: &Error) -> bool {
         self.contains(error.phase()) && is_passing(error)
     }
 
@@ -106,7 +107,7 @@ impl FromStr for RetryOn {
     fn from_str(text: &str) -> Result<Self, RetryOnError> {
         let phase = |word: &str| {
             let word = word.trim();
-            let found = EVERY_PHASE.into_iter().find(|p| p.as_str() == word);
+            let found = Phase::ALL.into_iter().find(|p| p.as_str() == word);
             found.ok_or_else(|| RetryOnError::Unknown { word: word.into() })
         };
         let phases: Result<Vec<Phase>, _> = text.split(',').map(phase).collect();
@@ -124,6 +125,7 @@ impl fmt::Display for RetryOn {
 /// Returns whether a failure before the host key was checked may be gone at the next attempt.
 fn is_passing(error: &Error) -> bool {
     match error {
+        Error::Told(told) => told.remedy == Remedy::Retry,
         Error::Resolve { source, .. } => is_temporary(source),
         // The firewall of this machine, or an address that nothing can be sent to.
         Error::Connect { source, .. }
@@ -174,19 +176,6 @@ pub(crate) fn random() -> u64 {
 const BACKOFF_FIRST_MAX: Duration = Duration::from_millis(500);
 /// The longest pause before any attempt.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// To tell a phase that is never tried again from a word that names none.
-const EVERY_PHASE: [Phase; 10] = [
-    Phase::Resolve,
-    Phase::Connect,
-    Phase::Banner,
-    Phase::Kex,
-    Phase::HostKey,
-    Phase::Auth,
-    Phase::Open,
-    Phase::Run,
-    Phase::Transfer,
-    Phase::Local,
-];
 
 #[cfg(test)]
 mod tests;

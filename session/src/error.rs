@@ -14,6 +14,11 @@ use crate::host_key::HostKeyError;
 use crate::launch::{LaunchError, SudoError};
 use crate::proxy_command::ProxyCommandError;
 
+mod all;
+mod told;
+
+pub use told::{BeginAgain, Remedy, Told};
+
 /// How far a host had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -332,6 +337,17 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The process that worked for the host died.
+    #[error("the worker process died during {phase}")]
+    WorkerCrashed {
+        /// How far the host had come.
+        phase: Phase,
+        /// Whether it may be begun again.
+        again: BeginAgain,
+    },
+    /// What the process that works for the host says of its failure.
+    #[error("{}", .0.source)]
+    Told(Box<Told>),
     /// The command cannot be launched as it was asked for.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -358,6 +374,7 @@ impl Error {
             Self::ApiMisuse(_) | Self::Launch(_) => Phase::Local,
             Self::Sudo(_) => Phase::Open,
             Self::Silent { .. } => Phase::Run,
+            Self::Told(told) => told.phase,
             Self::Handshake { phase, .. }
             | Self::Channel { phase, .. }
             | Self::Disconnected { phase, .. }
@@ -366,6 +383,7 @@ impl Error {
             | Self::TimedOut { phase, .. }
             | Self::Cancelled { phase }
             | Self::Internal { phase, .. }
+            | Self::WorkerCrashed { phase, .. }
             | Self::Local { phase, .. } => *phase,
         }
     }
@@ -395,6 +413,8 @@ impl Error {
             Self::Overstepped { kind, .. } => *kind,
             Self::TimedOut { .. } | Self::Silent { .. } => Kind::Timeout,
             Self::Cancelled { .. } => Kind::NotRun,
+            Self::WorkerCrashed { .. } => Kind::WorkerCrashed,
+            Self::Told(told) => told.kind,
             Self::Sudo(_) => Kind::Denied,
             Self::Internal { .. } | Self::ApiMisuse(_) | Self::Launch(_) => Kind::Internal,
             Self::Local { .. } => Kind::Io,

@@ -60,7 +60,7 @@ pub use child::Child;
 pub use command::{Command, Output};
 pub use config::{AgentKeys, Compression, Config, ConfigBuilder, ConfigError, TcpKeepalive};
 pub use ending::{EndedBy, Ending, Left, Unclear};
-pub use error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
+pub use error::{ApiMisuse, BeginAgain, Error, Kind, Libssh2Error, Phase, Remedy, Told};
 pub use exit::Exit;
 pub use ffi::OutputStream;
 pub use forward::{LocalDestination, forward_local, forward_remote, spawn_forward_local};

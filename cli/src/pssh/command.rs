@@ -57,6 +57,7 @@ pub(crate) fn run(
             true => Collect::Yes,
             false => Collect::No,
         },
+        workers: None,
     };
     let start = |messages| Running::start(job, messages);
     let driven = drive(count, start, Some(&recorder), view, console);

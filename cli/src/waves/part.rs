@@ -31,6 +31,7 @@ pub(super) fn of(job: &Job, whom: &[usize], is_template: bool) -> Result<Job> {
             .iter()
             .map(|&index| job.configs[index].clone())
             .collect(),
+        workers: job.workers.clone(),
         ..*job
     })
 }

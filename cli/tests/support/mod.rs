@@ -10,6 +10,7 @@ pub(crate) mod openssh;
 pub(crate) mod pssh;
 pub(crate) mod screen;
 pub(crate) mod two_hosts;
+pub(crate) mod working;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,10 @@ pub(crate) fn sshoal(home: &Path) -> Command {
         .env_remove("XDG_CONFIG_HOME")
         .env_remove("SSH_AUTH_SOCK")
         .env_remove("NO_COLOR");
+    // All that runs commands then does so in worker processes: nothing else may come of it.
+    if let Some(workers) = std::env::var_os("SSHOAL_TEST_WORKERS") {
+        command.env("SSHOAL_WORKERS", workers);
+    }
     command.stdin(Stdio::null());
     command
 }

@@ -1,5 +1,6 @@
 //! How a pool is made: hosts, bounds, limits, and what becomes of sessions.
 
+use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +65,17 @@ pub struct PoolBuilder {
     size: Option<NonZeroUsize>,
     pace: Pace,
     settings: Settings,
+    /// What opens sessions, where that is not this process.
+    connector: Option<Connecting>,
+}
+
+/// A connector, whatever it is.
+struct Connecting(Arc<dyn Connector>);
+
+impl fmt::Debug for Connecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connecting")
+    }
 }
 
 /// How fast sessions are opened.
@@ -110,7 +122,14 @@ impl PoolBuilder {
             size,
             pace,
             settings,
+            connector: None,
         }
+    }
+
+    /// Sets what opens the sessions. Default: this process does, over SSH.
+    pub fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connector = Some(Connecting(connector));
+        self
     }
 
     /// Sets how many sessions may be live at once. Default: as many as there are hosts, at most
@@ -293,8 +312,9 @@ impl PoolBuilder {
     /// # Errors
     /// The host list is empty, there is not one configuration for each host, a limit is zero, or
     /// the folder for the temporary file is none.
-    pub fn build(self) -> Result<Pool, PoolError> {
-        self.build_on(Arc::new(Ssh))
+    pub fn build(mut self) -> Result<Pool, PoolError> {
+        let connector = self.connector.take().map(|connecting| connecting.0);
+        self.build_on(connector.unwrap_or_else(|| Arc::new(Ssh)))
     }
 
     /// Makes the pool over whatever opens its sessions.
@@ -306,6 +326,7 @@ impl PoolBuilder {
             size,
             pace,
             settings,
+            connector: _,
         } = self;
         let asked = size.map_or(SIZE_DEFAULT, NonZeroUsize::get);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -59,7 +59,7 @@ fn what_may_pass_is_tried_again() {
 fn nothing_from_the_host_key_on_is_tried_again() {
     let methods = "password".to_owned();
     check(&AuthError::Denied { methods }.into(), false);
-    for phase in EVERY_PHASE {
+    for phase in Phase::ALL {
         if !PHASES.contains(&phase) {
             check(&timed_out(phase), false);
             check(&disconnected(phase, ErrorKind::ConnectionReset), false);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sshoal_reactor::{Scope, Status};
-use sshoal_session::{ApiMisuse, Ending, Error, Exit, OutputStream, Phase, Timings};
+use sshoal_session::{
+    ApiMisuse, BeginAgain, Ending, Error, Exit, OutputStream, Phase, Remedy, Timings,
+};
 
 use super::close;
 use crate::connector::{Connected, NotStarted, Request, Running, StdinEnd};
@@ -65,7 +67,8 @@ pub(super) enum Fault {
     NotConnected(Box<Error>),
     /// This machine had no room; the host waits (P6).
     LocalLimit,
-    /// The kept session was dead, and the command was not asked for on it (P7).
+    /// The kept session was dead, or the process that had it died, and the command was not asked
+    /// for on it (P7).
     KeptDied,
 }
 
@@ -236,6 +239,9 @@ impl<'a> Flight<'a> {
         if limits::is_local_limit(&error) {
             return Fault::LocalLimit;
         }
+        if is_to_begin_again(&error) {
+            return Fault::KeptDied;
+        }
         Fault::NotConnected(Box::new(with_limit(error, self.connect_timeout())))
     }
 
@@ -264,7 +270,7 @@ impl<'a> Flight<'a> {
             Err(NotStarted {
                 error,
                 asked: false,
-            }) if self.kept && is_dead(&error) => {
+            }) if is_to_begin_again(&error) || self.kept && is_dead(&error) => {
                 return Err(Fault::KeptDied);
             }
             Err(NotStarted {
@@ -422,9 +428,18 @@ fn open_ahead(session: &dyn Connected) -> bool {
     session.is_open()
 }
 
+/// Whether the host may be begun once more, because the process that worked for it died.
+fn is_to_begin_again(error: &Error) -> bool {
+    let again = BeginAgain::Yes;
+    matches!(error, Error::WorkerCrashed { again: said, .. } if *said == again)
+}
+
 /// A session that dies while it is idle shows at the next thing asked of it, and in no other way
 /// than by the connection's end.
 fn is_dead(error: &Error) -> bool {
+    if let Error::Told(told) = error {
+        return told.remedy == Remedy::Reconnect;
+    }
     matches!(
         error,
         Error::Disconnected { .. }

@@ -25,6 +25,37 @@ impl HostKeys {
         seen.iter().zip(queued).map(finish).collect()
     }
 
+    /// Takes a key by the user's word that another process has: a name as
+    /// [`SeenKey::name`] gives it, and the key as [`SeenKey::public_key`] does. It is trusted from
+    /// here on, and stored by nobody. Returns whether it was: a key that is no such key, or
+    /// another one for the same name, is not.
+    pub fn accept_told(&self, name: &str, public_key: &str) -> bool {
+        let mut fields = public_key.split(' ').map(str::as_bytes);
+        let (Some(algorithm), Some(base64)) = (fields.next(), fields.next()) else {
+            return false;
+        };
+        let Some(key) = Key::from_fields(algorithm, base64) else {
+            return false;
+        };
+        if self.policy == HostKeyPolicy::Strict {
+            return false;
+        }
+        let with_port = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.rsplit_once("]:"));
+        let with_port = with_port.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let name = match with_port {
+            Some((host, port)) => LookupName::new(host, port),
+            None => LookupName::alias(name),
+        };
+        let mut accepted = self.accepted.lock();
+        let entry = accepted.entry(name).or_insert_with(|| Accepted {
+            key: key.clone(),
+            line: None,
+        });
+        entry.key == key
+    }
+
     fn note_seen(&self, seen: &SeenKey) -> Result<Option<Line>, HostKeyError> {
         if seen.is_known() {
             return Ok(None);

@@ -60,6 +60,19 @@ impl Sudo {
         self
     }
 
+    /// Returns what the two marks are made of, for another process that starts a command which
+    /// this value has wrapped; `None` if none could be drawn. It is no secret once the command is
+    /// on its way, and must be one before.
+    pub fn marks(&self) -> Option<[u8; 32]> {
+        self.nonce.0.as_ref().ok().copied()
+    }
+
+    /// Sets the marks to another value's, whose process wrapped the command.
+    pub fn with_marks(mut self, marks: [u8; 32]) -> Self {
+        self.nonce = Nonce(Ok(marks));
+        self
+    }
+
     pub(crate) fn user(&self) -> &str {
         &self.user
     }
