@@ -12,4 +12,6 @@ mod pipe;
 mod put;
 
 pub(crate) use get::get;
+#[cfg(fuzzing)]
+pub(crate) use get::check as check_archive;
 pub(crate) use put::put;
