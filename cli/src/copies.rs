@@ -131,8 +131,7 @@ fn copy(plan: Plan, args: &CopyArgs, (sudo, ask): (Option<Sudo>, bool)) -> Resul
 }
 
 fn fleet(plan: &Plan, configs: Vec<Arc<Config>>) -> Result<Fleet> {
-    // Refused, the pool is smaller, and hosts wait for room.
-    let _ = sshoal::raise_descriptor_limit();
+    crate::room::make(plan.hosts.len(), plan.pace.par);
     let first = configs.first().context("no hosts")?.clone();
     let mut fleet = Fleet::builder(plan.hosts.clone(), first)
         .configs(configs)
