@@ -36,14 +36,14 @@ fn hosts() -> usize {
 fn a_panic_at_any_wait_costs_its_own_host_alone() {
     let servers = EmbeddedFleet::start(hosts());
     faults::plan(waits);
-    for keep in [KeepOpen::No, KeepOpen::Yes] {
+    for (keep, rounds) in [(KeepOpen::No, 1), (KeepOpen::Yes, 2)] {
         let fleet = Fleet::builder(servers.targets(), servers.config())
             .pool_size(NonZeroUsize::new(100).expect("has room"))
             .keep_open(keep)
             .connect_timeout(Some(Duration::from_secs(60)))
             .build()
             .expect("is complete");
-        for _ in 0..2 {
+        for _ in 0..rounds {
             let before = faults::fired();
             let report = fleet.run("hostname").expect("begins").report();
             let mut internal = 0;
@@ -70,5 +70,36 @@ fn a_panic_at_any_wait_costs_its_own_host_alone() {
             assert!(internal >= 2, "{internal} panics");
         }
     }
-    assert!(faults::fired() >= 30, "{} panics", faults::fired());
+    // Programs have as many waits as anybody wants.
+    let fleet = Fleet::builder(servers.targets(), servers.config());
+    let fleet = fleet.connect_timeout(Some(Duration::from_secs(60))).build();
+    let before = faults::fired();
+    let visited = fleet.expect("is complete").each(|host| {
+        let hostname = || {
+            host.command("hostname")
+                .output()
+                .map(|output| output.stdout)
+        };
+        (0..12).map(|_| hostname()).collect::<Result<Vec<_>, _>>()
+    });
+    let mut internal = 0;
+    for (index, visited) in visited.in_order().into_iter().enumerate() {
+        match visited.into_result() {
+            Ok(printed) => {
+                let name = format!("host-{index:04}\n").into_bytes();
+                let printed = printed.expect("runs all");
+                assert!(printed.iter().all(|one| *one == name), "host {index}");
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Internal, "host {index}: {error}");
+                internal += 1;
+            }
+        }
+    }
+    println!("programs: {internal} panics among {} hosts", hosts());
+    assert_eq!(internal, faults::fired() - before);
+    assert!(
+        internal >= hosts().min(EVERY * WAITS) / EVERY,
+        "{internal} panics"
+    );
 }
