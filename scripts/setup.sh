@@ -50,6 +50,9 @@ for task in "$@"; do
         need openssh-client command -v ssh-agent
         need openssl command -v openssl
         need sudo command -v sudo
+        # Shells that quoted words are held against; bash is there.
+        need dash command -v dash
+        need busybox command -v busybox
         # What the dialect of pssh is held against.
         need pssh command -v parallel-ssh
         need rsync command -v rsync

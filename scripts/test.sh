@@ -13,7 +13,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 # The libssh2 that is bundled is the one that is tested; the system's would be another.
 unset LIBSSH2_SYS_USE_PKG_CONFIG
-fuzz_seconds=${SSHOAL_FUZZ_SECONDS:-10}
+fuzz_seconds=${SSHOAL_FUZZ_SECONDS:-5}
 demo_hosts=${SSHOAL_DEMO_HOSTS:-1000}
 test_log=$CARGO_TARGET_DIR/test.log
 
@@ -138,7 +138,7 @@ step_package() {
 }
 
 step_deny() {
-    command -v cargo-deny >/dev/null || { skip "cargo-deny is not installed"; return; }
+    command -v cargo-deny >/dev/null || { skip "cargo-deny is not installed: cargo install cargo-deny --locked"; return; }
     cargo deny --locked check bans licenses sources
     # The advisory database lives outside of the crate registry and may be out of reach.
     cargo deny --locked check advisories || skip "advisories: found some or no database, see above"

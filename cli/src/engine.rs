@@ -16,6 +16,7 @@ use sshoal::{
 use crate::drive::{Message, Messages};
 use crate::plan::Pace;
 use crate::record::Record;
+use crate::room;
 use crate::waves::{Control, renumber};
 use crate::workers::Workers;
 
@@ -201,8 +202,7 @@ impl Running {
 /// # Errors
 /// Fails if the fleet cannot be made; nothing was run then.
 pub(crate) fn begin(job: Job) -> Result<(Fleet, Events)> {
-    // Refused, the pool is smaller, and hosts wait for room.
-    let _ = sshoal::raise_descriptor_limit();
+    room::make(job.hosts.len(), job.pace.par);
     let first = job.configs.first().context("no hosts")?.clone();
     let mut fleet = Fleet::builder(job.hosts, first)
         .configs(job.configs)

@@ -45,6 +45,7 @@ mod pssh;
 mod record;
 mod render;
 mod resume;
+mod room;
 mod run;
 mod sanitise;
 mod script;

@@ -61,8 +61,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     }
     let recorder = Recorder::new(labels, &hosts, &configs);
     let count = hosts.len();
-    // Refused, the pool is smaller, and hosts wait for room.
-    let _ = sshoal::raise_descriptor_limit();
+    crate::room::make(count, pace.par);
     let first = Arc::clone(configs.first().context("no hosts")?);
     let mut fleet = Fleet::builder(hosts, first)
         .configs(configs)

@@ -293,16 +293,19 @@ impl Started {
                 }
                 continue;
             };
+            let mut turn = Turn {
+                live,
+                host: Some(host),
+            };
             let mut taken = 0;
-            loop {
+            // One that prints without end leaves turns to others.
+            while taken < TURN_BYTES {
                 match take(&self.hosts[host])? {
-                    0 => break,
+                    0 => {
+                        turn.host = None;
+                        break;
+                    }
                     bytes => taken += bytes,
-                }
-                // One that prints without end leaves turns to others.
-                if taken >= TURN_BYTES {
-                    live.tell_consumers(host);
-                    break;
                 }
             }
         }
@@ -315,6 +318,21 @@ impl Started {
         Waited {
             finished,
             unfinished,
+        }
+    }
+}
+
+/// A host whose output is being consumed: unless all of it was, it is ready again for the next
+/// turn, also where a sink panics and its caller goes on.
+struct Turn<'a> {
+    live: &'a Live,
+    host: Option<usize>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(host) = self.host {
+            self.live.tell_consumers(host);
         }
     }
 }

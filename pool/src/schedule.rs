@@ -8,9 +8,8 @@
 //! on (P6). A host that waits, for its next try or for its destination, has no place in the pool
 //! and holds up no other host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,8 +107,9 @@ pub(crate) struct Schedule {
     destinations: Destinations,
     seats: Seats,
     runs: BTreeMap<RunId, RunHosts>,
-    /// The run served last; the next one in order is served first.
-    turn: RunId,
+    /// All runs, that one first whose turn it is: a run that came later is behind all others, so
+    /// that ever more runs do not keep an earlier one from its turn.
+    turns: VecDeque<RunId>,
     /// The number of the run submitted last.
     submitted: u64,
     /// Set by `close`: sessions are not kept any longer.
@@ -138,7 +138,7 @@ impl Schedule {
             destinations,
             seats: Seats::new(bounds.keep_open),
             runs: BTreeMap::new(),
-            turn: RunId(0),
+            turns: VecDeque::new(),
             submitted: 0,
             closed: false,
         }
@@ -154,22 +154,28 @@ impl Schedule {
         let waiting = kept.into_iter().chain(fresh).collect();
         let run = RunHosts::new(waiting, deadline);
         self.runs.insert(id, run);
+        self.turns.push_back(id);
         id
     }
 
     /// Returns what can be begun at `now`, if anything; runs take turns.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Start> {
-        self.bring_back(now);
-        let fresh = self.fresh_allowed(now);
-        let mut run = self.turn;
-        for _ in 0..self.runs.len() {
-            run = self.run_after(run)?;
-            if let Some((host, seat)) = self.candidate(run, fresh, now) {
-                self.turn = run;
-                return Some(self.begin(run, (host, seat), now));
+        loop {
+            self.bring_back(now);
+            let fresh = self.fresh_allowed(now);
+            for turn in 0..self.turns.len() {
+                let run = self.turns[turn];
+                if let Some((host, seat)) = self.candidate(run, fresh, now) {
+                    self.turns.remove(turn);
+                    self.turns.push_back(run);
+                    return Some(self.begin(run, (host, seat), now));
+                }
+            }
+            // A host that came back for room, and waits for its seat, has left that to another.
+            if !self.destinations.has_changed() {
+                return None;
             }
         }
-        None
     }
 
     /// Returns the moment to call [`Schedule::next`] again, if time alone can change its answer;
@@ -417,13 +423,6 @@ impl Schedule {
         }
     }
 
-    /// Returns the run whose turn is after that one's.
-    fn run_after(&self, run: RunId) -> Option<RunId> {
-        let mut after = self.runs.range((Excluded(run), Unbounded));
-        let next = after.next().or_else(|| self.runs.first_key_value());
-        next.map(|(id, _)| *id)
-    }
-
     fn fresh_allowed(&self, now: Instant) -> bool {
         self.has_room() && self.hold.is_none_or(|until| until <= now) && self.bucket.is_open(now)
     }
@@ -469,6 +468,7 @@ impl Schedule {
             .is_some_and(|run| run.counts.ended == run.states.len());
         if over {
             self.runs.remove(&run);
+            self.turns.retain(|other| *other != run);
         }
         over
     }

@@ -78,7 +78,11 @@ fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
     let mut flight = Box::new(Flight::new(engine, &run, (index, seat), kept.is_some()));
     // Outside of what a panic unwinds, so that it is dropped after.
     let mut session = kept;
+    #[cfg(feature = "faults")]
+    sshoal_reactor::faults::enter(index);
     let flown = catch_unwind(AssertUnwindSafe(|| flight.go(&mut session, buf)));
+    #[cfg(feature = "faults")]
+    sshoal_reactor::faults::leave();
     settle(
         engine,
         (&run, index),

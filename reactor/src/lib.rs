@@ -18,6 +18,9 @@ mod blocking;
 mod coroutine;
 mod deadline;
 mod fairness;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod faults;
 pub mod green;
 mod listener;
 mod offload;

@@ -118,6 +118,8 @@ impl Cell {
 
     /// Parks until woken (`true`) or stopped (`false`).
     pub(crate) fn park(&self) -> bool {
+        #[cfg(feature = "faults")]
+        crate::faults::wait_begins();
         let green = matches!(self.parked, Parked::Green(_));
         loop {
             if green {

@@ -1,10 +1,14 @@
-//! What a fuzzer drives: what a host sends of a directory, held against the rules that it has to keep.
+//! What a fuzzer drives: what a host sends of files and directories, held against the rules that it
+//! has to keep.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
+use crate::scp;
+pub use crate::sftp::answer as sftp_answer;
 use crate::sftp::names_of;
+use crate::tar;
 use crate::tree::{is_one_name, stays_beneath};
 
 /// Reads a packet as an answer to a listing. Each name that is taken has to be the only part of its
@@ -35,4 +39,16 @@ pub fn directory_entries(packet: &[u8]) {
             }
         }
     }
+}
+
+/// Reads bytes as what a host's `scp` and `tar` send: lines of the one, and members of the other.
+///
+/// # Panics
+///
+/// A number does not fit what it stands for, or a path leads elsewhere than down.
+pub fn records(bytes: &[u8]) {
+    for line in bytes.split(|byte| *byte == b'\n') {
+        scp::check_record(line);
+    }
+    tar::check_archive(bytes);
 }

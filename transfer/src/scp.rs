@@ -28,6 +28,8 @@ mod send_tree;
 pub(crate) use send_tree::{check_offered, dress, tell_of_walk};
 mod talk;
 
+#[cfg(fuzzing)]
+pub(crate) use record::check as check_record;
 use record::{Record, parse};
 use talk::Talk;
 

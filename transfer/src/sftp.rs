@@ -388,6 +388,24 @@ pub(crate) fn names_of(packet: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
+/// Reads a packet as an answer. One of attributes, written down and read again, is the same.
+///
+/// # Panics
+///
+/// It is another.
+#[cfg(fuzzing)]
+pub fn answer(packet: &[u8]) {
+    if let Ok((id, Reply::Attributes(attributes))) = Reply::parse(packet) {
+        let mut again = Writer::request(packet[0], id);
+        attributes.write(&mut again);
+        // What a writer makes has its length in front.
+        let again = again.finish();
+        let read = Reply::parse(&again[4..]);
+        let same = |reply| matches!(reply, (_, Reply::Attributes(read)) if read == attributes);
+        assert!(read.is_ok_and(same));
+    }
+}
+
 /// Reads the answer to a request that only succeeds or fails.
 fn done(reply: Reply) -> Result<(), SftpError> {
     match reply {

@@ -11,5 +11,7 @@ mod get;
 mod pipe;
 mod put;
 
+#[cfg(fuzzing)]
+pub(crate) use get::check as check_archive;
 pub(crate) use get::get;
 pub(crate) use put::put;

@@ -83,7 +83,7 @@ impl Kept {
     }
 
     /// Reads the lines. One that is not whole is as good as not written if it is the last.
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let lines = &bytes[..end.map_or(0, |end| end + 1)];
         let count = lines.split_inclusive(|byte| *byte == b'\n').count();

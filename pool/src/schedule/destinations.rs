@@ -131,6 +131,11 @@ impl Destinations {
         }
     }
 
+    /// Returns whether [`Destinations::released`] has something to look at, whatever the time.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// Returns the next moment at which time alone makes room.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.timed.peek().map(|Reverse((at, _))| *at)

@@ -1,10 +1,12 @@
 //! The scheduler under made-up time: single rules; `tests/pace.rs` has those of destinations, rates
-//! and retries, `tests/random.rs` random operations against all of them.
+//! and retries, `tests/random.rs` random operations against all of them,
+//! `tests/simulation.rs` whole worlds.
 
 use super::*;
 
 mod pace;
 mod random;
+mod simulation;
 
 /// Bounds of the whole pool alone.
 fn bounds(size: usize, handshakes: usize) -> Bounds {
@@ -88,6 +90,22 @@ fn lets_runs_take_turns() {
         .map(|start| start.run)
         .collect();
     assert_eq!(runs, [a, b, a, b]);
+}
+
+#[test]
+fn ever_more_runs_do_not_keep_an_earlier_one_from_its_turn() {
+    let (mut s, now) = (schedule(1, 1), Instant::now());
+    let first = s.submit(2, None);
+    let mut served = Vec::new();
+    for _ in 0..10 {
+        s.submit(1, None);
+        let start = s.next(now).expect("a place is free");
+        served.push(start.run);
+        s.ended(start.run, start.host);
+        s.release();
+    }
+    assert_eq!(served[0], first);
+    assert_eq!(served[2], first, "one other run between its two hosts");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Runs that are started, waited for and asked while they go on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -304,6 +305,31 @@ fn a_wait_can_consume_more_than_any_bound() {
     });
     assert!(waited.unwrap().is_complete());
     assert_eq!(came, [PIECE; 5]);
+}
+
+/// H23: a sink that panics again and again takes a piece along each time and nothing else: the
+/// caller goes on, and all of all hosts has come.
+#[test]
+fn a_sink_that_panics_loses_nothing_of_what_comes_after() {
+    let puppets = Puppets::new(20);
+    let run = puppets.pool().start("x").unwrap();
+    puppets.print(Stdout, &[b'x'; 300_000]);
+    puppets.end();
+    let (mut came, mut pieces, mut panics) = ([0; 20], 0, 0);
+    loop {
+        let mut sink = |host: &HostRun, _, piece: &[u8]| {
+            came[host.index()] += piece.len();
+            pieces += 1;
+            assert!(pieces % 3 != 0, "made-up panic");
+        };
+        let wait = AssertUnwindSafe(|| run.wait_with(LONG, &mut sink));
+        match catch_unwind(wait) {
+            Ok(waited) => break assert!(waited.unwrap().is_complete()),
+            Err(_) => panics += 1,
+        }
+    }
+    assert_eq!(came, [300_000; 20]);
+    assert!(panics > 5, "{panics} panics");
 }
 
 /// A wait runs out of its time while the host does not take the end of its input, as behind a

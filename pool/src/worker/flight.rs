@@ -1,5 +1,6 @@
 //! One host under way: from its session through its command to its end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -424,8 +425,10 @@ fn open_ahead(session: &dyn Connected) -> bool {
         return true;
     };
     // A host that allows no more is no failure: the next command opens its own, or learns why not.
-    let _ = session.open_ahead(&Scope::root().child(Some(OPEN_AHEAD_MAX)));
-    session.is_open()
+    let scope = Scope::root().child(Some(OPEN_AHEAD_MAX));
+    // The outcome is out: a panic costs the session alone.
+    let opened = catch_unwind(AssertUnwindSafe(|| session.open_ahead(&scope)));
+    opened.is_ok() && session.is_open()
 }
 
 /// Whether the host may be begun once more, because the process that worked for it died.

@@ -35,6 +35,20 @@ pub(super) fn parse(line: &[u8]) -> Result<Record<'_>, &'static str> {
     }
 }
 
+/// Reads a line as a host's; its numbers fit what they stand for.
+#[cfg(fuzzing)]
+pub(crate) fn check(line: &[u8]) {
+    match parse(line) {
+        Ok(Record::File { mode, size, .. }) => assert!(mode <= 0o7777 && size <= i64::MAX as u64),
+        Ok(Record::Directory { mode, .. }) => assert!(mode <= 0o7777),
+        Ok(Record::Times { modified, accessed }) => {
+            assert!(modified.max(accessed) <= i64::MAX as u64);
+        }
+        Ok(Record::End) | Err(_) => {}
+    }
+    assert!(!cleaned(line).chars().any(char::is_control));
+}
+
 fn named(line: &[u8]) -> Result<(u32, u64, &[u8]), &'static str> {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let mut word = || words.next().unwrap_or_default();

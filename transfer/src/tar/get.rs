@@ -274,6 +274,42 @@ impl Getting<'_, '_> {
     }
 }
 
+/// Reads bytes as an archive, without taking anything: paths lead down, and numbers fit.
+#[cfg(fuzzing)]
+pub(crate) fn check(mut bytes: &[u8]) {
+    let mut meta = Meta::default();
+    while let Some((block, rest)) = bytes.split_first_chunk() {
+        let Ok((header, kept)) = format::read(block, meta) else {
+            return;
+        };
+        (meta, bytes) = (kept, rest);
+        match header {
+            Header::End => return,
+            Header::Meta { flag, size } => {
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                let Some(body) = bytes.get(..size) else {
+                    return;
+                };
+                if size > META_BYTES_MAX || meta.read(flag, body).is_err() {
+                    return;
+                }
+                let whole = size.next_multiple_of(BLOCK);
+                bytes = bytes.get(whole..).unwrap_or_default();
+            }
+            Header::Member(member) => {
+                assert!(member.mode <= 0o7777 && i64::try_from(member.size).is_ok());
+                assert!(i64::try_from(member.modified).is_ok());
+                for name in names(&member.path).into_iter().flatten() {
+                    assert!(!name.contains(&b'/') && name != b".." && name != b".");
+                }
+                let whole = member.size.next_multiple_of(BLOCK as u64);
+                let whole = usize::try_from(whole).unwrap_or(usize::MAX);
+                bytes = bytes.get(whole..).unwrap_or_default();
+            }
+        }
+    }
+}
+
 /// Takes a path apart: names that lead down from the root, and none for the root itself. `None` for
 /// one that leads elsewhere.
 fn names(path: &[u8]) -> Option<Vec<&[u8]>> {
