@@ -8,7 +8,8 @@ use openssl::sha::sha256;
 use openssl::sign::Signer;
 use openssl::symm::{Cipher as Algorithm, Crypter, Mode, decrypt_aead, encrypt_aead};
 
-use super::server::Cipher;
+use crate::messages::padded;
+use crate::server::Cipher;
 
 /// The keys of one direction.
 pub(crate) struct Keys {
@@ -153,18 +154,4 @@ fn apply(crypter: &mut Crypter, bytes: &[u8]) -> Vec<u8> {
     let count = crypter.update(bytes, &mut out).unwrap();
     out.truncate(count);
     out
-}
-
-/// The packet of a message, padded to a block; `counted` of the length's four bytes count as part of the blocks.
-fn padded(message: &[u8], block: usize, counted: usize) -> Vec<u8> {
-    let mut padding = block - (counted + 1 + message.len()) % block;
-    if padding < 4 {
-        padding += block;
-    }
-    let length = u32::try_from(1 + message.len() + padding).unwrap();
-    let mut packet = length.to_be_bytes().to_vec();
-    packet.push(u8::try_from(padding).unwrap());
-    packet.extend(message);
-    packet.resize(4 + length as usize, 0);
-    packet
 }
