@@ -165,13 +165,15 @@ fn ends_in_any_order_are_understood() {
 }
 
 /// Each flood, at the stage where it begins: the session ends by itself, in bounded memory, with an error that names the
-/// stage.
+/// stage. `SSHOAL_FLOODS=full` has them under ciphers that hide lengths as well, where small packets cost more.
 #[test]
 fn floods_that_nobody_asked_for_end_at_the_bound() {
-    for (flood, cipher) in FLOODS
+    let full = std::env::var_os("SSHOAL_FLOODS").is_some_and(|floods| floods == "full");
+    let ciphers = if full { &CIPHERS[..] } else { &CIPHERS[..1] };
+    let each = FLOODS
         .iter()
-        .flat_map(|flood| CIPHERS.map(|cipher| (flood, cipher)))
-    {
+        .flat_map(|flood| ciphers.iter().map(move |cipher| (flood, *cipher)));
+    for (flood, cipher) in each {
         let server = flood.start(Manner::new(cipher));
         let (before, begun) = (resident_kib(), Instant::now());
         // Nobody reads, but somebody waits.
