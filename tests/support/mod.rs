@@ -14,6 +14,7 @@ pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod fleet;
+pub(crate) mod hostile_fleet;
 pub(crate) mod hostile_sftp;
 pub(crate) mod keys;
 pub(crate) mod process;
