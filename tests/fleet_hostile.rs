@@ -324,15 +324,13 @@ fn hosts_that_attack_cost_nobody_but_themselves() {
         );
         *seen.entry((attack.name(), phase, kind)).or_insert(0) += 1;
     }
-    println!("{seen:#?}");
+    println!("{seen:?}");
     assert_eq!(seen.values().sum::<usize>(), hostile.hosts().len());
     let bound = FIXED_KIB + HOST_KIB * sound as u64 + HOSTILE_KIB * hostile.hosts().len() as u64;
     assert!(kib <= bound, "{kib} KiB");
-    // Few hosts take so little time that the machine's other work decides.
-    assert!(
-        p99 <= 2 * base.max(Duration::from_secs(1)),
-        "{p99:?}, {base:?} without"
-    );
+    // With few hosts the machine's other work decides.
+    let factor = if full { 2 } else { 5 };
+    assert!(p99 <= factor * base, "{p99:?}, {base:?} without");
     assert!(
         ordinary.longest() <= Duration::from_millis(10),
         "{ordinary:?}"

@@ -1,5 +1,7 @@
 //! How far one side of an SSH connection is, as far as anybody can read it.
 
+use std::fmt;
+
 /// What a byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,6 +16,18 @@ pub enum Part {
     Padding,
     /// What comes behind NEWKEYS.
     Sealed,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version => f.write_str("version"),
+            Self::Length => f.write_str("length"),
+            Self::Message(number) => write!(f, "message {number}"),
+            Self::Padding => f.write_str("padding"),
+            Self::Sealed => f.write_str("sealed"),
+        }
+    }
 }
 
 /// Follows the bytes of one direction.
