@@ -208,7 +208,7 @@ fn each_host_of_a_mixed_fleet_ends_as_it_has_to() {
     raise_descriptor_limit().unwrap();
     let (count, seeds) = (number("SSHOAL_H1_HOSTS", 200), number("SSHOAL_H1_SEEDS", 2));
     // A host that connects last of ten thousand has waited for all others.
-    let limit = Duration::from_millis(5 * count as u64).max(Duration::from_secs(10));
+    let limit = Duration::from_millis(20 * count as u64).max(Duration::from_secs(10));
     let mix = Mix::start(count);
     // What is made once for all runs is not the run's.
     let warm = Fleet::builder(&mix.servers.targets()[..1], mix.servers.config()).build();

@@ -412,6 +412,11 @@ impl Wire {
         self.inbox.lock().framing.kexinit().to_vec()
     }
 
+    /// Returns what was in the server's reply of the first key exchange, once.
+    pub(crate) fn take_reply(&self) -> Vec<u8> {
+        self.inbox.lock().framing.take_reply()
+    }
+
     /// Returns when the server's version line was complete.
     pub(crate) fn version_at(&self) -> Option<Instant> {
         self.inbox.lock().version_at

@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     os::unix::process::CommandExt,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use sshoal_hostile::attacks::{Attack, FLOODS};
@@ -30,6 +30,8 @@ pub(crate) struct HostileFleet {
     child: Child,
     /// The servers end when this closes, so also when the test is killed.
     stdin: Option<ChildStdin>,
+    /// Kept open: a test harness that cannot print ends.
+    _stdout: BufReader<ChildStdout>,
     known_hosts: String,
     hosts: Vec<(Attack, SocketAddr)>,
 }
@@ -47,9 +49,9 @@ impl HostileFleet {
             .spawn()
             .expect("starts itself again");
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let (mut known_hosts, mut hosts) = (String::new(), Vec::new());
-        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let lines = stdout.by_ref().lines().map_while(Result::ok);
         for line in lines.take_while(|line| line != "ready") {
             // The test harness may have begun the line.
             let Some((_, server)) = line.split_once("server ") else {
@@ -65,6 +67,7 @@ impl HostileFleet {
         Self {
             child,
             stdin,
+            _stdout: stdout,
             known_hosts,
             hosts,
         }
