@@ -93,17 +93,12 @@ fn a_flipped_bit_is_an_error_wherever_it_is() {
             let direction = [Direction::ToClient, Direction::ToServer][direction as usize];
             let harm = Harm::Flip((flip % 8) as u8);
             let script = Proxy::to(sshd.socket()).harm(direction, Place::Byte(place), harm);
-            let proxy = script.start();
-            let begun = Instant::now();
-            let result = there_and_back(&sshd, &proxy, CIPHERS[cipher], SHORT);
-            let took = begun.elapsed();
-            let flipped = proxy.flipped();
+            let (flipped, result) = through(&sshd, &script, CIPHERS[cipher]);
             let about = format!(
-                "byte {place} {direction:?}, {}: {result:?}",
+                "byte {place} {direction:?}, {}, {flipped:?}: {result:?}",
                 CIPHERS[cipher].0
             );
             assert_eq!(flipped.len(), 1, "{about}");
-            assert!(took < SHORT + Duration::from_secs(1), "{took:?}: {about}");
             assert!(
                 result.is_err() || flipped == [Part::Padding] && is_right(&result),
                 "{about}"
@@ -128,6 +123,31 @@ fn a_flipped_bit_is_an_error_wherever_it_is() {
         println!("{count:5} {part}: {end}");
     }
 }
+
+/// Has bytes go there and back until the harm is reached, for which a busy machine takes its time.
+fn through(
+    sshd: &Sshd,
+    script: &Script,
+    algorithms: (&str, &str),
+) -> (Vec<Part>, Result<(Vec<u8>, Exit), Error>) {
+    let mut limit = SHORT;
+    loop {
+        let proxy = script.clone().start();
+        let begun = Instant::now();
+        let result = there_and_back(sshd, &proxy, algorithms, limit);
+        let took = begun.elapsed();
+        assert!(
+            took < limit + Duration::from_secs(1),
+            "{took:?}: {script:?}"
+        );
+        let flipped = proxy.flipped();
+        if !flipped.is_empty() || limit >= LIMIT {
+            return (flipped, result);
+        }
+        limit *= 3;
+    }
+}
+
 /// The end of a channel and the farewell, at most, with what acknowledges the last bytes.
 const TAIL_BYTES: u64 = 300;
 
@@ -196,17 +216,17 @@ fn a_cut_off_begin_of_the_sealed_part_is_an_error() {
         return;
     };
     let script = || Proxy::to(sshd.socket());
-    let stall = Harm::End(Ending::Stall);
+    let close = Harm::End(Ending::Close);
     for algorithms in CIPHERS {
         // How many bytes the server sends by itself behind its keys.
         let passed = |script: Script| {
             let proxy = script.start();
-            let result = there_and_back(&sshd, &proxy, algorithms, Duration::from_millis(700));
+            let result = there_and_back(&sshd, &proxy, algorithms, LIMIT);
             assert!(result.is_err(), "{result:?}");
             proxy.passed(Direction::ToClient)
         };
-        let clear = passed(script().harm(Direction::ToClient, Place::Sealed(0), stall.clone()));
-        let all = passed(script().harm(Direction::ToServer, Place::Sealed(0), stall.clone()));
+        let clear = passed(script().harm(Direction::ToClient, Place::Sealed(0), close.clone()));
+        let all = passed(script().harm(Direction::ToServer, Place::Sealed(0), close.clone()));
         let first = usize::try_from(all - clear).unwrap();
         assert!((60..1000).contains(&first), "{first}");
         let cut = |script: Script| {
