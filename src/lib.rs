@@ -127,7 +127,7 @@ pub use sshoal_session::{
     forward_remote, known_hosts, parse_hosts_file, ssh_config, versions,
 };
 pub use sshoal_session::{Answers, Challenge, Method, Prompt, UserCertificate};
-pub use sshoal_session::{CertificateError, CheckError, host_key};
+pub use sshoal_session::{CallTimes, CertificateError, CheckError, host_key};
 pub use sshoal_session::{EndedBy, Ending, Left, Unclear};
 pub use sshoal_session::{Found, InteractiveShell, Pattern, PatternError, ShellError, ShellSpec};
 pub use sshoal_session::{HostLine, HostOption, parse_host_lines};

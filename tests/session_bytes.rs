@@ -1,6 +1,7 @@
 //! Every byte arrives, in order, once: under rekeying, short reads and writes, and hidden lengths.
 //!
-//! `SSHOAL_BYTES_RUNS` sets the runs per cipher and direction (default 5, in full 50).
+//! `SSHOAL_BYTES_RUNS` sets the runs per cipher (default 5, in full 67), each of which is both ways; limits of rekeying
+//! take turns.
 
 mod support;
 
@@ -11,14 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sshoal::{Child, Exit, Session};
+use sshoal::{Child, ConfigBuilder, Exit, Session};
 use support::{
     sessions::{config_for, connect_with, limit, random_bytes},
     sshd::Sshd,
 };
 
-/// How much goes each way in one run.
-const BYTES: usize = 20_000_000;
+/// The server's limit of bytes under one key, and how much goes each way in one run.
+const LIMITS: [(&str, usize); 4] = [
+    ("1M", 20_000_000),
+    ("16", 200_000),
+    ("1K", 200_000),
+    ("128K", 20_000_000),
+];
 /// Without a byte for so long, a transfer counts as stalled, on a busy machine too.
 const STALL: Duration = Duration::from_secs(20);
 
@@ -39,41 +45,60 @@ fn every_byte_arrives_under_rekeying_with_chacha20() {
 
 /// Sends a file's worth of random bytes out of one command and into another, side by side on one session, over a
 /// transport that reads and writes 1 to 200 bytes at a time and often not at all, against a server that changes keys
-/// at every megabyte. Compares what arrived byte by byte, and fails when nothing moves.
+/// at every so many bytes. Compares what arrived byte by byte, and fails when nothing moves.
 #[track_caller]
 #[expect(clippy::print_stdout, reason = "the record of a full run")]
 fn check(cipher: &str, mac: Option<&str>) {
-    let builder = Sshd::builder().log_level("DEBUG1").config("RekeyLimit 1M");
-    let Some(sshd) = builder.config("LoginGraceTime 0").start() else {
-        return;
+    let start = |(limit, _)| {
+        let builder = Sshd::builder().log_level("DEBUG1");
+        let builder = builder.config(&format!("RekeyLimit {limit}"));
+        builder.config("LoginGraceTime 0").start()
     };
-    let (there, back) = (sshd.scratch().join("there"), sshd.scratch().join("back"));
+    let servers: Option<Vec<_>> = LIMITS.into_iter().map(start).collect();
+    let Some(servers) = servers else { return };
     let begun = Instant::now();
+    let mut rekeyed = 0;
     for run in 0..runs() {
-        let config = config_for(&sshd).ciphers(cipher).inject_short_io(run);
-        let session = Arc::new(connect_with(&sshd, config));
-        let agreed = session.algorithms().expect("is open");
-        assert_eq!(agreed.cipher_in, cipher);
-        assert_eq!(agreed.mac_in.as_deref(), mac);
-        let bytes = Arc::new(random_bytes(BYTES, run + 1));
-        fs::write(&back, &*bytes).expect("writes the file to send back");
-        let upload = {
-            let (session, bytes, path) = (session.clone(), bytes.clone(), there.clone());
-            sshoal::spawn(move || upload(&session, &bytes, &path)).expect("starts")
-        };
-        let received = download(&session, &back);
-        upload.join().expect("the upload is whole");
-        assert!(received == *bytes, "run {run} out");
-        let sent = fs::read(&there).expect("reads what the command wrote");
-        assert!(sent == *bytes, "run {run} in");
+        let limit = run as usize % LIMITS.len();
+        let (sshd, count) = (&servers[limit], LIMITS[limit].1);
+        let mark = sshd.log().len();
+        let config = config_for(sshd).ciphers(cipher).inject_short_io(run);
+        there_and_back(sshd, config, (cipher, mac), &random_bytes(count, run + 1));
+        let keys = sshd.log()[mark..]
+            .matches("SSH2_MSG_NEWKEYS received")
+            .count();
+        assert!(keys > 5, "run {run}: {keys} key exchanges");
+        rekeyed += keys;
     }
-    let rekeyed = sshd.log().matches("SSH2_MSG_NEWKEYS received").count();
-    assert!(rekeyed as u64 > 10 * runs(), "{rekeyed} key exchanges");
     println!(
         "{cipher}: {} runs in {:?}, {rekeyed} key exchanges",
         runs(),
         begun.elapsed()
     );
+}
+
+#[track_caller]
+fn there_and_back(
+    sshd: &Sshd,
+    config: ConfigBuilder,
+    (cipher, mac): (&str, Option<&str>),
+    bytes: &[u8],
+) {
+    let (there, back) = (sshd.scratch().join("there"), sshd.scratch().join("back"));
+    let session = Arc::new(connect_with(sshd, config));
+    let agreed = session.algorithms().expect("is open");
+    assert_eq!(agreed.cipher_in, cipher);
+    assert_eq!(agreed.mac_in.as_deref(), mac);
+    fs::write(&back, bytes).expect("writes the file to send back");
+    let upload = {
+        let (session, bytes, path) = (session.clone(), bytes.to_vec(), there.clone());
+        sshoal::spawn(move || upload(&session, &bytes, &path)).expect("starts")
+    };
+    let received = download(&session, &back);
+    upload.join().expect("the upload is whole");
+    assert!(received == bytes, "out");
+    let sent = fs::read(&there).expect("reads what the command wrote");
+    assert!(sent == bytes, "in");
 }
 
 fn upload(session: &Session, bytes: &[u8], to: &Path) {
@@ -89,7 +114,7 @@ fn upload(session: &Session, bytes: &[u8], to: &Path) {
 fn download(session: &Session, from: &Path) -> Vec<u8> {
     let command = format!("cat {}", from.display());
     let child = session.command(command).no_stdin().spawn().expect("starts");
-    let (mut received, mut buffer) = (Vec::with_capacity(BYTES), vec![0; 32 * 1024]);
+    let (mut received, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
     while let read @ 1.. = child.read_stdout(&mut buffer, &stall()).expect("moves on") {
         received.extend_from_slice(&buffer[..read]);
     }

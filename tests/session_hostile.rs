@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use sshoal::{Config, Error, HostKeyPolicy, Kind, Phase, Session};
 use support::{
     fleet::EmbeddedFleet,
-    hostile::{Hostile, Step, kexinit, packet},
+    messages::{kexinit, packet},
     sessions::{
         assert_failed, config_for, config_for_fleet, connect_with, fails, fleet_host, host,
         host_keys, resident_kib,
     },
     sshd::Sshd,
+    steps::{Hostile, Step},
 };
 
 support::fleet::embedded_fleet!();

@@ -223,6 +223,7 @@ of standard input and on SIGTERM or SIGINT, and prints its counters then and on 
 Commands: true, false, echo TEXT, stderr TEXT, exit N, hostname, turn WORD... (one of them, by
 the host's number), uname, sleep N, cat,
 hash (length and 64-bit FNV-1a of standard input), yes N and head -c N (N bytes of text),
+own N (N bytes of the host's own name),
 signal NAME (ends by that exit signal), nostatus [WORD...] (prints them, ends with neither).
 SFTP keeps files in memory: 64 MiB each, 1 GiB in all.
 ";

@@ -3,6 +3,7 @@
 //! Nothing runs on the machine. A command line is split into words as a shell would split simple
 //! ones (blanks, quotes, backslashes); `;`, `&&`, pipes and variables mean nothing here.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How a command ends.
@@ -30,7 +31,10 @@ pub(crate) enum Command {
     /// Copy standard input to standard output until its EOF.
     Cat,
     /// Send this many bytes of the pattern, over and over.
-    Repeat { pattern: &'static [u8], bytes: u64 },
+    Repeat {
+        pattern: Cow<'static, [u8]>,
+        bytes: u64,
+    },
     /// Read standard input to its EOF, then print its length and hash.
     Hash,
 }
@@ -50,7 +54,7 @@ impl Command {
             b"echo" => Self::output(line_of(args)),
             // One of the words, in turn: hosts that say a few different things.
             b"turn" if !args.is_empty() => Self::output(line_of(&args[host % args.len()..][..1])),
-            b"hostname" => Self::output(format!("host-{host:04}\n").into_bytes()),
+            b"hostname" => Self::output(own_name(host)),
             b"uname" => Self::output(b"Linux sshoal-loopback 6.1.0 x86_64 GNU/Linux\n".to_vec()),
             b"cat" if args.is_empty() => Self::Cat,
             b"hash" if args.is_empty() => Self::Hash,
@@ -71,9 +75,11 @@ impl Command {
             b"signal" => Self::signal(args),
             b"exit" => Self::exit(args),
             b"sleep" => Self::sleep(args),
-            b"yes" => Self::repeat("yes", b"y\n", args.first()),
+            b"yes" => Self::repeat("yes", &b"y\n"[..], args.first()),
+            // What no other host says.
+            b"own" => Self::repeat("own", own_name(host), args.first()),
             b"head" if args.first().is_some_and(|a| a == b"-c") => {
-                Self::repeat("head", LINE, args.get(1))
+                Self::repeat("head", &LINE[..], args.get(1))
             }
             _ => Self::failure(127, format!("sh: {}: command not found\n", text(name))),
         }
@@ -135,10 +141,13 @@ impl Command {
         }
     }
 
-    fn repeat(name: &str, pattern: &'static [u8], count: Option<&Vec<u8>>) -> Self {
+    fn repeat(name: &str, pattern: impl Into<Cow<'static, [u8]>>, count: Option<&Vec<u8>>) -> Self {
         let word = count.map(|word| text(word)).unwrap_or_default();
         match word.parse() {
-            Ok(bytes) => Self::Repeat { pattern, bytes },
+            Ok(bytes) => Self::Repeat {
+                pattern: pattern.into(),
+                bytes,
+            },
             Err(_) => Self::failure(1, format!("{name}: invalid number of bytes '{word}'\n")),
         }
     }
@@ -200,6 +209,11 @@ fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
     words.extend(word);
     Some(words)
+}
+
+/// The line by which a host names itself.
+fn own_name(host: usize) -> Vec<u8> {
+    format!("host-{host:04}\n").into_bytes()
 }
 
 /// Joins words by blanks and ends the line, as `echo` does.
@@ -318,14 +332,14 @@ mod tests {
         assert_eq!(
             parse("yes 5"),
             Command::Repeat {
-                pattern: b"y\n",
+                pattern: Cow::Borrowed(&b"y\n"[..]),
                 bytes: 5
             }
         );
         assert_eq!(
             parse("head -c 9 /dev/zero"),
             Command::Repeat {
-                pattern: LINE,
+                pattern: Cow::Borrowed(&LINE[..]),
                 bytes: 9
             }
         );

@@ -80,7 +80,7 @@ pub(crate) fn start(
             }
             Command::Repeat { pattern, bytes } => {
                 drop(input);
-                repeat(&output, pattern, bytes, &shared.tally).await
+                repeat(&output, &pattern, bytes, &shared.tally).await
             }
             Command::Cat => cat(input, &output, &held, &shared.tally).await,
             Command::Hash => hash(input, &output, &held).await,

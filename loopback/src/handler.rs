@@ -1,5 +1,6 @@
 //! One session's callbacks: who is let in, which channels open, and what commands get.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -200,7 +201,7 @@ impl Handler for Conn {
         if self.fault == Some(Fault::Reset) {
             // Whatever was asked: enough output for the cut to fall into it.
             command = Command::Repeat {
-                pattern: b"y\n",
+                pattern: Cow::Borrowed(b"y\n"),
                 bytes: RESET_AFTER_BYTES * 16,
             };
         }

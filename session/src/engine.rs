@@ -13,6 +13,7 @@ use sshoal_reactor::sync::{Permit, Semaphore};
 use sshoal_reactor::{Interest, Scope, Stop, Ticket, yield_now};
 
 use crate::auth::AuthError;
+use crate::calls::Call;
 use crate::channels::Channels;
 use crate::ending::started::Started;
 use crate::error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
@@ -133,7 +134,9 @@ impl Engine {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
         self.wire.begin_call(true);
+        let measured = Call::begin();
         let result = f(library);
+        drop(measured);
         if self.wire.end_call().moved {
             self.wire.waiters().wake_registered();
         }
@@ -146,7 +149,9 @@ impl Engine {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
         self.wire.begin_call(true);
+        let measured = Call::begin();
         let result = f(library);
+        drop(measured);
         if self.channels.is_tight() {
             self.wire.flush();
         }
@@ -162,13 +167,7 @@ impl Engine {
         costly: bool,
         call: &mut dyn FnMut(&mut Library) -> Called<T>,
     ) -> Attempt<'_, T> {
-        let began = Instant::now();
-        let tried = self.try_once(costly, call);
-        let took = began.elapsed();
-        if took > SLOW_CALL {
-            tracing::warn!(?took, costly, "a call into libssh2 held a scheduler thread");
-        }
-        match tried {
+        match self.try_once(costly, call) {
             Tried::Done(value) => Attempt::Done(value),
             Tried::Failed(error) => Attempt::Failed(error),
             Tried::Again { costly } => Attempt::Again { costly },
@@ -177,6 +176,20 @@ impl Engine {
                 None => Attempt::Again { costly: false },
             },
         }
+    }
+
+    /// Makes a call; what it takes is counted, and logged if that is much.
+    fn timed<T>(&self, call: impl FnOnce() -> T) -> T {
+        let (began, measured) = (Instant::now(), Call::begin());
+        let result = call();
+        drop(measured);
+        let now = Instant::now();
+        let took = now.saturating_duration_since(began);
+        if took > SLOW_CALL {
+            tracing::warn!(?took, "a call into libssh2 held a scheduler thread");
+        }
+        self.wire.spent(took, now);
+        result
     }
 
     /// Registers to be woken by what came after this moment; `None` if something has.
@@ -197,7 +210,7 @@ impl Engine {
         };
         let sequence = self.wire.waiters().sequence();
         self.wire.begin_call(costly);
-        let result = call(library);
+        let result = self.timed(|| call(library));
         let report = self.wire.end_call();
         if report.moved {
             // They may have been served from the buffer, and no event will tell them (S4).
@@ -237,7 +250,7 @@ impl Engine {
             return Turn::Over;
         };
         self.wire.begin_call(true);
-        let drive = drive(library);
+        let drive = self.timed(|| drive(library));
         let report = self.wire.report();
         self.wire.stop_receiving();
         serve(library);

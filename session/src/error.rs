@@ -406,9 +406,10 @@ impl Error {
             Self::NoCommonAlgorithm { .. } => Kind::NoCommonAlgorithm,
             Self::HostKey(e) => e.kind(),
             Self::Auth(e) => e.kind(),
-            Self::Channel { source, .. } => match libssh2_kind(source.code()) {
-                Kind::Protocol => Kind::Denied,
-                other => other,
+            Self::Channel { source, .. } => match source.code() {
+                libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE
+                | libssh2_sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => Kind::Denied,
+                code => libssh2_kind(code),
             },
             Self::Overstepped { kind, .. } => *kind,
             Self::TimedOut { .. } | Self::Silent { .. } => Kind::Timeout,

@@ -68,6 +68,8 @@ pub(crate) struct Framing {
     /// The server's lists of algorithms, as it sent them behind the cookie (RFC 4253 §7.1); until
     /// the keys are there.
     kexinit: Vec<u8>,
+    /// What followed the number in the server's last message of the first key exchange, its reply.
+    reply: Vec<u8>,
 }
 
 impl Framing {
@@ -82,12 +84,18 @@ impl Framing {
             early: 0,
             message: 0,
             kexinit: Vec::new(),
+            reply: Vec::new(),
         }
     }
 
     /// Returns the server's lists of algorithms, of its first key exchange and while that lasts.
     pub(crate) fn kexinit(&self) -> &[u8] {
         &self.kexinit
+    }
+
+    /// Returns what was in the server's reply of the first key exchange, once.
+    pub(crate) fn take_reply(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.reply)
     }
 
     /// Returns whether the server's version line is still awaited.
@@ -215,6 +223,9 @@ impl Framing {
                 // The whole packet is there, even where only a part of it is given.
                 let lists = buffer.get(KEXINIT_LISTS_AT..bytes + self.rest);
                 self.kexinit = lists.unwrap_or_default().to_vec();
+            } else if matches!(self.message, SSH_MSG_KEX_REPLY | SSH_MSG_KEX_GEX_REPLY) {
+                let end = (bytes + self.rest).saturating_sub(usize::from(buffer[4]));
+                self.reply = buffer.get(6..end).unwrap_or_default().to_vec();
             }
         }
         match self.state {

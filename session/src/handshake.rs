@@ -10,12 +10,16 @@ use crate::algorithms::nothing_in_common;
 use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
-use crate::error::{Error, Phase};
+use crate::error::{Error, Kind, Phase};
 use crate::ffi::Library;
 use crate::host_key::VerifiedHost;
 use crate::identity::wire::rsa_bits;
 use crate::session::internal;
 use crate::timings::Timings;
+
+mod reply;
+
+use self::reply::is_signed_by;
 
 /// Exchanges versions and keys.
 #[inline(never)]
@@ -29,7 +33,7 @@ pub(crate) fn shake_hands(
 ) -> Result<(), Box<Error>> {
     let begun = Instant::now();
     let result = set_algorithms(engine, name, port, config).and_then(|host_keys| {
-        let exchanged = exchange_keys(engine, scope);
+        let exchanged = exchange_keys(engine, scope).and_then(|()| check_reply(engine));
         exchanged.map_err(|error| Box::new(with_reason(engine, config, &host_keys, error)))
     });
     // The version line's arrival parts the two phases.
@@ -42,6 +46,18 @@ pub(crate) fn shake_hands(
         timings.add(Phase::Kex, at.elapsed());
     }
     result
+}
+
+/// Checks the form of the host's signature, of which libssh2 has checked the value.
+fn check_reply(engine: &Engine) -> Result<(), Error> {
+    let reply = engine.wire().take_reply();
+    let agreed = engine.with(|library| library.negotiated(ssh2::MethodType::HostKey))?;
+    if is_signed_by(&reply, agreed.as_deref().unwrap_or_default()) {
+        return Ok(());
+    }
+    let (phase, kind) = (Phase::Kex, Kind::Protocol);
+    let what = "a signature of another form than agreed";
+    Err(Error::Overstepped { phase, what, kind })
 }
 
 /// Names what the two sides do not share: libssh2, and a host that hangs up, tell no more than that

@@ -19,8 +19,10 @@ use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
 mod allowance;
 mod report;
+mod work;
 
 use self::allowance::allowance;
+use self::work::Work;
 pub(crate) use report::{Broken, CallReport, Received};
 
 /// Bytes in the out-queue beyond which writers wait.
@@ -55,6 +57,8 @@ struct Inbox {
     report: CallReport,
     /// Bytes given for nothing: no reader and no request has had anything of them.
     idle: usize,
+    /// Time spent in calls for nothing.
+    work: Work,
     /// The sum of the windows of open channels.
     windows: usize,
     last_received: Instant,
@@ -98,6 +102,7 @@ impl Wire {
                 has_sent: false,
                 report: CallReport::NEW,
                 idle: 0,
+                work: Work::new(Instant::now()),
                 windows: 0,
                 last_received: Instant::now(),
                 version_at: None,
@@ -405,6 +410,11 @@ impl Wire {
     /// Returns the server's lists of algorithms, while the first key exchange lasts.
     pub(crate) fn kexinit(&self) -> Vec<u8> {
         self.inbox.lock().framing.kexinit().to_vec()
+    }
+
+    /// Returns what was in the server's reply of the first key exchange, once.
+    pub(crate) fn take_reply(&self) -> Vec<u8> {
+        self.inbox.lock().framing.take_reply()
     }
 
     /// Returns when the server's version line was complete.

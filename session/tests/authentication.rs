@@ -1,11 +1,6 @@
 //! Authentication against servers that say whatever they like: what is sent, how often, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-#[path = "hostile_session/cipher.rs"]
-mod cipher;
-#[path = "hostile_session/server.rs"]
-mod server;
-
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Barrier, Mutex};
@@ -13,7 +8,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use server::{Cipher, Client, Server, string};
+use sshoal_hostile::messages::string;
+use sshoal_hostile::server::{Cipher, Client, Server};
 use sshoal_reactor::{Scope, is_green};
 use sshoal_session::known_hosts::KnownHosts;
 use sshoal_session::{

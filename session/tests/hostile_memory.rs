@@ -2,16 +2,12 @@
 //! keeps to its windows.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-#[path = "hostile_session/cipher.rs"]
-mod cipher;
-#[path = "hostile_session/server.rs"]
-mod server;
-
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 
-use server::{Cipher, Client, Server, string};
+use sshoal_hostile::messages::{data, string, to_channel};
+use sshoal_hostile::server::{Cipher, Client, Server};
 use sshoal_reactor::{JoinHandle, Scope};
 use sshoal_session::known_hosts::KnownHosts;
 use sshoal_session::{
@@ -66,27 +62,6 @@ fn connect(server: &Server) -> Session {
 fn assert_limit(error: &Error) {
     let told = (error.phase(), error.kind());
     assert_eq!(told, (Phase::Run, Kind::Limit), "{error:?}");
-}
-
-/// A message to one of the client's channels, which it numbers from 0 on.
-fn to_channel(message: u8, channel: u32, rest: &[u8]) -> Vec<u8> {
-    [&[message][..], &channel.to_be_bytes(), rest].concat()
-}
-
-fn data(channel: u32, bytes: &[u8]) -> Vec<u8> {
-    to_channel(94, channel, &string(bytes))
-}
-
-/// Sends messages in few writes.
-fn send_all(client: &mut Client, messages: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    for message in messages {
-        bytes.extend(client.seal(&message));
-        if bytes.len() > 60_000 {
-            client.send_bytes(&std::mem::take(&mut bytes))?;
-        }
-    }
-    client.send_bytes(&bytes)
 }
 
 /// Ends a command's channel.
@@ -180,7 +155,7 @@ fn small_messages_between_bytes_of_output_end_at_the_bound() {
             let mut sent = 0;
             loop {
                 let junk = std::iter::repeat_n(message.clone(), 20_000);
-                let result = send_all(client, junk.chain([data(0, b"x")]));
+                let result = client.send_all(junk.chain([data(0, b"x")]));
                 sender.send(sent).unwrap();
                 result?;
                 sent += 20_000;
@@ -206,7 +181,7 @@ fn a_window_full_of_single_bytes_waits_for_its_reader() {
         let (sender, receiver) = mpsc::channel();
         let server = Server::start(cipher, move |client| {
             client.accept_command(100_000)?;
-            send_all(client, (0..WINDOW).map(|_| data(0, b"x")))?;
+            client.send_all((0..WINDOW).map(|_| data(0, b"x")))?;
             await_taken_in(client, 0)?;
             sender.send(()).unwrap();
             end(client, 0)
@@ -239,9 +214,9 @@ fn eight_commands_that_nobody_reads_are_read_later() {
         }
         for channel in 0..COMMANDS {
             let small = WINDOW / 4;
-            send_all(client, (0..small).map(|_| data(channel, b"x")))?;
+            client.send_all((0..small).map(|_| data(channel, b"x")))?;
             let large = (WINDOW - small) / 1024;
-            send_all(client, (0..large).map(|_| data(channel, &[b'y'; 1024])))?;
+            client.send_all((0..large).map(|_| data(channel, &[b'y'; 1024])))?;
         }
         await_taken_in(client, 0)?;
         sender.send(()).unwrap();
@@ -272,7 +247,7 @@ fn a_million_single_bytes_are_read_one_by_one() {
                 window += u32::from_be_bytes(grant[5..9].try_into().unwrap()) as usize;
             }
             let bytes = window.min(left);
-            send_all(client, (0..bytes).map(|_| data(0, b"x")))?;
+            client.send_all((0..bytes).map(|_| data(0, b"x")))?;
             (left, window) = (left - bytes, window - bytes);
         }
         end(client, 0)
@@ -294,7 +269,7 @@ fn answers_of_a_long_life_do_not_end_a_session() {
     let _alone = alone();
     let server = Server::start(Cipher::Readable, |client| {
         client.accept_command(100_000)?;
-        send_all(client, (0..100_000).map(|_| vec![82]))?;
+        client.send_all((0..100_000).map(|_| vec![82]))?;
         client.send(&data(0, b"still here"))?;
         end(client, 0)
     });

@@ -1,17 +1,13 @@
 //! Hosts that misbehave while they carry connections for us: each tunnel ends, nothing waits for ever, nothing grows.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-#[path = "hostile_session/cipher.rs"]
-mod cipher;
-#[path = "hostile_session/server.rs"]
-mod server;
-
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use server::{Cipher, Client, Server, string};
+use sshoal_hostile::messages::string;
+use sshoal_hostile::server::{Cipher, Client, Server};
 use sshoal_reactor::Scope;
 use sshoal_session::known_hosts::KnownHosts;
 use sshoal_session::{

@@ -2,8 +2,6 @@
 //! learn is taken down behind the key exchange, and there is nothing.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-#[path = "hostile_session/cipher.rs"]
-mod cipher;
 #[path = "impostor/keys.rs"]
 mod keys;
 #[path = "impostor/server.rs"]

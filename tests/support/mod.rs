@@ -12,15 +12,13 @@
 pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod client;
-pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod fleet;
-pub(crate) mod hostile;
+pub(crate) mod hostile_fleet;
 pub(crate) mod hostile_sftp;
 pub(crate) mod keys;
 pub(crate) mod process;
 pub(crate) mod programs;
-pub(crate) mod proxy;
 pub(crate) mod sessions;
 pub(crate) mod sleepers;
 pub(crate) mod sockets;
@@ -29,3 +27,5 @@ pub(crate) mod sshd;
 pub(crate) mod stage;
 pub(crate) mod trees;
 pub(crate) mod usage;
+
+pub(crate) use sshoal_hostile::{faults, messages, proxy, steps};

@@ -1,6 +1,8 @@
 //! How much a host that keeps to its windows may send before anybody reads it (law S1).
 
-use super::Wire;
+use std::time::{Duration, Instant};
+
+use super::{Broken, Wire};
 
 /// What a packet of one byte may take on the wire, under any cipher and MAC, and in libssh2's
 /// memory: 96 to 112 bytes in two blocks, measured.
@@ -21,8 +23,21 @@ impl Wire {
     /// own.
     pub(crate) fn delivered(&self, bytes: usize) {
         let inbox = &mut *self.inbox.lock();
+        inbox.work.delivered(bytes);
         let bytes = bytes.saturating_mul(SMALL_PACKET_BYTES);
         inbox.idle = inbox.idle.saturating_sub(bytes);
+    }
+
+    /// Takes note of a call that took so long. Counts once a channel is open: before, there is a
+    /// deadline, and a call may wait for a user's answer.
+    pub(crate) fn spent(&self, took: Duration, now: Instant) {
+        let enough = {
+            let inbox = &mut *self.inbox.lock();
+            inbox.windows == 0 || inbox.work.spent(took, now)
+        };
+        if !enough {
+            self.break_off(Broken::Overstepped("work that nothing asked for", false));
+        }
     }
 
     /// Takes note of a reply that was waited for.

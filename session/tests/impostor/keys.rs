@@ -10,6 +10,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
+use sshoal_hostile::messages::{mpint, string};
 
 /// The types of host keys.
 pub(crate) const TYPES: [&str; 5] = ["ed25519", "nistp256", "nistp384", "nistp521", "rsa"];
@@ -180,21 +181,4 @@ impl<'a> Draft<'a> {
         blob.extend(string(&signature));
         blob
     }
-}
-
-/// A string on the wire (RFC 4251 §5).
-pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
-    let mut string = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
-    string.extend(bytes);
-    string
-}
-
-/// A positive number on the wire (RFC 4251 §5).
-pub(crate) fn mpint(bytes: &[u8]) -> Vec<u8> {
-    let zeroes = bytes.iter().take_while(|byte| **byte == 0).count();
-    let mut number = bytes[zeroes..].to_vec();
-    if number.first().is_some_and(|byte| byte & 0x80 != 0) {
-        number.insert(0, 0);
-    }
-    string(&number)
 }

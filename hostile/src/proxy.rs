@@ -1,9 +1,12 @@
-//! A TCP proxy that harms what passes: delay, small pieces, and an end after so many bytes.
+//! A TCP proxy that harms what passes: delay, small pieces, a slow rate, and at any byte or packet a flipped bit, bytes
+//! too many or too few, a pause, or the end.
 //!
-//! It keeps the order of the bytes and does not limit the rate. What it does is a function of its script and seed;
-//! only the moments come from the clock. One thread per connection waits in `poll` on both sockets.
+//! What it does is a function of its script and seed; only the moments come from the clock. One thread per connection
+//! waits in `poll` on both sockets.
 
 mod connection;
+mod editor;
+mod framer;
 
 use std::{
     io,
@@ -11,7 +14,7 @@ use std::{
     ops::RangeInclusive,
     os::fd::AsFd,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
@@ -21,10 +24,11 @@ use std::{
 use rustix::{event::PollFlags, net::sockopt};
 
 use connection::{Connection, wait};
+pub use framer::Part;
 
 /// A running proxy; dropping it ends every connection through it.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     counts: Arc<Counts>,
     /// Dropped to wake every thread: its other end then reports a hang-up.
@@ -34,7 +38,8 @@ pub(crate) struct Proxy {
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+#[non_exhaustive]
+pub enum Direction {
     /// From the server to the client.
     ToClient,
     /// From the client to the server.
@@ -43,7 +48,8 @@ pub(crate) enum Direction {
 
 /// What happens when the named number of bytes has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+#[non_exhaustive]
+pub enum Ending {
     /// Both connections are reset.
     Reset,
     /// Nothing passes any more, and nothing is closed.
@@ -52,22 +58,55 @@ pub(crate) enum Ending {
     Close,
 }
 
+/// A place in what one side sends: before the byte that is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// The byte with this number, counted from 0.
+    Byte(u64),
+    /// The first byte of the packet with this number, counted from 0, of those in the clear: 0 is the KEXINIT.
+    Packet(u64),
+    /// So many bytes behind NEWKEYS, from where on nobody but the two sides can read.
+    Sealed(u64),
+}
+
+/// What happens at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Harm {
+    /// One bit of the byte is flipped, counted from the lowest.
+    Flip(u8),
+    /// These bytes come in between.
+    Insert(Vec<u8>),
+    /// So many bytes are left out.
+    Remove(usize),
+    /// The last so many bytes, at most 64 KiB, come once more.
+    Repeat(usize),
+    /// Nothing passes for so long.
+    Pause(Duration),
+    /// From here on so many bytes pass at once, and so much time lies between.
+    Slow(usize, Duration),
+    /// The connection ends.
+    End(Ending),
+}
+
 /// What the proxy does to each connection.
 #[derive(Clone, Debug)]
 #[must_use]
-pub(crate) struct Script {
+pub struct Script {
     upstream: SocketAddr,
     listen: SocketAddr,
     one_way: Duration,
     dribble: Option<RangeInclusive<u64>>,
     small_buffers: bool,
-    ending: Option<(Direction, u64, Ending)>,
+    harms: Vec<(Direction, Place, Harm)>,
     seed: u64,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     accepted: AtomicUsize,
+    flipped: Mutex<Vec<Part>>,
     to_client: AtomicU64,
     to_server: AtomicU64,
     turns: AtomicUsize,
@@ -75,35 +114,46 @@ struct Counts {
 
 impl Proxy {
     /// A proxy before `upstream` that does nothing yet.
-    pub(crate) fn to(upstream: SocketAddr) -> Script {
+    pub fn to(upstream: SocketAddr) -> Script {
         Script {
             upstream,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             one_way: Duration::ZERO,
             dribble: None,
             small_buffers: false,
-            ending: None,
+            harms: Vec::new(),
             seed: 1,
         }
     }
 
     /// Where clients connect.
-    pub(crate) const fn address(&self) -> SocketAddr {
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many connections it took.
-    pub(crate) fn accepted(&self) -> usize {
+    #[must_use]
+    pub fn accepted(&self) -> usize {
         self.counts.accepted.load(Ordering::Relaxed)
     }
 
     /// How many bytes passed in one direction, over all connections.
-    pub(crate) fn passed(&self, direction: Direction) -> u64 {
+    #[must_use]
+    pub fn passed(&self, direction: Direction) -> u64 {
         self.counts.of(direction).load(Ordering::Relaxed)
     }
 
+    /// Which bytes had a bit flipped, over all connections, in the order in which they passed.
+    #[must_use]
+    pub fn flipped(&self) -> Vec<Part> {
+        let flipped = self.counts.flipped.lock();
+        flipped.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How often a client has spoken after its server has, over all connections: each costs a round trip.
-    pub(crate) fn turns(&self) -> usize {
+    #[must_use]
+    pub fn turns(&self) -> usize {
         self.counts.turns.load(Ordering::Relaxed)
     }
 }
@@ -119,13 +169,13 @@ impl Drop for Proxy {
 
 impl Script {
     /// The address to listen on (default 127.0.0.1); the port is a free one.
-    pub(crate) fn listen_on(mut self, address: IpAddr) -> Self {
+    pub fn listen_on(mut self, address: IpAddr) -> Self {
         self.listen = (address, 0).into();
         self
     }
 
     /// The address and port to listen on, which nobody may listen on.
-    pub(crate) fn listen_at(mut self, socket: SocketAddr) -> Self {
+    pub fn listen_at(mut self, socket: SocketAddr) -> Self {
         self.listen = socket;
         self
     }
@@ -133,37 +183,42 @@ impl Script {
     /// Delays each byte by half of `round_trip` in each direction (default none).
     ///
     /// The TCP connect itself is not delayed: the kernel answers it. The first byte of the server is.
-    pub(crate) fn round_trip(mut self, round_trip: Duration) -> Self {
+    pub fn round_trip(mut self, round_trip: Duration) -> Self {
         self.one_way = round_trip / 2;
         self
     }
 
     /// Passes the bytes on in pieces of so many bytes, chosen by the seed.
-    pub(crate) fn dribble(mut self, pieces: RangeInclusive<u64>) -> Self {
+    pub fn dribble(mut self, pieces: RangeInclusive<u64>) -> Self {
         self.dribble = Some(pieces);
         self
     }
 
     /// Gives the proxy's sockets the smallest buffers, so that the client's own writes come up short.
-    pub(crate) fn small_buffers(mut self) -> Self {
+    pub fn small_buffers(mut self) -> Self {
         self.small_buffers = true;
         self
     }
 
     /// Ends each connection after exactly `bytes` in one direction.
-    pub(crate) fn end_after(mut self, direction: Direction, bytes: u64, ending: Ending) -> Self {
-        self.ending = Some((direction, bytes, ending));
+    pub fn end_after(self, direction: Direction, bytes: u64, ending: Ending) -> Self {
+        self.harm(direction, Place::Byte(bytes), Harm::End(ending))
+    }
+
+    /// Does harm to each connection at a place of one direction, each as often as it is said.
+    pub fn harm(mut self, direction: Direction, place: Place, harm: Harm) -> Self {
+        self.harms.push((direction, place, harm));
         self
     }
 
     /// The seed of the pieces (default 1).
-    pub(crate) fn seed(mut self, seed: u64) -> Self {
+    pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
     /// Starts to listen.
-    pub(crate) fn start(self) -> Proxy {
+    pub fn start(self) -> Proxy {
         let listener = TcpListener::bind(self.listen).expect("binds a loopback address");
         if self.small_buffers {
             // Set before accept, so that the first window is already the small one.

@@ -1,5 +1,4 @@
 //! What a server may send where `zlib@openssh.com` was agreed on: deflate (RFC 1951) without a library.
-#![allow(dead_code, reason = "each test binary uses another part of it")]
 
 /// The stream of one direction.
 #[derive(Default)]

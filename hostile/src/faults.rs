@@ -18,14 +18,14 @@ use rustix::{
 
 /// A port that refuses connections for as long as this value lives: bound, so that nobody else gets it, and no listener.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub struct Refused {
     _socket: OwnedFd,
     address: SocketAddr,
 }
 
 impl Refused {
     /// Takes a free port of `ip`.
-    pub(crate) fn on(ip: impl Into<IpAddr>) -> Self {
+    pub fn on(ip: impl Into<IpAddr>) -> Self {
         let (socket, address) = bound(ip.into());
         Self {
             _socket: socket,
@@ -34,14 +34,14 @@ impl Refused {
     }
 
     /// Where connections are refused.
-    pub(crate) const fn address(&self) -> SocketAddr {
+    pub const fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
 /// A listener whose queue is full: a connect to it neither succeeds nor fails.
 #[derive(Debug)]
-pub(crate) struct FullBacklog {
+pub struct FullBacklog {
     _socket: OwnedFd,
     _queued: Vec<TcpStream>,
     address: SocketAddr,
@@ -49,7 +49,7 @@ pub(crate) struct FullBacklog {
 
 impl FullBacklog {
     /// Listens on a free port of `ip` and fills its queue.
-    pub(crate) fn on(ip: impl Into<IpAddr>) -> Self {
+    pub fn on(ip: impl Into<IpAddr>) -> Self {
         let (socket, address) = bound(ip.into());
         listen(&socket, 0).expect("listens");
         let mut queued = Vec::new();
@@ -67,7 +67,7 @@ impl FullBacklog {
     }
 
     /// Where connects hang.
-    pub(crate) const fn address(&self) -> SocketAddr {
+    pub const fn address(&self) -> SocketAddr {
         self.address
     }
 }
@@ -79,7 +79,7 @@ const UNANSWERED: Duration = Duration::from_millis(150);
 ///
 /// It keeps what each client sent, so that a test can show what did not leave the client.
 #[derive(Debug)]
-pub(crate) struct Silent {
+pub struct Silent {
     address: SocketAddr,
     received: Received,
     /// Dropped to end the thread.
@@ -92,12 +92,12 @@ type Received = Arc<Mutex<Vec<Vec<u8>>>>;
 
 impl Silent {
     /// Accepts on a free port of `ip` and never says a word.
-    pub(crate) fn on(ip: impl Into<IpAddr>) -> Self {
+    pub fn on(ip: impl Into<IpAddr>) -> Self {
         Self::after(ip, b"")
     }
 
     /// Says `bytes` to each client, then nothing more.
-    pub(crate) fn after(ip: impl Into<IpAddr>, bytes: &[u8]) -> Self {
+    pub fn after(ip: impl Into<IpAddr>, bytes: &[u8]) -> Self {
         let listener = TcpListener::bind((ip.into(), 0)).expect("binds a loopback address");
         let address = listener
             .local_addr()
@@ -117,12 +117,12 @@ impl Silent {
     }
 
     /// Where it accepts.
-    pub(crate) const fn address(&self) -> SocketAddr {
+    pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// What each client sent so far, in the order of accept.
-    pub(crate) fn received(&self) -> Vec<Vec<u8>> {
+    pub fn received(&self) -> Vec<Vec<u8>> {
         self.received
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -12,7 +12,8 @@ use std::{
 
 /// What a hostile server does to each client.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+#[non_exhaustive]
+pub enum Step {
     /// Says these bytes.
     Say(Vec<u8>),
     /// Says these bytes again and again, until the client goes.
@@ -25,7 +26,7 @@ pub(crate) enum Step {
 
 /// A running hostile server; dropping it ends every connection.
 #[derive(Debug)]
-pub(crate) struct Hostile {
+pub struct Hostile {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     said: Arc<AtomicU64>,
@@ -34,7 +35,7 @@ pub(crate) struct Hostile {
 
 impl Hostile {
     /// Runs the steps for each client on a free port.
-    pub(crate) fn start(steps: Vec<Step>) -> Self {
+    pub fn start(steps: Vec<Step>) -> Self {
         let ip = IpAddr::from(Ipv4Addr::new(127, 4, 0, 1));
         let listener = TcpListener::bind((ip, 0)).expect("binds a loopback address");
         let address = listener
@@ -54,12 +55,12 @@ impl Hostile {
     }
 
     /// Where it listens.
-    pub(crate) const fn address(&self) -> SocketAddr {
+    pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many bytes it got rid of, over all clients.
-    pub(crate) fn said(&self) -> u64 {
+    pub fn said(&self) -> u64 {
         self.said.load(Ordering::Relaxed)
     }
 }
@@ -119,33 +120,4 @@ fn serve(mut client: TcpStream, steps: &[Step], said: &AtomicU64) -> io::Result<
     let mut buffer = [0; 0x1000];
     while client.read(&mut buffer)? > 0 {}
     Ok(())
-}
-
-/// A packet in the clear (RFC 4253 §6): a message with its length and padding.
-pub(crate) fn packet(message: &[u8]) -> Vec<u8> {
-    let padding = 4 + (8 - (5 + message.len() + 4) % 8) % 8;
-    let length = u32::try_from(1 + message.len() + padding).expect("messages are short");
-    let mut packet = length.to_be_bytes().to_vec();
-    packet.push(u8::try_from(padding).expect("less than 12"));
-    packet.extend(message);
-    packet.resize(4 + length as usize, 0);
-    packet
-}
-
-/// A KEXINIT (RFC 4253 §7.1) that offers one of each, in the order of the message.
-pub(crate) fn kexinit(kex: &str, host_key: &str, cipher: &str, mac: &str) -> Vec<u8> {
-    let mut message = vec![20];
-    message.extend([7; 16]);
-    for names in [
-        kex, host_key, cipher, cipher, mac, mac, "none", "none", "", "",
-    ] {
-        message.extend(
-            u32::try_from(names.len())
-                .expect("names are short")
-                .to_be_bytes(),
-        );
-        message.extend(names.bytes());
-    }
-    message.extend([0; 5]);
-    message
 }

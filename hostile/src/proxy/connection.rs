@@ -14,6 +14,7 @@ use rustix::{
     net::sockopt,
 };
 
+use super::editor::{Editor, Piece};
 use super::{Counts, Direction, Ending, SMALL, Script};
 
 /// One connection with its two directions.
@@ -30,9 +31,12 @@ pub(super) struct Connection<'s> {
 /// What is under way in one direction.
 struct Way {
     direction: Direction,
+    editor: Editor,
     queue: VecDeque<Batch>,
     queued_bytes: usize,
-    passed: u64,
+    /// So many bytes at once, and the time between; and when the next ones may pass.
+    slow: Option<(usize, Duration)>,
+    next_at: Instant,
     /// What is left of the piece that the script chose for the next writes.
     piece: u64,
     /// Of its own per direction, so that the pieces do not depend on which side is faster.
@@ -42,12 +46,11 @@ struct Way {
     blocked: bool,
 }
 
-/// Bytes that arrived together.
+/// Bytes that arrived together, or what happens behind them.
 struct Batch {
     /// The moment from which they may go on.
     due: Instant,
-    /// None is the EOF.
-    bytes: Vec<u8>,
+    piece: Piece,
     sent: usize,
 }
 
@@ -68,9 +71,11 @@ impl<'s> Connection<'s> {
         }
         let way = |direction, salt: u64| Way {
             direction,
+            editor: Editor::new(script, direction),
             queue: VecDeque::new(),
             queued_bytes: 0,
-            passed: 0,
+            slow: None,
+            next_at: Instant::now(),
             piece: 0,
             random: script
                 .seed
@@ -92,7 +97,7 @@ impl<'s> Connection<'s> {
         while self.fate == Fate::Passing && self.wait(wake) {
             for index in 0..self.ways.len() {
                 let moved = self
-                    .receive(index)
+                    .receive(index, counts)
                     .and_then(|()| self.forward(index, counts));
                 if moved.is_err() {
                     return self.reset();
@@ -118,9 +123,7 @@ impl<'s> Connection<'s> {
             (self.sockets[socket].as_fd(), flags)
         };
         let due = self.ways.iter().filter(|way| !way.blocked);
-        let due = due
-            .filter_map(|way| way.queue.front().map(|batch| batch.due))
-            .min();
+        let due = due.filter_map(|way| way.due()).min();
         let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
         // A socket without use is left out: its hang-up would be reported all the same, again and again.
         match [interest(0), interest(1)] {
@@ -132,9 +135,9 @@ impl<'s> Connection<'s> {
     }
 
     /// Takes what the sender of a direction has for us.
-    fn receive(&mut self, index: usize) -> io::Result<()> {
+    fn receive(&mut self, index: usize, counts: &Counts) -> io::Result<()> {
         let way = &mut self.ways[index];
-        let mut buffer = [0; 0x10000];
+        let mut buffer = vec![0; 0x10000];
         while way.has_room() {
             let count = match (&self.sockets[1 - index]).read(&mut buffer) {
                 Ok(count) => count,
@@ -142,14 +145,19 @@ impl<'s> Connection<'s> {
                 Err(error) => return Err(error),
             };
             way.eof = count == 0;
-            way.queued_bytes += count;
             let due = Instant::now() + self.script.one_way;
-            let bytes = buffer[..count].to_vec();
-            way.queue.push_back(Batch {
-                due,
-                bytes,
-                sent: 0,
-            });
+            let mut pieces = way.editor.edit(&buffer[..count], counts);
+            if way.eof {
+                pieces.push(Piece::Eof);
+            }
+            for piece in pieces {
+                way.queued_bytes += piece.bytes().len();
+                way.queue.push_back(Batch {
+                    due,
+                    piece,
+                    sent: 0,
+                });
+            }
         }
         Ok(())
     }
@@ -158,20 +166,33 @@ impl<'s> Connection<'s> {
     fn forward(&mut self, index: usize, counts: &Counts) -> io::Result<()> {
         let now = Instant::now();
         self.ways[index].blocked = false;
-        while self.ways[index]
-            .queue
-            .front()
-            .is_some_and(|batch| batch.due <= now)
-        {
+        while self.ways[index].due().is_some_and(|due| due <= now) {
             let limit = self.piece(index);
             let way = &mut self.ways[index];
             let mut socket = &self.sockets[index];
             let batch = way.queue.front_mut().expect("the loop looked at it");
-            if batch.bytes.is_empty() {
-                way.queue.pop_front();
-                return socket.shutdown(Shutdown::Write);
-            }
-            let rest = &batch.bytes[batch.sent..];
+            let bytes = match &batch.piece {
+                Piece::Bytes(bytes) => bytes,
+                Piece::Eof => {
+                    way.queue.pop_front();
+                    return socket.shutdown(Shutdown::Write);
+                }
+                Piece::End(ending) => {
+                    self.fate = Fate::Ended(*ending);
+                    return Ok(());
+                }
+                Piece::Pause(time) => {
+                    way.next_at = now + *time;
+                    way.queue.pop_front();
+                    continue;
+                }
+                Piece::Slow(bytes, time) => {
+                    way.slow = Some((*bytes, *time));
+                    way.queue.pop_front();
+                    continue;
+                }
+            };
+            let rest = &bytes[batch.sent..];
             let limit = limit.min(rest.len() as u64) as usize;
             let count = match socket.write(&rest[..limit]) {
                 Ok(count) => count,
@@ -182,12 +203,14 @@ impl<'s> Connection<'s> {
                 Err(error) => return Err(error),
             };
             batch.sent += count;
-            if batch.sent == batch.bytes.len() {
+            if batch.sent == bytes.len() {
                 way.queue.pop_front();
             }
             way.queued_bytes -= count;
-            way.passed += count as u64;
             way.piece = way.piece.saturating_sub(count as u64);
+            if let Some((_, time)) = way.slow {
+                way.next_at = now + time;
+            }
             if (self.last, way.direction) == (Direction::ToClient, Direction::ToServer) {
                 counts.turns.fetch_add(1, Ordering::Relaxed);
             }
@@ -195,18 +218,11 @@ impl<'s> Connection<'s> {
             counts
                 .of(way.direction)
                 .fetch_add(count as u64, Ordering::Relaxed);
-            if let Some((direction, bytes, ending)) = self.script.ending
-                && direction == way.direction
-                && way.passed == bytes
-            {
-                self.fate = Fate::Ended(ending);
-                return Ok(());
-            }
         }
         Ok(())
     }
 
-    /// How many bytes the next write of a direction may have: the script's piece, and never past its end.
+    /// How many bytes the next write of a direction may have.
     fn piece(&mut self, index: usize) -> u64 {
         let way = &mut self.ways[index];
         if way.piece == 0 {
@@ -214,12 +230,8 @@ impl<'s> Connection<'s> {
                 pieces.start() + next(&mut way.random) % (pieces.end() - pieces.start() + 1)
             });
         }
-        match self.script.ending {
-            Some((direction, bytes, _)) if direction == way.direction => {
-                way.piece.min(bytes - way.passed)
-            }
-            _ => way.piece,
-        }
+        way.slow
+            .map_or(way.piece, |(bytes, _)| way.piece.min(bytes as u64))
     }
 
     /// Resets both connections: closing with no time to linger sends the reset.
@@ -273,6 +285,12 @@ impl Way {
     /// Whether more may be read; what is under way is bounded, which is far more than any test's delay holds.
     const fn has_room(&self) -> bool {
         !self.eof && self.queued_bytes < QUEUE_BYTES_MAX
+    }
+
+    /// When the next bytes may go on, if there are any.
+    fn due(&self) -> Option<Instant> {
+        let batch = self.queue.front()?;
+        Some(batch.due.max(self.next_at))
     }
 }
 
