@@ -35,19 +35,31 @@ class Kit:
     def __init__(self, work):
         self.work = work
         self.bin = os.path.join(work, "bin")
+        self.crates = os.path.join(work, "cargo")
+        self.python = os.path.join(work, "venv", "bin", "python")
         os.makedirs(self.bin, exist_ok=True)
         self.programs, self.versions, self.missing = {}, {}, {}
 
     def install(self):
-        self._debian()
-        self._pypi()
-        self._crates()
+        """Gets the peers that are not there."""
+        self._get_debian()
+        self._get_pypi()
+        self._get_crates()
 
-    def _debian(self):
+    def find(self):
+        """Takes what is there, got now or before."""
+        self._find_debian()
+        self._find_pypi()
+        self._find_crates()
+        self._find_ours()
+
+    def _get_debian(self):
         wanted = [package for package, command in DEBIAN.values() if not shutil.which(command)]
         if wanted and shutil.which("apt-get") and os.geteuid() == 0:
             env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
             output([*POLITE, "apt-get", "install", "--yes", "--no-install-recommends", *wanted], env=env)
+
+    def _find_debian(self):
         for tool, (package, command) in DEBIAN.items():
             if not shutil.which(command):
                 self.missing[tool] = f"Debian's package {package} is not installed, and only root can"
@@ -56,32 +68,34 @@ class Kit:
             said = output(["dpkg-query", "-W", "-f", "${Version}", package])
             self.versions[tool] = (said or "unknown").partition("-")[0]
 
-    def _pypi(self):
-        folder = os.path.join(self.work, "venv")
-        python = os.path.join(folder, "bin", "python")
-        if not os.path.exists(python):
-            venv.create(folder, with_pip=True)
+    def _get_pypi(self):
+        if not os.path.exists(self.python):
+            venv.create(os.path.join(self.work, "venv"), with_pip=True)
+        for package in PYPI.values():
+            if not output([self.python, "-m", "pip", "show", package]):
+                output([*POLITE, self.python, "-m", "pip", "install", "--quiet", package])
+
+    def _find_pypi(self):
         for tool, package in PYPI.items():
-            show = [python, "-m", "pip", "show", package]
-            if not output(show):
-                output([*POLITE, python, "-m", "pip", "install", "--quiet", package])
-            version = re.search(r"^Version: (.*)$", output(show) or "", re.M)
+            said = output([self.python, "-m", "pip", "show", package]) or ""
+            version = re.search(r"^Version: (.*)$", said, re.M)
             if version:
                 self.versions[tool] = version[1]
-                self.programs[tool] = os.path.join(folder, "bin", tool)
+                self.programs[tool] = os.path.join(os.path.dirname(self.python), tool)
             else:
                 self.missing[tool] = f"pip cannot install {package}"
-        self.programs["python"] = python
+        self.programs["python"] = self.python
 
-    def _crates(self):
-        root = os.path.join(self.work, "cargo")
+    def _get_crates(self):
         for tool, version in CRATES.items():
-            program = os.path.join(root, "bin", tool)
-            if not os.path.exists(program):
+            if not os.path.exists(os.path.join(self.crates, "bin", tool)):
                 words = [*POLITE, "cargo", "install", tool, "--version", version, "--locked", "--jobs", "1"]
-                target = os.path.join(self.work, "target")
-                env = dict(os.environ, CARGO_TARGET_DIR=target)
-                output([*words, "--root", root, "--bin", tool], env=env, timeout=CRATES_LIMIT_S)
+                env = dict(os.environ, CARGO_TARGET_DIR=os.path.join(self.work, "target"))
+                output([*words, "--root", self.crates, "--bin", tool], env=env, timeout=CRATES_LIMIT_S)
+
+    def _find_crates(self):
+        for tool, version in CRATES.items():
+            program = os.path.join(self.crates, "bin", tool)
             if os.path.exists(program):
                 self.programs[tool], self.versions[tool] = program, version
             else:
@@ -112,8 +126,7 @@ class Kit:
             return
         shutil.copy2(found, os.path.join(self.bin, name))
 
-    def find(self):
-        """Takes what was built, now or before."""
+    def _find_ours(self):
         for name in os.listdir(self.bin):
             self.programs[name] = os.path.join(self.bin, name)
         said = output(["git", "-C", ROOT, "describe", "--always", "--dirty"])

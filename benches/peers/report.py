@@ -146,11 +146,14 @@ def draw(results):
 
 def sections(results, about):
     """The report as lines of Markdown."""
-    loads = [run["load"] for run in results.all()]
-    load = [run["load"] for run in results.all()]
-    busy = [run_["load_average"] for run_ in results.all() if "load_average" in run_]
-    lines = [f"{about['machine']}. {len(load)} runs"]
-    lines[0] += f", at a load of {min(busy):.1f} to {max(busy):.1f}." if busy else "."
+    runs = results.all()
+    busy = sorted(run["load_average"] for run in runs)
+    loads = {run["load"] for run in runs}
+    lines = [
+        f"{about['machine']}. Client and servers share the cores. {len(runs):,} runs; other work was on the machine as well: "
+        f"the load average was {busy[0]:.1f} to {busy[-1]:.1f}, {statistics.median(busy):.1f} in the middle. CPU times and "
+        "ratios say more than times.",
+    ]
     versions = ", ".join(f"{TOOLS[name].title} {version}" for name, version in about["versions"].items() if name in TOOLS)
     lines += ["", f"Versions: {versions}."]
     if about["missing"]:
@@ -168,8 +171,8 @@ def sections(results, about):
         "put": "A file of 10 MB to each of {} hosts, all at once:",
         "kept": "`echo hi` " + str(ROUNDS) + " times on each of {} hosts over sessions that stay open, connecting included:",
     }
-    for load in LOADS:
-        for hosts in results.seen(load, "hosts") if load in titles and load in loads else []:
+    for load in (load for load in LOADS if load in titles and load in loads):
+        for hosts in results.seen(load, "hosts"):
             lines += [titles[load].format(f"{hosts:,}"), "", *by_tool(results, load, 0, hosts)]
     lines += ["The floor is `benches/floor`: blocking threads over libssh2 and the same crypto library, the key parsed once.", ""]
     return lines + ratios(results)

@@ -71,7 +71,7 @@ class Login:
             f" IdentityFile {fleet.key}",
             " IdentitiesOnly yes",
             f" UserKnownHostsFile {self.known_hosts}",
-            " GlobalKnownHostsFile none",
+            " GlobalKnownHostsFile /dev/null",
             " StrictHostKeyChecking yes",
             " Compression no",
             " LogLevel ERROR",

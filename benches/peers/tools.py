@@ -81,7 +81,8 @@ def option(words, job):
 def count_text(job, text, code):
     """Tools that print what hosts said."""
     if job.load.name == "echo":
-        return len(re.findall(r"\bhi(?:\x1b\[0m)?$", text, re.M))
+        # Not where a tool repeats the command.
+        return len(re.findall(r"^(?!.*echo)(?:.*\W|.*\x1b\[\d+m)?hi(?:\x1b\[0m)?$", text, re.M))
     if job.load.name == "gather":
         # The line may end differently, the text in it is there so often.
         return round(text.count(OUTPUT_LINE) * (len(OUTPUT_LINE) + 1) / MIB)
@@ -173,7 +174,7 @@ def massh(job):
     config = os.path.join(login.home, f"massh-{job.at_once or 0}.json")
     with open(config, "w", encoding="ascii") as out:
         json.dump({
-            "default_auth": {"Pubkey": login.fleet.key},
+            "default_auth": {"pubkey": login.fleet.key},
             "default_port": login.fleet.port,
             "default_user": USER,
             "threads": job.at_once or 0,
@@ -189,6 +190,8 @@ def ansible(job):
         login.environment(),
         # One task: a master connection that stays would only cost.
         ANSIBLE_SSH_ARGS=f"-F {login.ssh_config} -o ControlMaster=no",
+        # The embedded hosts have no terminals.
+        ANSIBLE_SSH_USETTY="False",
         ANSIBLE_HOST_KEY_CHECKING="True", ANSIBLE_NOCOLOR="1", ANSIBLE_RETRY_FILES_ENABLED="0",
         ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_DEPRECATION_WARNINGS="0",
     )
@@ -228,5 +231,5 @@ TOOLS = {tool.name: tool for tool in (
     Tool("pdsh", "pdsh", pdsh, count_text, "32", RUNS, **FORKS),
     Tool("clush", "clush", clush, count_text, "64", RUNS | PUTS, **FORKS),
     Tool("ansible", "Ansible, ad hoc", ansible, count_ansible, "5", frozenset({"echo", "sleep"}), at_once_max=64,
-         hosts_max=1000, default_hosts_max=100),
+         hosts_max=100),
 )}
