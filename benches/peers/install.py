@@ -129,7 +129,7 @@ class Kit:
     def _find_ours(self):
         for name in os.listdir(self.bin):
             self.programs[name] = os.path.join(self.bin, name)
-        said = output(["git", "-C", ROOT, "describe", "--always", "--dirty"])
+        said = output(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"])
         for name in ("sshoal", "sshoal-aws-lc", "floor", "floor-aws-lc"):
             if name in self.programs:
                 self.versions[name] = (said or "unknown").strip()

@@ -77,7 +77,8 @@ def cpu_of(pid):
 
 
 def prepare_child():
-    os.setsid()
+    # A group to end all of it by; the session stays, as the system may share the cores out by sessions.
+    os.setpgid(0, 0)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

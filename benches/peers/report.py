@@ -154,7 +154,8 @@ def sections(results, about):
         f"the load average was {busy[0]:.1f} to {busy[-1]:.1f}, {statistics.median(busy):.1f} in the middle. CPU times and "
         "ratios say more than times.",
     ]
-    versions = ", ".join(f"{TOOLS[name].title} {version}" for name, version in about["versions"].items() if name in TOOLS)
+    peers = {tool.name: tool.title.split(",")[0] for tool in TOOLS.values() if not tool.name.startswith("floor") and tool.name != "sshoal-aws-lc"}
+    versions = ", ".join(f"{peers[name]} {version}" for name, version in about["versions"].items() if name in peers)
     lines += ["", f"Versions: {versions}."]
     if about["missing"]:
         lines += ["Left out: " + "; ".join(f"{name} ({reason})" for name, reason in about["missing"].items()) + "."]

@@ -21,7 +21,7 @@ class Fleet:
         self.folder, self.delay_ms = folder, delay_ms
         self.process = subprocess.Popen(
             [program, "--hosts", str(hosts), "--dir", folder, "--kex", "curve", "--delay-ms", str(delay_ms)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0,
         )
         ready = self.process.stdout.readline()
         port = re.search(r"port=(\d+)", ready)

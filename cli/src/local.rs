@@ -1,4 +1,16 @@
-//! Facts about the user who runs this process.
+//! Facts about the user who runs this process, and about what this machine allows.
+
+use std::num::NonZeroUsize;
+
+use sshoal::LocalLimits;
+
+/// Returns why the pool will be smaller than was asked for, if it will, and what to do about it.
+pub(crate) fn shortages(asked: Option<NonZeroUsize>, hosts: usize) -> Vec<String> {
+    // As the engine does before it makes the pool.
+    let _ = sshoal::raise_descriptor_limit();
+    let sessions = asked.map_or(0, |asked| asked.get().min(hosts));
+    LocalLimits::find().shortages(sessions)
+}
 
 /// Returns the local user's name: of the user id, as ssh takes it, before the environment's.
 pub(crate) fn user() -> Option<String> {

@@ -18,7 +18,7 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::{access, complain, hosts};
+use crate::{access, complain, hosts, local};
 
 mod control;
 
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         configs,
         mut notices,
     } = access::open(&plan.access, &plan.hosts)?;
+    notices.extend(local::shortages(plan.pace.par, plan.hosts.len()));
     let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
     let stage = Stage {

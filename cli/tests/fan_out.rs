@@ -386,3 +386,32 @@ fn a_host_that_refuses_is_tried_again_as_often_as_asked() {
     assert_eq!(attempts, 1);
     assert!(!text.contains("attempts"), "{text}");
 }
+
+/// A hundred sessions are asked for with room for fewer open files, which the system is made to allow by `prlimit`.
+#[test]
+fn a_pool_that_this_machine_has_no_room_for_is_said_and_smaller() {
+    let fleet = Fleet::start(100);
+    let mut run = fleet.run();
+    run.arg("-h").arg(&fleet.hosts_file);
+    let limited = |run: &Command, files: &str| {
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nofile={files}:{files}"));
+        limited.arg(run.get_program()).args(run.get_args());
+        for (name, value) in run.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        limited
+    };
+    run.args(["-p", "100", "true"]);
+    let short = output(&mut limited(&run, "80"));
+    let err = stderr(&short);
+    assert_eq!(short.status.code(), Some(0), "{err}");
+    assert!(err.contains("not 100 sessions at once but "), "{err}");
+    assert!(err.contains("ulimit -n"), "{err}");
+    assert!(err.ends_with(": 100 ok\n"), "{err}");
+    let enough = stderr(&output(&mut limited(&run, "1024")));
+    assert!(!enough.contains("sessions at once"), "{enough}");
+}

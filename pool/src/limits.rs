@@ -55,6 +55,38 @@ impl LocalLimits {
     pub fn sessions_max(&self) -> usize {
         self.descriptors.min(self.maps).min(self.memory).max(1)
     }
+
+    /// Returns why this machine does not allow so many sessions at once, a sentence for each limit
+    /// that is too low, with how it is raised; none where they fit.
+    pub fn shortages(&self, sessions: usize) -> Vec<String> {
+        let limits = [
+            (
+                self.descriptors,
+                "by the limit of open files: raise `ulimit -n` up to its hard limit, and that by \
+                 limits.conf or LimitNOFILE= of the systemd unit",
+            ),
+            (
+                self.maps,
+                "by the limit of memory maps: raise it by sysctl vm.max_map_count, two for each \
+                 session",
+            ),
+            (
+                self.memory,
+                "by half of the memory available, at 160 KiB for each",
+            ),
+        ];
+        let short = limits
+            .into_iter()
+            .filter(|(allowed, _)| *allowed < sessions);
+        short
+            .map(|(allowed, why)| {
+                format!(
+                    "not {sessions} sessions at once but {}, {why}",
+                    allowed.max(1)
+                )
+            })
+            .collect()
+    }
 }
 
 /// Raises the process's soft limit of open files to its hard limit; returns the limit then.
@@ -181,6 +213,23 @@ mod tests {
         );
         assert_eq!(green_threads(65_530, 200), 29_388);
         assert_eq!(sessions_in(3_200), 10);
+    }
+
+    #[test]
+    fn names_each_limit_that_is_too_low() {
+        let limits = LocalLimits {
+            descriptors: 934,
+            maps: 29_388,
+            memory: 0,
+        };
+        let said = limits.shortages(5000);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(
+            said[0].starts_with("not 5000 sessions at once but 934, by the limit of open files")
+        );
+        assert!(said[1].starts_with("not 5000 sessions at once but 1, by half of the memory"));
+        assert_eq!(limits.shortages(40_000).len(), 3);
+        assert!(limits.shortages(0).is_empty());
     }
 
     #[test]
