@@ -115,10 +115,13 @@ def ratios(results):
 def draw(results):
     """The plots; returns the Markdown that shows them."""
     sizes, delays = results.seen("echo", "hosts"), results.seen("echo", "delay_ms")
-    by_size = lambda value: {
-        tool.title: [(hosts, got) for hosts in sizes if (got := value(("echo", 0, hosts, tool.name, "best")))]
-        for tool in TOOLS.values()
-    }
+
+    def by_size(value):
+        return {
+            tool.title: [(hosts, got) for hosts in sizes if (got := value(("echo", 0, hosts, tool.name, "best")))]
+            for tool in TOOLS.values()
+        }
+
     cpu = by_size(lambda place: results.median(place, each_ms))
     time = by_size(lambda place: results.median(place, wall))
     memory = by_size(results.memory)
