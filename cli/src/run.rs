@@ -85,8 +85,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     let rolling = control::rolling(args, job, &whom, name.clone());
     let start = |messages| rolling.start(messages);
-    let count = whom.len();
-    let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
+    let mut driven = drive(whom.len(), start, Some(&recorder), &mut renderers, &mut console)?;
     if renderers.differs() {
         driven.facts.add(Class::Differs);
     }
