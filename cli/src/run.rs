@@ -6,7 +6,6 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use sshoal::{Detail, Event, Listed};
 
-use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
 use crate::drive::{View, drive};
@@ -38,10 +37,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     control::confirm(args, &plan, &whom)?;
     let labels = plan.labels();
-    let Opened {
-        configs,
-        mut notices,
-    } = access::open(&plan.access, &plan.hosts)?;
+    let opened = access::open(&plan.access, &plan.hosts)?;
+    let (configs, mut notices) = (opened.configs, opened.notices);
     notices.extend(local::shortages(plan.pace.par, plan.hosts.len()));
     let launch = plan.launch.open()?;
     let terminals = Terminals::detect();
@@ -85,7 +82,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     let rolling = control::rolling(args, job, &whom, name.clone());
     let start = |messages| rolling.start(messages);
-    let mut driven = drive(whom.len(), start, Some(&recorder), &mut renderers, &mut console)?;
+    let count = whom.len();
+    let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
     if renderers.differs() {
         driven.facts.add(Class::Differs);
     }
