@@ -12,7 +12,10 @@ use std::{
 };
 
 use sshoal::{Fleet, KeepOpen, LineEnding, OutputStream, RunSpec, Started, raise_descriptor_limit};
-use support::{fleet::EmbeddedFleet, usage::resident_kib};
+use support::{
+    fleet::EmbeddedFleet,
+    usage::{processor_time, resident_kib, wakes},
+};
 
 support::fleet::embedded_fleet!();
 
@@ -27,6 +30,11 @@ const UNREAD_KIB: u64 = 64 * 1024;
 /// What each session may hold besides: its own memory, its window with what libssh2 makes of it, and its worker's
 /// buffer.
 const KIB_PER_SESSION: u64 = 125 + 256 * 2 + 32;
+/// For how long nothing may happen once all hosts are held up, the most processor time in it as a part of one core, and
+/// the most wake-ups of all threads, which the measurement itself has.
+const QUIET: Duration = Duration::from_secs(1);
+const CORE_MAX: f64 = 0.01;
+const WAKES_MAX: u64 = 20;
 /// Only what hangs takes it.
 const LONG: Option<Duration> = Some(Duration::from_secs(120));
 /// More than anybody reads.
@@ -83,6 +91,8 @@ fn backpressure_client() {
     let bound = UNREAD_KIB + HOSTS as u64 * KIB_PER_SESSION;
     assert!(peak - before <= bound, "{} of {bound} KiB", peak - before);
 
+    println!("{}", being_held_up_costs_nothing());
+
     let bytes = env::var(BYTES).map_or(BYTES_DEFAULT, |text| text.parse().unwrap());
     println!("{}", reading_one_host_keeps_memory_where_it_is(&run, bytes));
     every_host_is_complete_until_it_is_closed(&run);
@@ -108,6 +118,20 @@ fn all_are_held_up(run: &Started) -> (u64, u64) {
         }
         sshoal::sleep(Duration::from_millis(20));
     }
+}
+
+/// Hosts whose windows are full send nothing, so nothing wakes the client, however many they are.
+fn being_held_up_costs_nothing() -> String {
+    let (spent, woken) = (processor_time(), wakes());
+    sshoal::sleep(QUIET);
+    let (spent, woken) = (processor_time() - spent, wakes() - woken);
+    let core = spent.as_secs_f64() / QUIET.as_secs_f64();
+    assert!(core < CORE_MAX, "{:.2} % of a core", core * 100.0);
+    assert!(woken <= WAKES_MAX, "{woken} wake-ups");
+    format!(
+        "held up for {QUIET:?}: {:.3} % of a core, {woken} wake-ups",
+        core * 100.0
+    )
 }
 
 /// One host is read at length while the others hold their part of the bound: bytes come in order, and reading them costs
