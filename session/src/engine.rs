@@ -132,7 +132,7 @@ impl Engine {
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
-        self.wire.begin_call(true);
+        self.wire.begin_call(true, None);
         let result = f(library);
         if self.wire.end_call().moved {
             self.wire.waiters().wake_registered();
@@ -145,7 +145,7 @@ impl Engine {
     pub(crate) fn queue<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
-        self.wire.begin_call(true);
+        self.wire.begin_call(true, None);
         let result = f(library);
         if self.channels.is_tight() {
             self.wire.flush();
@@ -163,7 +163,7 @@ impl Engine {
         call: &mut dyn FnMut(&mut Library) -> Called<T>,
     ) -> Attempt<'_, T> {
         let began = Instant::now();
-        let tried = self.try_once(costly, call);
+        let tried = self.try_at(began, costly, call);
         let took = began.elapsed();
         if took > SLOW_CALL {
             tracing::warn!(?took, costly, "a call into libssh2 held a scheduler thread");
@@ -190,13 +190,22 @@ impl Engine {
         costly: bool,
         call: &mut dyn FnMut(&mut Library) -> Called<T>,
     ) -> Tried<T> {
+        self.try_at(Instant::now(), costly, call)
+    }
+
+    fn try_at<T>(
+        &self,
+        now: Instant,
+        costly: bool,
+        call: &mut dyn FnMut(&mut Library) -> Called<T>,
+    ) -> Tried<T> {
         let mut library = self.library.lock();
         let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
             let code = sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
             return Tried::Failed(Libssh2Error::new(code, "the session is closed"));
         };
         let sequence = self.wire.waiters().sequence();
-        self.wire.begin_call(costly);
+        self.wire.begin_call(costly, Some(now));
         let result = call(library);
         let report = self.wire.end_call();
         if report.moved {
@@ -236,7 +245,7 @@ impl Engine {
         let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
             return Turn::Over;
         };
-        self.wire.begin_call(true);
+        self.wire.begin_call(true, None);
         let drive = drive(library);
         let report = self.wire.report();
         self.wire.stop_receiving();
