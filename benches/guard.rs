@@ -2,8 +2,7 @@
 //!
 //! `guard pure` does each pure case once, in a function of its own that valgrind is told by name.
 //! `guard fleet DIR N` is a fleet of servers until its standard input ends. `guard hosts DIR N POOL
-//! WORKERS` runs `echo hi` on the fleet's first N hosts, everything that could be negotiated fixed,
-//! and prints the CPU time of each, for runs without valgrind.
+//! WORKERS` runs `echo hi` on the fleet's first N hosts, everything that could be negotiated fixed.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,9 +11,6 @@
 
 #[path = "guard/cases.rs"]
 mod cases;
-#[path = "../tests/support/usage.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
-mod usage;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
@@ -72,6 +68,4 @@ fn run(dir: &Path, hosts: usize, pool: NonZeroUsize, workers: NonZeroUsize) {
         .build()
         .unwrap();
     assert!(fleet.run("echo hi").unwrap().report().is_success());
-    let spent = usage::processor_time().as_secs_f64() * 1e6;
-    println!("cpu_us_per_host={:.1}", spent / hosts as f64);
 }
