@@ -69,8 +69,8 @@ if [ "$mode" = check ]; then
     done <"$work/made_with"
 fi
 
-cargo bench --quiet --locked --bench guard --no-run
-program=$(cargo bench --locked --bench guard --no-run 2>&1 | sed -n 's/.*(\(.*guard-[0-9a-f]*\))$/\1/p')
+# Built if need be; the last line names it.
+program=${SSHOAL_GUARD_PROGRAM:-$(cargo bench --locked --bench guard --no-run 2>&1 | sed -n 's/.*(\(.*guard-[0-9a-f]*\))$/\1/p')}
 [[ $program = /* ]] || program=$PWD/$program
 
 # count NAME ARGUMENT...: runs the program under callgrind; its output goes to $work/NAME.out, or NAME.out.N.
