@@ -57,7 +57,6 @@ fn run(dir: &Path, hosts: usize, pool: NonZeroUsize, workers: NonZeroUsize) {
         .user("tester")
         .identity(Arc::new(identity))
         .kex("curve25519-sha256")
-        .host_key_algorithms("ssh-ed25519")
         .ciphers("aes256-gcm@openssh.com")
         .build()
         .unwrap();

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Counts instructions and system calls under valgrind and holds them against benches/guard/counts.toml.
 #
-# scripts/guard.sh            fails if a count is more than 3 % above the one on file (system calls: one more)
+# scripts/guard.sh            fails if a case takes 3 % more instructions than on file, or a host two system calls more
 # scripts/guard.sh update     writes what this machine counts into the file
 #
-# A count is ours alone: instructions in the program itself (our code, libssh2, the scheduler) and, as `libc`, in the
-# C library, where allocations show. The crypto library's are left out; they differ from CPU to CPU.
+# A count is ours alone: instructions in the program itself (our code, libssh2, the scheduler) and in the C library,
+# where allocations show. The crypto library's are left out; they differ from CPU to CPU. The sum is what is compared:
+# what the allocator does depends on the heap, and a host's packets come in one read or in two.
 # The file says what its numbers were counted with; where that differs here, the step is skipped with the reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 counts=benches/guard/counts.toml
 # How much more than on file is let pass, in per cent of instructions and in system calls for each host.
 more_percent=3
-more_calls=1
+more_calls=2
 # Hosts of the two runs whose difference is taken, and how often, for the median.
 few=10
 many=70
@@ -70,7 +71,8 @@ if [ "$mode" = check ]; then
 fi
 
 # Built if need be; the last line names it.
-program=${SSHOAL_GUARD_PROGRAM:-$(cargo bench --locked --bench guard --no-run 2>&1 | sed -n 's/.*(\(.*guard-[0-9a-f]*\))$/\1/p')}
+built=$(cargo bench --locked --bench guard --no-run 2>&1) || { echo "$built" >&2; exit 1; }
+program=$(sed -n 's/.*(\(.*guard-[0-9a-f]*\))$/\1/p' <<<"$built")
 [[ $program = /* ]] || program=$PWD/$program
 
 # count NAME ARGUMENT...: runs the program under callgrind; its output goes to $work/NAME.out, or NAME.out.N.
@@ -153,26 +155,27 @@ if [ "$mode" = update ]; then
 fi
 
 awk -v percent="$more_percent" -v calls="$more_calls" '
-    function field(line, name) { return match(line, name " = [0-9.]+") ? substr(line, RSTART + length(name) + 3, RLENGTH) + 0 : "" }
+    function field(line, name) {
+        return match(line, name " = [0-9.]+") ? substr(line, RSTART + length(name) + 3, RLENGTH) + 0 : 0
+    }
+    function instructions(line) { return field(line, "program") + field(line, "libc") }
     FNR == NR { if ($3 == "{") was[$1] = $0; next }
     !($1 in was) { print "guard: " $1 " is not on file"; failed = 1; next }
     {
-        split("program libc calls", names, " ")
-        for (i = 1; i <= 3; i++) {
-            now = field($0, names[i]); before = field(was[$1], names[i])
-            if (now == "") continue
-            most = names[i] == "calls" ? before + calls : before * (1 + percent / 100)
-            # Of a handful of instructions, 3 % are none.
-            if (names[i] != "calls" && most < before + 500) most = before + 500
-            verdict = now > most ? "TOO MANY" : "ok"
-            if (now > most) failed = 1
-            share = before ? 100 * (now / before - 1) : 0
-            printf "%-20s %-8s %10.1f, on file %10.1f (%+.2f %%) %s\n", $1, names[i], now, before, share, verdict
-        }
+        now = instructions($0); before = instructions(was[$1])
+        share = 100 * (now / before - 1)
+        verdict = share > percent ? "TOO MANY" : share < -percent ? "fewer: worth an update" : "ok"
+        if (share > percent) failed = 1
+        printf "%-20s %9d instructions, on file %9d (%+.2f %%; program %d, libc %d): %s\n", $1, now, before, share,
+            field($0, "program"), field($0, "libc"), verdict
+        more = field($0, "calls") - field(was[$1], "calls")
+        if (/calls/) printf "%-20s %9.1f system calls, on file %9.1f: %s\n",
+            $1, field($0, "calls"), field(was[$1], "calls"), more > calls ? "TOO MANY" : "ok"
+        if (more > calls) failed = 1
         delete was[$1]
     }
     END {
         for (name in was) { print "guard: " name " is on file and was not counted"; failed = 1 }
-        if (failed) print "guard: if it is worth it, scripts/guard.sh update writes the counts on file anew; say why in the commit"
+        if (failed) print "guard: if it is worth that, scripts/guard.sh update writes the file anew; the commit says why"
         exit failed
     }' "$counts" "$work/host" "$work/pure"
