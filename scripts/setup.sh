@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a task needs, by apt-get, and only those that are missing.
 #
-# scripts/setup.sh [TASK...]      tasks: build (default), test, fuzz, package, vendored, aws-lc
+# scripts/setup.sh [TASK...]      tasks: build (default), test, guard, fuzz, package, vendored, aws-lc
 set -euo pipefail
 
 # Rust is not installed here: where it comes from is the user's choice.
@@ -75,13 +75,16 @@ for task in "$@"; do
         need perl command -v perl
         need make command -v make
         ;;
+    guard)
+        need valgrind command -v valgrind
+        ;;
     aws-lc)
         need cmake command -v cmake
         need g++ command -v c++
         need libclang-dev has_libclang
         ;;
     *)
-        echo "setup: unknown task: $task (build, test, fuzz, package, vendored, aws-lc)" >&2
+        echo "setup: unknown task: $task (build, test, guard, fuzz, package, vendored, aws-lc)" >&2
         exit 2
         ;;
     esac

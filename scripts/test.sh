@@ -119,6 +119,11 @@ step_bench() {
     cargo bench --workspace --locked --no-run
 }
 
+step_guard() {
+    scripts/setup.sh guard || { skip "valgrind is not installed and cannot be"; return; }
+    scripts/guard.sh
+}
+
 step_demo() {
     scripts/demo.sh --count "$demo_hosts" </dev/null
 }
@@ -144,7 +149,7 @@ step_deny() {
     cargo deny --locked check advisories || skip "advisories: found some or no database, see above"
 }
 
-all=(fmt scripts clippy test tree doc downstream demo package bench features msrv fuzz deny)
+all=(fmt scripts clippy test tree doc downstream demo package bench guard features msrv fuzz deny)
 [ $# -gt 0 ] || set -- "${all[@]}"
 scripts/setup.sh build test
 mkdir -p "$CARGO_TARGET_DIR"

@@ -21,6 +21,8 @@ mod host_logger;
 mod input;
 mod limits;
 mod live;
+#[doc(hidden)]
+pub mod measured;
 mod outcome;
 mod output;
 mod paths;

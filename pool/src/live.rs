@@ -21,6 +21,7 @@ mod budget;
 mod fifo;
 mod host;
 mod line;
+pub(crate) mod measured;
 mod options;
 mod reader;
 mod shared;

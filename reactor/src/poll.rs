@@ -168,10 +168,12 @@ impl Ready {
         self.0.iter().filter_map(|event| {
             let flags = event.flags;
             let (read, write) = (flags.intersects(READABLE), flags.intersects(WRITABLE));
-            Some((
-                usize::try_from(event.data.u64()).ok()?,
-                interest(read, write),
-            ))
+            let last = match flags.intersects(LAST) {
+                true => Interest::LAST,
+                false => Interest::NONE,
+            };
+            let key = usize::try_from(event.data.u64()).ok()?;
+            Some((key, interest(read, write).and(last)))
         })
     }
 }
@@ -185,6 +187,11 @@ const READABLE: epoll::EventFlags = epoll::EventFlags::IN
 /// As [`READABLE`], for a write.
 #[cfg(target_os = "linux")]
 const WRITABLE: epoll::EventFlags = epoll::EventFlags::OUT.union(ENDED);
+/// What makes a read come short although more is to come, or the end, without another event.
+#[cfg(target_os = "linux")]
+const LAST: epoll::EventFlags = epoll::EventFlags::PRI
+    .union(epoll::EventFlags::RDHUP)
+    .union(ENDED);
 /// What the system tells unasked.
 #[cfg(target_os = "linux")]
 const ENDED: epoll::EventFlags = epoll::EventFlags::HUP.union(epoll::EventFlags::ERR);
@@ -214,9 +221,11 @@ impl Ready {
     }
 }
 
-/// Returns an event's key, and what its descriptor is ready for.
+/// Returns an event's key, and what its descriptor is ready for; whether the end was told with it
+/// is not known.
 fn told(event: polling::Event) -> (usize, Interest) {
-    (event.key, interest(event.readable, event.writable))
+    let interest = interest(event.readable, event.writable);
+    (event.key, interest.and(Interest::LAST))
 }
 
 fn interest(read: bool, write: bool) -> Interest {

@@ -10,8 +10,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use polling::{Event, PollMode};
-
 use crate::poll::Shard;
 use crate::runtime::runtime;
 use crate::waiter::Interest;
@@ -117,13 +115,7 @@ impl Source {
     ) -> io::Result<Self> {
         let shard = shard.share();
         let key = shard.slab.lock().insert(target);
-        // SAFETY: R1: the descriptor is deregistered in `drop`, before it closes.
-        let added = unsafe {
-            shard
-                .poller
-                .add_with_mode(&descriptor, Event::all(key.0), PollMode::Edge)
-        };
-        if let Err(error) = added {
+        if let Err(error) = watch(&shard, &descriptor, key) {
             let target = shard.slab.lock().remove(key);
             drop(target);
             return Err(error);
@@ -133,6 +125,34 @@ impl Source {
             key,
             descriptor,
         })
+    }
+}
+
+/// Adds a descriptor to the poller, in edge mode and for both directions.
+///
+/// By the system's own call on Linux, because polling does not ask to be told of the peer's end
+/// (`EPOLLRDHUP`), by which a read that came short can be trusted.
+#[cfg(target_os = "linux")]
+fn watch(shard: &Shard, descriptor: &OwnedFd, key: Key) -> io::Result<()> {
+    use rustix::event::epoll::{EventData, EventFlags, add};
+    let flags = EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::RDHUP;
+    let data = EventData::new_u64(key.0 as u64);
+    Ok(add(
+        &shard.poller,
+        descriptor,
+        data,
+        flags | EventFlags::ET,
+    )?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watch(shard: &Shard, descriptor: &OwnedFd, key: Key) -> io::Result<()> {
+    use polling::{Event, PollMode};
+    // SAFETY: R1: the descriptor is deregistered in `drop`, before it closes.
+    unsafe {
+        shard
+            .poller
+            .add_with_mode(descriptor, Event::all(key.0), PollMode::Edge)
     }
 }
 

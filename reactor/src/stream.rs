@@ -38,6 +38,9 @@ pub struct Stream {
 
 struct Shared {
     readiness: Readiness,
+    /// Whether a read that comes short has taken all there is: of TCP, where nothing else parts the
+    /// bytes.
+    plain: bool,
     waiters: WaitList,
     hook: OnceLock<Weak<dyn Hook>>,
 }
@@ -82,7 +85,7 @@ impl Stream {
     ) -> io::Result<Self> {
         let socket = options.socket(address)?;
         let begun = connect(&socket, &address);
-        let stream = Self::connected(socket, begun, scope)?;
+        let stream = Self::connected(socket, true, begun, scope)?;
         options.set_connected(&stream.source)?;
         Ok(stream)
     }
@@ -96,15 +99,20 @@ impl Stream {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         let begun = connect(&socket, &SocketAddrUnix::new(path)?);
-        Self::connected(socket, begun, scope)
+        Self::connected(socket, false, begun, scope)
     }
 
-    fn connected(socket: OwnedFd, begun: Result<(), Errno>, scope: &Scope) -> io::Result<Self> {
+    fn connected(
+        socket: OwnedFd,
+        plain: bool,
+        begun: Result<(), Errno>,
+        scope: &Scope,
+    ) -> io::Result<Self> {
         match begun {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let stream = Self::from_socket(socket)?;
+        let stream = Self::register(socket, plain)?;
         stream.wait(Interest::WRITE, scope)?;
         sockopt::socket_error(&stream.source)??;
         Ok(stream)
@@ -116,8 +124,13 @@ impl Stream {
     ///
     /// The reactor could not register it.
     pub fn from_socket(socket: OwnedFd) -> io::Result<Self> {
+        Self::register(socket, false)
+    }
+
+    fn register(socket: OwnedFd, plain: bool) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             readiness: Readiness::default(),
+            plain,
             waiters: WaitList::default(),
             hook: OnceLock::new(),
         });
@@ -137,7 +150,8 @@ impl Stream {
 
     /// Returns the directions in which an attempt is worth making.
     pub fn readiness(&self) -> Interest {
-        self.shared.readiness.load().interest()
+        let seen = self.shared.readiness.load().interest();
+        Interest::from_bits(seen.bits() & Interest::BOTH.bits())
     }
 
     fn attempt<T>(
@@ -156,11 +170,28 @@ impl Stream {
                     self.shared.readiness.clear(before, direction);
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                // Whatever came short, only "would block" proves that an edge will follow: a
-                // short read may have the end of the stream right behind it.
                 other => return other.map_err(Into::into),
             }
         }
+    }
+
+    /// As [`Stream::attempt`], for a read into so much room, which may spare the next one.
+    ///
+    /// In edge mode the end of the stream may lie right behind the last bytes and be told by the
+    /// same event. A read that comes short proves that another event will come only where the peer's
+    /// end was not told so far: it comes later then, and with an event of its own (epoll(7)).
+    fn attempt_read(
+        &self,
+        room: usize,
+        call: impl Fn() -> Result<usize, Errno>,
+    ) -> io::Result<usize> {
+        let before = self.shared.readiness.load();
+        let read = self.attempt(Interest::READ, call)?;
+        let short = read > 0 && read < room;
+        if short && self.shared.plain && !before.interest().meets(Interest::LAST) {
+            self.shared.readiness.clear(before, Interest::READ);
+        }
+        Ok(read)
     }
 
     /// Reads what is there without waiting; 0 at the end of the stream.
@@ -170,8 +201,9 @@ impl Stream {
     /// `WouldBlock` where nothing is there, without a system call where that is known.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // The buffer goes in by a cell because an interrupted call is repeated.
+        let room = buffer.len();
         let buffer = std::cell::RefCell::new(buffer);
-        self.attempt(Interest::READ, || {
+        self.attempt_read(room, || {
             recv(&self.source, &mut **buffer.borrow_mut(), RecvFlags::empty()).map(|(n, _)| n)
         })
     }
@@ -182,8 +214,9 @@ impl Stream {
     ///
     /// `WouldBlock` where nothing is there, without a system call where that is known.
     pub fn try_read_to(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
         let buffer = std::cell::RefCell::new(buffer);
-        self.attempt(Interest::READ, || {
+        self.attempt_read(room, || {
             let mut buffer = buffer.borrow_mut();
             recv(
                 &self.source,
@@ -275,7 +308,9 @@ impl Stream {
     pub fn shutdown(&self) {
         // It fails only where the peer ended it before.
         let _ = shutdown(&self.source, Shutdown::Both);
-        self.shared.readiness.add(Interest::BOTH);
+        self.shared
+            .readiness
+            .add(Interest::BOTH.and(Interest::LAST));
         self.shared.waiters.wake(Interest::BOTH);
     }
 }
@@ -287,24 +322,29 @@ fn give_way() {
     }
 }
 
-/// The directions in which an attempt is worth making, and the count of events that said so.
+/// The directions in which an attempt is worth making, whether the end was told, which stays, and
+/// the count of events that said so.
 ///
 /// An attempt never takes its direction away from others that try at the same time: only "would
 /// block" clears it, and only if no event came since the attempt began.
 #[derive(Debug, Default)]
 struct Readiness(AtomicU64);
 
-/// What [`Readiness`] was at some time: the directions in the two lowest bits, the count above.
+/// What [`Readiness`] was at some time: the directions and the end in the lowest bits, the count
+/// above.
 #[derive(Debug, Clone, Copy)]
 struct Seen(u64);
 
+/// What the count goes up by: it is above the three bits of an [`Interest`].
+const ONE_EVENT: u64 = 8;
+
 impl Seen {
     fn interest(self) -> Interest {
-        Interest::from_bits((self.0 & u64::from(Interest::BOTH.bits())) as u8)
+        Interest::from_bits((self.0 & (ONE_EVENT - 1)) as u8)
     }
 
     fn events(self) -> u64 {
-        self.0 >> 2
+        self.0 / ONE_EVENT
     }
 }
 
@@ -315,7 +355,7 @@ impl Readiness {
 
     /// Adds the directions of an event.
     fn add(&self, readiness: Interest) {
-        let update = |now: u64| Some(now.wrapping_add(4) | u64::from(readiness.bits()));
+        let update = |now: u64| Some(now.wrapping_add(ONE_EVENT) | u64::from(readiness.bits()));
         let _ = self
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, update);

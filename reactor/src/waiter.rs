@@ -33,6 +33,9 @@ impl Interest {
     pub const WRITE: Self = Self(2);
     /// Either.
     pub const BOTH: Self = Self(3);
+    /// Nothing to wait for: the peer's end, an error or urgent data was told, and what an event says
+    /// of the bytes before it holds no longer.
+    pub(crate) const LAST: Self = Self(4);
 
     /// Returns whether the two share a direction.
     pub fn meets(self, other: Self) -> bool {
@@ -50,7 +53,7 @@ impl Interest {
     }
 
     pub(crate) fn from_bits(bits: u8) -> Self {
-        Self(bits & 3)
+        Self(bits & 7)
     }
 }
 

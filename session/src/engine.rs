@@ -133,7 +133,7 @@ impl Engine {
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
-        self.wire.begin_call(true);
+        self.wire.begin_call(true, None);
         let measured = Call::begin();
         let result = f(library);
         drop(measured);
@@ -148,7 +148,7 @@ impl Engine {
     pub(crate) fn queue<T>(&self, f: impl FnOnce(&mut Library) -> T) -> Result<T, Error> {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
-        self.wire.begin_call(true);
+        self.wire.begin_call(true, None);
         let measured = Call::begin();
         let result = f(library);
         drop(measured);
@@ -178,9 +178,9 @@ impl Engine {
         }
     }
 
-    /// Makes a call; what it takes is counted, and logged if that is much.
-    fn timed<T>(&self, call: impl FnOnce() -> T) -> T {
-        let (began, measured) = (Instant::now(), Call::begin());
+    /// Makes a call, which begins at that time; what it takes is counted, and logged if that is much.
+    fn timed<T>(&self, began: Instant, call: impl FnOnce() -> T) -> T {
+        let measured = Call::begin();
         let result = call();
         drop(measured);
         let now = Instant::now();
@@ -209,8 +209,9 @@ impl Engine {
             return Tried::Failed(Libssh2Error::new(code, "the session is closed"));
         };
         let sequence = self.wire.waiters().sequence();
-        self.wire.begin_call(costly);
-        let result = self.timed(|| call(library));
+        let now = Instant::now();
+        self.wire.begin_call(costly, Some(now));
+        let result = self.timed(now, || call(library));
         let report = self.wire.end_call();
         if report.moved {
             // They may have been served from the buffer, and no event will tell them (S4).
@@ -249,8 +250,9 @@ impl Engine {
         let Some(library) = library.as_mut().filter(|_| !self.wire.is_broken()) else {
             return Turn::Over;
         };
-        self.wire.begin_call(true);
-        let drive = self.timed(|| drive(library));
+        let now = Instant::now();
+        self.wire.begin_call(true, Some(now));
+        let drive = self.timed(now, || drive(library));
         let report = self.wire.report();
         self.wire.stop_receiving();
         serve(library);

@@ -37,6 +37,8 @@ mod keepalive;
 pub mod known_hosts;
 mod launch;
 mod link;
+#[doc(hidden)]
+pub mod measured;
 mod proxy_command;
 mod quote;
 mod resolver;

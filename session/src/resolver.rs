@@ -89,7 +89,9 @@ struct Made {
     host_keys: HashMap<String, Arc<HostKeys>>,
     agents: HashMap<PathBuf, Arc<Agent>>,
     jumps: HashMap<String, Arc<Jump>>,
-    configs: HashMap<Asked, Arc<Config>>,
+    configs: HashMap<Arc<Asked>, Arc<Config>>,
+    /// The one found last, which is most hosts': to compare costs less than to hash.
+    last: Option<(Arc<Asked>, Arc<Config>)>,
     notices: Vec<String>,
 }
 
@@ -274,11 +276,20 @@ impl Resolver {
             legacy: self.settings.legacy.contains(&host.name().to_lowercase()),
             options,
         };
-        if let Some(config) = made.configs.get(&asked) {
+        if let Some((_, config)) = made.last.as_ref().filter(|(last, _)| **last == asked) {
             return Ok(config.clone());
         }
-        let config = Arc::new(self.make(made, &asked, jump)?);
-        made.configs.insert(asked, config.clone());
+        let found = made.configs.get_key_value(&asked);
+        let (asked, config) = match found {
+            Some((asked, config)) => (asked.clone(), config.clone()),
+            None => {
+                let config = Arc::new(self.make(made, &asked, jump)?);
+                let asked = Arc::new(asked);
+                made.configs.insert(asked.clone(), config.clone());
+                (asked, config)
+            }
+        };
+        made.last = Some((asked, config.clone()));
         Ok(config)
     }
 

@@ -19,6 +19,7 @@ use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
 mod allowance;
 mod report;
+mod spare;
 mod work;
 
 use self::allowance::allowance;
@@ -39,8 +40,6 @@ const CALL_BYTES_MAX: usize = 64 * 1024;
 const IDLE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 32 * 1024;
-/// Buffers larger than this are given back when they fall empty.
-const KEPT_BYTES_MAX: usize = 512;
 
 #[derive(Debug)]
 struct Inbox {
@@ -61,7 +60,10 @@ struct Inbox {
     work: Work,
     /// The sum of the windows of open channels.
     windows: usize,
+    /// When the call began in which bytes came.
     last_received: Instant,
+    /// When the call began that receives, if that is known: the clock is not asked for each packet.
+    now: Option<Instant>,
     /// When the server's version line was complete.
     version_at: Option<Instant>,
     short: ShortIo,
@@ -105,6 +107,7 @@ impl Wire {
                 work: Work::new(Instant::now()),
                 windows: 0,
                 last_received: Instant::now(),
+                now: None,
                 version_at: None,
                 short: ShortIo::new(short_io),
             }),
@@ -131,9 +134,10 @@ impl Wire {
         &self.link
     }
 
-    /// Begins a call into libssh2. `costly` lets the key exchange's costly step go on.
-    pub(crate) fn begin_call(&self, costly: bool) {
+    /// Begins a call into libssh2, `now` if the caller knows the time. `costly` lets the key exchange's costly step go on.
+    pub(crate) fn begin_call(&self, costly: bool, now: Option<Instant>) {
         let mut inbox = self.inbox.lock();
+        inbox.now = now;
         inbox.budget = CALL_BYTES_MAX;
         inbox.costly = costly;
         inbox.has_sent = false;
@@ -251,10 +255,7 @@ impl Wire {
         inbox.idle += to.len();
         if inbox.start == inbox.bytes.len() {
             inbox.start = 0;
-            inbox.bytes.clear();
-            if inbox.bytes.capacity() > KEPT_BYTES_MAX {
-                inbox.bytes = Vec::new();
-            }
+            spare::give_back(&mut inbox.bytes);
         }
         if inbox.idle > IDLE_BYTES_MAX + allowance(inbox.windows) {
             self.break_off(Broken::Overstepped("data that nothing asked for", false));
@@ -275,15 +276,18 @@ impl Wire {
             let read = self.link.try_read(&mut few[..most]);
             read.inspect(|read| inbox.bytes.extend_from_slice(&few[..*read]))
         } else {
+            if inbox.bytes.capacity() == 0 {
+                inbox.bytes = spare::take();
+            }
             inbox.bytes.reserve(READ_BYTES);
             self.link.try_read_to(&mut inbox.bytes)
         };
         match read {
             Ok(0) => inbox.ended = true,
-            Ok(_) => inbox.last_received = Instant::now(),
+            Ok(_) => inbox.last_received = *inbox.now.get_or_insert_with(Instant::now),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if inbox.bytes.is_empty() && inbox.bytes.capacity() > KEPT_BYTES_MAX {
-                    inbox.bytes = Vec::new();
+                if inbox.bytes.is_empty() {
+                    spare::give_back(&mut inbox.bytes);
                 }
                 return false;
             }
@@ -310,6 +314,9 @@ impl Wire {
         }
         let queued = {
             let mut outbox = self.outbox.lock();
+            if outbox.bytes.capacity() == 0 {
+                outbox.bytes = spare::take();
+            }
             outbox.bytes.extend_from_slice(bytes);
             outbox.sent_bytes += bytes.len() as u64;
             outbox.bytes.len() - outbox.start
@@ -345,10 +352,7 @@ impl Wire {
             }
             if outbox.start == outbox.bytes.len() {
                 outbox.start = 0;
-                outbox.bytes.clear();
-                if outbox.bytes.capacity() > KEPT_BYTES_MAX {
-                    outbox.bytes = Vec::new();
-                }
+                spare::give_back(&mut outbox.bytes);
             } else if outbox.start > OUT_BYTES_HIGH {
                 outbox.bytes.drain(..outbox.start);
                 outbox.start = 0;
@@ -436,6 +440,7 @@ impl Wire {
     /// Returns whether the connection is still there, as far as the socket tells without a wait.
     pub(crate) fn probe(&self) -> bool {
         let inbox = &mut *self.inbox.lock();
+        inbox.now = None;
         // What came is kept for the next call; a farewell has the end of the stream behind it.
         while !inbox.ended && !self.is_broken() && inbox.bytes.len() < CALL_BYTES_MAX {
             if !self.fill(inbox) {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use sshoal_reactor::{Config, Form, Scope, Stream, configure};
 
 /// Chooses the reactor's form where a parent process asked for one.
-const FORM: &str = "SSHOAL_REACTOR_TEST_FORM";
+pub(crate) const FORM: &str = "SSHOAL_REACTOR_TEST_FORM";
 /// Names the one test that a child process is to run in itself.
 const ALONE: &str = "SSHOAL_REACTOR_TEST_ALONE";
 /// No test file takes as long.

@@ -24,24 +24,17 @@ impl HostKeys {
     /// As [`HostKeys::algorithms_to_offer`], of any list; `known_first` says whether it is to be
     /// ordered by what is known.
     pub(crate) fn offer(&self, name: &LookupName, list: &str, known_first: bool) -> String {
-        let all: Vec<&str> = list
-            .split(',')
-            .map(str::trim)
-            .filter(|n| !n.is_empty())
-            .collect();
-        let kept = if known_first {
-            self.order(name, &all).join(",")
+        let all = list.split(',').map(str::trim).filter(|n| !n.is_empty());
+        let kept: Vec<&str> = if known_first {
+            self.order(name, all)
         } else {
             let has_authority = self.known.has_authority(name);
-            let kept = all
-                .into_iter()
-                .filter(|name| has_authority || !is_certificate(name));
-            kept.collect::<Vec<_>>().join(",")
+            all.filter(|name| has_authority || !is_certificate(name))
+                .collect()
         };
-        if kept.is_empty() {
-            list.to_owned()
-        } else {
-            kept
+        match kept.is_empty() {
+            true => list.to_owned(),
+            false => kept.join(","),
         }
     }
 
@@ -51,10 +44,12 @@ impl HostKeys {
     /// Certificate algorithms come first of all if an `@cert-authority` line names the host, behind
     /// the keys known for its port if it names it without, and are left out otherwise.
     pub fn algorithm_order(&self, name: &str, port: u16, all: &[&str]) -> Vec<String> {
-        self.order(&LookupName::new(name, port), all)
+        let order = self.order(&LookupName::new(name, port), all.iter().copied());
+        order.into_iter().map(str::to_owned).collect()
     }
 
-    fn order(&self, name: &LookupName, all: &[&str]) -> Vec<String> {
+    /// It is done for each host.
+    fn order<'a>(&self, name: &LookupName, all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         let mut known = self.known.algorithms_known_for(name);
         if let Some(accepted) = self.accepted.lock().get(name) {
             known.push(accepted.key.algorithm());
@@ -64,20 +59,28 @@ impl HostKeys {
             true => 2,
             false => 0,
         };
-        let offered = all.iter().filter(|a| has_authority || !is_certificate(a));
-        let mut offered: Vec<String> = offered.map(|a| (*a).to_owned()).collect();
+        let rank = |algorithm: &str| match is_certificate(algorithm) {
+            true => has_authority.then_some(certificate_rank),
+            false if is_answered(algorithm, &known) => Some(1),
+            false => Some(3),
+        };
+        let mut offered: Vec<(u8, &str)> = all.filter_map(|a| Some((rank(a)?, a))).collect();
         // Stable: what is of one rank stays in its order.
-        offered.sort_by_key(|algorithm| match algorithm {
-            algorithm if is_certificate(algorithm) => certificate_rank,
-            algorithm if is_answered(algorithm, &known) => 1,
-            _ => 3,
-        });
+        offered.sort_by_key(|(rank, _)| *rank);
         offered
+            .into_iter()
+            .map(|(_, algorithm)| algorithm)
+            .collect()
     }
 }
 
 fn is_certificate(algorithm: &str) -> bool {
-    algorithm.contains("-cert-v")
+    // Such as `ssh-ed25519-cert-v01@openssh.com`; two comparisons of bytes instead of a search.
+    let name = algorithm.strip_suffix("@openssh.com");
+    name.is_some_and(|name| {
+        let digits = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        digits.ends_with("-cert-v")
+    })
 }
 
 /// Returns whether a key of one of these types signs by an algorithm; an RSA key signs by three
