@@ -9,7 +9,7 @@ use sshoal::{Detail, Event, Listed};
 use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
-use crate::drive::{View, drive};
+use crate::drive::{Driven, View, drive};
 use crate::engine::Job;
 use crate::exit_code::{Class, INTERNAL};
 use crate::plan::{Plan, Talk};
@@ -18,7 +18,6 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::workers::{Brief, Workers};
 use crate::{access, complain, hosts};
 
 mod control;
@@ -39,26 +38,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     control::confirm(args, &plan, &whom)?;
     let labels = plan.labels();
+    let mut opened = access::open(&plan.access, &plan.hosts)?;
+    let (launch, input, far) = plan.launch.open()?;
+    let whose = (&plan.access, &plan.hosts[..]);
+    let workers = control::workers(args, whose, &mut opened, (far, whom.len()))?;
     let Opened {
         configs,
         mut notices,
-        secrets,
-        accepted,
-    } = access::open(&plan.access, &plan.hosts)?;
-    let (launch, input, far) = plan.launch.open()?;
-    let workers = match args.isolation.workers() {
-        Some(count) => {
-            let brief = Brief::new(&plan.access, secrets, far, accepted);
-            let own = (&configs[..], &plan.access.own[..]);
-            Some(Workers::start(
-                count.min(whom.len()),
-                brief,
-                &plan.hosts,
-                own,
-            )?)
-        }
-        None => None,
-    };
+        ..
+    } = opened;
     let terminals = Terminals::detect();
     let stage = Stage {
         labels: &labels,
@@ -106,16 +94,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     if renderers.differs() {
         driven.facts.add(Class::Differs);
     }
-    let written = renderers.end(driven.wall, &mut console);
-    Terminal::restore();
-    console.end_line(Sink::Stderr);
-    let mut code = driven.facts.exit_code();
-    if let Err(error) = &written {
-        complain(&format!("{error:#}; what the hosts wrote is not complete"));
-        code = INTERNAL;
-    }
+    let code = close(renderers, &driven, &mut console);
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
     Ok(control::end(&recorder, code, name))
+}
+
+/// Shows what is shown at the end, and returns the exit code.
+fn close(renderers: Renderers, driven: &Driven, console: &mut Console) -> u8 {
+    let written = renderers.end(driven.wall, console);
+    Terminal::restore();
+    console.end_line(Sink::Stderr);
+    if let Err(error) = &written {
+        complain(&format!("{error:#}; what the hosts wrote is not complete"));
+        return INTERNAL;
+    }
+    driven.facts.exit_code()
 }
 
 /// Prints what would run where, and returns the exit code.
