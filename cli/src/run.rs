@@ -9,9 +9,9 @@ use sshoal::{Detail, Event, Listed};
 use crate::access::Opened;
 use crate::args::RunArgs;
 use crate::console::{Console, Sink, Terminals};
-use crate::drive::{View, drive};
+use crate::drive::{Driven, View, drive};
 use crate::engine::Job;
-use crate::exit_code::{Class, Facts, INTERNAL};
+use crate::exit_code::{Class, INTERNAL};
 use crate::keep::Resumed;
 use crate::plan::{Plan, Talk};
 use crate::progress::Progress;
@@ -19,7 +19,6 @@ use crate::record::{Record, Recorder};
 use crate::render::{Renderers, Stage};
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
-use crate::workers::{Brief, Workers};
 use crate::{access, complain, hosts, keep, wording};
 
 mod control;
@@ -38,26 +37,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     control::confirm(args, &plan, &whom)?;
     let labels = plan.labels();
+    let mut opened = access::open(&plan.access, &plan.hosts)?;
+    let (launch, input, far) = plan.launch.open()?;
+    let whose = (&plan.access, &plan.hosts[..]);
+    let workers = control::workers(args, whose, &mut opened, (far, whom.len()))?;
     let Opened {
         configs,
         mut notices,
-        secrets,
-        accepted,
-    } = access::open(&plan.access, &plan.hosts)?;
-    let (launch, input, far) = plan.launch.open()?;
-    let workers = match args.isolation.workers() {
-        Some(count) => {
-            let brief = Brief::new(&plan.access, secrets, far, accepted);
-            let own = (&configs[..], &plan.access.own[..]);
-            Some(Workers::start(
-                count.min(whom.len()),
-                brief,
-                &plan.hosts,
-                own,
-            )?)
-        }
-        None => None,
-    };
+        ..
+    } = opened;
     let terminals = Terminals::detect();
     let stage = Stage {
         labels: &labels,
@@ -105,25 +93,25 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     if renderers.differs() {
         driven.facts.add(Class::Differs);
     }
-    let written = renderers.end(driven.wall, &mut console);
-    Terminal::restore();
-    console.end_line(Sink::Stderr);
     if args.max_status {
         driven.facts.tell_status();
     }
-    let code = settled(driven.facts, &written);
+    let code = close(renderers, &driven, &mut console);
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
     Ok(keep::end(&recorder, code, name))
 }
 
-/// Returns the exit code; what could not be written is told, and is the worst of all.
-fn settled(facts: Facts, written: &Result<()>) -> u8 {
-    let Err(error) = written else {
-        return facts.exit_code();
-    };
-    let what = wording::chain(&**error);
-    complain(&format!("{what}; what the hosts wrote is not complete"));
-    INTERNAL
+/// Shows what is shown at the end, and returns the exit code.
+fn close(renderers: Renderers, driven: &Driven, console: &mut Console) -> u8 {
+    let written = renderers.end(driven.wall, console);
+    Terminal::restore();
+    console.end_line(Sink::Stderr);
+    if let Err(error) = &written {
+        let what = wording::chain(&**error);
+        complain(&format!("{what}; what the hosts wrote is not complete"));
+        return INTERNAL;
+    }
+    driven.facts.exit_code()
 }
 
 /// Prints what would run where, and returns the exit code.

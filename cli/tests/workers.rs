@@ -255,7 +255,7 @@ fn a_host_that_ends_every_worker_costs_one_shard_once() {
     run.args(["--connect-timeout", "100", "--events"])
         .arg(&events_file)
         .args(["-I", "cat"]);
-    let run = run
+    let mut run = run
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -265,7 +265,8 @@ fn a_host_that_ends_every_worker_costs_one_shard_once() {
     wait_until("the others", || events(&events_file, "accepted").len() == 8);
     if owners(&workers(&run), first).len() != 1 {
         println!("skipped: this user may not see whose a connection is");
-        let _ = kill_process(pid(&run), Signal::KILL);
+        run.kill().unwrap();
+        run.wait().unwrap();
         return;
     }
     for last in [false, false, true] {

@@ -4,16 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use sshoal::{Config, Detail, HostOption, Listed};
+use sshoal::{Config, Detail, Host, HostOption, Listed};
 
+use crate::access::Opened;
 use crate::args::{ControlArgs, RunArgs};
 use crate::confirm;
 use crate::console::Terminals;
 use crate::engine::Job;
 use crate::journal::{HostPlan, Journal, Subject, Text};
 use crate::keep::{self, Resumed};
-use crate::plan::{Plan, is_batch, join};
+use crate::plan::{Access, Plan, is_batch, join};
 use crate::waves::{Gate, Rolling};
+use crate::workers::{Brief, FarLaunch, Workers};
 
 /// Returns the run's journal, where one is wanted.
 ///
@@ -52,7 +54,7 @@ fn subject<'a>(args: &'a RunArgs, job: &Job, own: &[Vec<HostOption>]) -> Result<
 /// Returns the hosts as a journal keeps them.
 fn hosts(args: &RunArgs, job: &Job, own: &[Vec<HostOption>]) -> Result<Vec<HostPlan>> {
     let total = job.hosts.len();
-    let plan = |(index, (host, config)): (usize, (&sshoal::Host, &Arc<Config>))| {
+    let plan = |(index, (host, config)): (usize, (&Host, &Arc<Config>))| {
         let user = host.user().unwrap_or(config.user());
         let port = host.port().unwrap_or(config.port());
         let listed = Listed::new((index, total), host, (user, port));
@@ -103,6 +105,26 @@ pub(super) fn confirm(args: &RunArgs, plan: &Plan, whom: &[usize]) -> Result<()>
     }
     let ends = [first, last].map(|index| plan.hosts[*index].to_string());
     confirm::ask(&join(&args.command), whom.len(), (&ends[0], &ends[1]))
+}
+
+/// Starts the worker processes for so many hosts, if there are to be some.
+///
+/// # Errors
+/// Fails if one cannot be started.
+pub(super) fn workers(
+    args: &RunArgs,
+    (access, hosts): (&Access, &[Host]),
+    opened: &mut Opened,
+    (launch, count): (FarLaunch, usize),
+) -> Result<Option<Workers>> {
+    let Some(wanted) = args.isolation.workers() else {
+        return Ok(None);
+    };
+    let secrets = std::mem::take(&mut opened.secrets);
+    let accepted = std::mem::take(&mut opened.accepted);
+    let brief = Brief::new(access, secrets, launch, accepted);
+    let own = (&opened.configs[..], &access.own[..]);
+    Workers::start(wanted.min(count), brief, hosts, own).map(Some)
 }
 
 /// Splits a job over some hosts of a list into its steps.
