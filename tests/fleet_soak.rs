@@ -4,7 +4,6 @@ mod support;
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use sshoal::{Fleet, KeepOpen, Kind, Outcome};
@@ -77,7 +76,7 @@ fn round(servers: &EmbeddedFleet, number: usize) -> usize {
     let stopped = number % 3 == 1;
     if stopped {
         let handle = run.handle();
-        thread::sleep(Duration::from_millis(number as u64 * 37 % 1_000));
+        sshoal::sleep(Duration::from_millis(number as u64 * 37 % 1_000));
         handle.cancel();
     }
     let report = run.report();
@@ -108,7 +107,7 @@ fn check(outcome: &Outcome, stopped: bool) {
 fn settled() -> usize {
     let (mut seen, mut since) = (descriptors(), Instant::now());
     while since.elapsed() < LIMIT {
-        thread::sleep(Duration::from_millis(10));
+        sshoal::sleep(Duration::from_millis(10));
         if descriptors() != seen {
             (seen, since) = (descriptors(), Instant::now());
         }
@@ -120,7 +119,7 @@ fn settled() -> usize {
 fn left(before: usize) -> Left {
     let until = Instant::now() + Duration::from_secs(30);
     while descriptors() > before && Instant::now() < until {
-        thread::sleep(Duration::from_millis(10));
+        sshoal::sleep(Duration::from_millis(10));
     }
     Left {
         descriptors: descriptors(),
