@@ -61,7 +61,7 @@ build() {
     # What is C in it checks what the compiler can, and grows no stack beyond its guard. Not for a program
     # that is built already: it would be another, and built again.
     if [ "$profile" = small ]; then
-        export CFLAGS="${CFLAGS-} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-clash-protection"
+        export CFLAGS="${CFLAGS-} -DNDEBUG -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-clash-protection"
     fi
     cargo build --locked --quiet --package sshoal-cli --profile "$profile" "$@" >&2
     folder=$profile

@@ -40,13 +40,16 @@ fn config(sshd: &Sshd, proxy: &Proxy, (cipher, mac): (&str, &str)) -> Config {
     config.build().unwrap()
 }
 
+/// The bytes that came back and how the command ended, or why they did not.
+type Came = Result<(Vec<u8>, Exit), Error>;
+
 /// Has bytes go there and back through the proxy; returns what came back, and how it ended.
 fn there_and_back(
     sshd: &Sshd,
     proxy: &Proxy,
     algorithms: (&str, &str),
     limit: Duration,
-) -> Result<(Vec<u8>, Exit), Error> {
+) -> Came {
     let scope = Scope::root().child(Some(limit));
     let config = config(sshd, proxy, algorithms);
     let address = host(proxy.address());
@@ -56,7 +59,7 @@ fn there_and_back(
     Ok((output.stdout, output.exit))
 }
 
-fn is_right(result: &Result<(Vec<u8>, Exit), Error>) -> bool {
+fn is_right(result: &Came) -> bool {
     matches!(result, Ok((bytes, Exit::Status(7))) if *bytes == random_bytes(BYTES, 1))
 }
 
@@ -129,7 +132,7 @@ fn through(
     sshd: &Sshd,
     script: &Script,
     algorithms: (&str, &str),
-) -> (Vec<Part>, Result<(Vec<u8>, Exit), Error>) {
+) -> (Vec<Part>, Came) {
     let mut limit = SHORT;
     loop {
         let proxy = script.clone().start();

@@ -96,6 +96,15 @@ pub const FLOODS: &[Attack] = &[
         Stage::Authenticating,
         |c| forever(c, &extensions()),
     ),
+    attack("noise in a key exchange", Stage::LoggedIn, |client| {
+        client.accept_command(100_000)?;
+        let offer = client.offer(client.cipher().names());
+        client.send(&offer)?;
+        forever(client, &[&[2][..], &string(&[5; 3000])].concat())
+    }),
+    attack("unknown messages", Stage::LoggedIn, |client| {
+        after_command(client, &filled(200))
+    }),
     attack("ignorable messages", Stage::LoggedIn, |client| {
         after_command(client, &filled(2))
     }),
@@ -105,9 +114,6 @@ pub const FLOODS: &[Attack] = &[
     attack("debug messages", Stage::LoggedIn, |client| {
         let words = [string(&[b'd'; 900]), string(b"")].concat();
         after_command(client, &[&[4, 0][..], &words].concat())
-    }),
-    attack("unknown messages", Stage::LoggedIn, |client| {
-        after_command(client, &filled(200))
     }),
     attack("answers to no question", Stage::LoggedIn, |client| {
         after_command(client, &filled(81))
@@ -160,12 +166,6 @@ pub const FLOODS: &[Attack] = &[
         loop {
             client.exchange_keys_again()?;
         }
-    }),
-    attack("noise in a key exchange", Stage::LoggedIn, |client| {
-        client.accept_command(100_000)?;
-        let offer = client.offer(client.cipher().names());
-        client.send(&offer)?;
-        forever(client, &[&[2][..], &string(&[5; 3000])].concat())
     }),
     attack(
         "offers of keys within a session",

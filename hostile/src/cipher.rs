@@ -84,10 +84,29 @@ impl Sealer {
     }
 
     pub(crate) fn seal(&mut self, number: u32, message: &[u8]) -> Vec<u8> {
+        self.seal_packet(number, |block, counted| padded(message, block, counted))
+    }
+
+    /// As [`Sealer::seal`], with a byte of padding more than whole blocks have.
+    pub(crate) fn seal_uneven(&mut self, number: u32, message: &[u8]) -> Vec<u8> {
+        self.seal_packet(number, |block, counted| {
+            let mut packet = padded(message, block, counted);
+            packet[3] += 1;
+            packet[4] += 1;
+            packet.push(0);
+            packet
+        })
+    }
+
+    fn seal_packet(
+        &mut self,
+        number: u32,
+        padded: impl FnOnce(usize, usize) -> Vec<u8>,
+    ) -> Vec<u8> {
         match self {
-            Self::Clear => padded(message, 8, 4),
+            Self::Clear => padded(8, 4),
             Self::Gcm(keys, context) => {
-                let mut packet = padded(message, 16, 0);
+                let mut packet = padded(16, 0);
                 let nonce = keys.nonce();
                 context.encrypt_init(None, None, Some(&nonce)).unwrap();
                 context.cipher_update(&packet[..4], None).unwrap();
@@ -102,7 +121,7 @@ impl Sealer {
                 packet
             }
             Self::Ctr(keys, crypter) => {
-                let packet = padded(message, 16, 4);
+                let packet = padded(16, 4);
                 let mac = keys.mac_of(number, &packet);
                 let mut sealed = apply(crypter, &packet);
                 sealed.extend(mac);

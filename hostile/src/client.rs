@@ -226,6 +226,13 @@ impl Client {
         packet
     }
 
+    /// Sends a message in a packet that is not of whole blocks.
+    pub fn send_uneven(&mut self, message: &[u8]) -> io::Result<()> {
+        let packet = self.sealer.seal_uneven(self.sent, message);
+        self.sent = self.sent.wrapping_add(1);
+        self.stream.write_all(&packet)
+    }
+
     /// Passes over a number of packets of ours, as if they had been lost on the way.
     pub fn skip_sent(&mut self, packets: u32) {
         self.sent = self.sent.wrapping_add(packets);

@@ -390,6 +390,22 @@ fn a_farewell_is_the_end_of_the_connection() {
     });
 }
 
+/// A packet that is not of whole blocks: an error, and the process goes on.
+#[test]
+fn an_uneven_packet_is_an_error_and_no_more() {
+    let script = |client: &mut Client| {
+        client.accept_command(100_000)?;
+        client.send_uneven(&data(b"uneven"))?;
+        client.end()
+    };
+    under_each_cipher(script, |cipher, output| {
+        if let Err(error) = output {
+            assert_eq!(error.phase(), Phase::Run, "{cipher:?}: {error:?}");
+            assert_ne!(error.kind(), Kind::Timeout, "{cipher:?}: {error:?}");
+        }
+    });
+}
+
 /// Random bytes in place of packets: an error and no more.
 #[test]
 fn garbage_in_place_of_packets_is_an_error_and_no_more() {
