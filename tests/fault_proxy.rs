@@ -44,12 +44,7 @@ fn config(sshd: &Sshd, proxy: &Proxy, (cipher, mac): (&str, &str)) -> Config {
 type Came = Result<(Vec<u8>, Exit), Error>;
 
 /// Has bytes go there and back through the proxy; returns what came back, and how it ended.
-fn there_and_back(
-    sshd: &Sshd,
-    proxy: &Proxy,
-    algorithms: (&str, &str),
-    limit: Duration,
-) -> Came {
+fn there_and_back(sshd: &Sshd, proxy: &Proxy, algorithms: (&str, &str), limit: Duration) -> Came {
     let scope = Scope::root().child(Some(limit));
     let config = config(sshd, proxy, algorithms);
     let address = host(proxy.address());
@@ -128,11 +123,7 @@ fn a_flipped_bit_is_an_error_wherever_it_is() {
 }
 
 /// Has bytes go there and back until the harm is reached, for which a busy machine takes its time.
-fn through(
-    sshd: &Sshd,
-    script: &Script,
-    algorithms: (&str, &str),
-) -> (Vec<Part>, Came) {
+fn through(sshd: &Sshd, script: &Script, algorithms: (&str, &str)) -> (Vec<Part>, Came) {
     let mut limit = SHORT;
     loop {
         let proxy = script.clone().start();

@@ -90,19 +90,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let start = |messages| rolling.start(messages);
     let count = whom.len();
     let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
-    if renderers.differs() {
-        driven.facts.add(Class::Differs);
-    }
-    if args.max_status {
-        driven.facts.tell_status();
-    }
-    let code = close(renderers, &driven, &mut console);
+    let code = close(args, renderers, &mut driven, &mut console);
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
     Ok(keep::end(&recorder, code, name))
 }
 
 /// Shows what is shown at the end, and returns the exit code.
-fn close(renderers: Renderers, driven: &Driven, console: &mut Console) -> u8 {
+fn close(args: &RunArgs, renderers: Renderers, driven: &mut Driven, console: &mut Console) -> u8 {
+    if args.max_status {
+        driven.facts.tell_status();
+    }
+    if renderers.differs() {
+        driven.facts.add(Class::Differs);
+    }
     let written = renderers.end(driven.wall, console);
     Terminal::restore();
     console.end_line(Sink::Stderr);

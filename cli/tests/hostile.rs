@@ -48,7 +48,7 @@ fn run_on(home: &Path, servers: &[Server]) -> Command {
 /// The objects of JSON lines, one for each host in its place.
 #[track_caller]
 fn outcomes(text: &str, count: usize) -> Vec<Value> {
-    let lines = text.lines().map(|line| serde_json::from_str(line));
+    let lines = text.lines().map(serde_json::from_str);
     let mut objects: Vec<Value> = lines.collect::<Result<_, _>>().unwrap();
     objects.sort_by_key(|object| object["index"].as_u64().unwrap());
     let indices: Vec<_> = objects
