@@ -26,6 +26,7 @@ step_fmt() {
     cargo fmt --all --check
     cargo fmt --all --manifest-path tests/downstream/Cargo.toml --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
+    cargo fmt --manifest-path benches/floor/Cargo.toml --check
 }
 
 step_scripts() {
@@ -117,6 +118,8 @@ step_fuzz() {
 
 step_bench() {
     cargo bench --workspace --locked --no-run
+    # What the figures of benches/peers are held against.
+    cargo check --locked --manifest-path benches/floor/Cargo.toml
 }
 
 step_guard() {

@@ -81,7 +81,8 @@ def by_tool(results, load, delay, hosts):
                 continue
             cpu, time = results.median(place, each_ms), results.median(place, wall)
             failed = max(run["wanted"] - run["good"] for run in runs)
-            server = statistics.median(run["server_cpu_s"] * 1e3 / run["wanted"] for run in runs)
+            served = [run["server_cpu_s"] * 1e3 / run["wanted"] for run in runs if run["server_cpu_s"] is not None]
+            server = statistics.median(served) if served else None
             row = [
                 tool.title, setting_of(runs), shown(cpu, 3), shown(cpu / ours if cpu and ours else None), shown(time, 2),
                 shown(results.memory(place), 0), shown(server, 2), str(len(runs)), str(failed or ""),
