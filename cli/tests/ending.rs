@@ -152,7 +152,7 @@ fn a_command_of_a_run_that_is_killed_is_ended_by_its_worker() {
         assert!(line.ends_with("ready\n"), "{line:?}");
         child.kill().unwrap();
         child.wait().unwrap();
-        let until = Instant::now() + Duration::from_secs(3);
+        let until = Instant::now() + Duration::from_secs(6);
         while sleeping(&mark) > 0 && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(10));
         }

@@ -96,7 +96,8 @@ fn input_reaches_every_host_whole() {
         let mut run = fleet.run();
         run.arg("-h")
             .arg(&fleet.hosts_file)
-            .args(["--workers", workers, "-b", "-I", "hash"]);
+            .args(["--workers", workers, "--connect-timeout", "100"])
+            .args(["-b", "-I", "hash"]);
         let mut child = run
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -121,7 +122,7 @@ fn working(fleet: &Fleet, count: usize, words: &[&str]) -> Child {
     let mut run = fleet.run();
     run.arg("-h")
         .arg(&fleet.hosts_file)
-        .args(["--workers", "2", "--jsonl"])
+        .args(["--workers", "2", "--connect-timeout", "100", "--jsonl"])
         .arg(results);
     run.arg("--events").arg(&events_file).args(words);
     let child = run

@@ -442,7 +442,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long the commands of a run that is gone may take to be ended.
-const END_WITHIN: Duration = Duration::from_millis(1_200);
+/// How long the commands of a run that is gone may take to be ended: nobody waits for it.
+const END_WITHIN: Duration = Duration::from_secs(4);
 /// Bytes read at once.
 const READ_AHEAD: usize = 64 << 10;

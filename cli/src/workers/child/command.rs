@@ -158,7 +158,7 @@ impl Followed {
     pub(super) fn end_for(&self, within: Duration) -> Option<&Event> {
         self.starting.cancel();
         lock(&self.child).is_some().then(|| {
-            let grace = within / 2;
+            let grace = within / 4;
             let _ = self.after.try_push(End { grace, within });
             self.reading.cancel();
             &self.is_ended
