@@ -290,7 +290,7 @@ fn whole(buffer: &[u8], trailer: usize) -> Option<Result<usize, Offer>> {
 }
 
 /// As [`whole`], of a packet under encrypt-then-MAC or AES-GCM, both of which encrypt what follows the length by whole
-/// blocks (RFC 5647 §7.2, OpenSSH's PROTOCOL 1.5). libssh2 aborts the process at one that is uneven.
+/// blocks (RFC 5647 §7.2, OpenSSH's PROTOCOL 1.5). libssh2 is not to see one that is uneven.
 fn whole_sealed(buffer: &[u8], trailer: usize) -> Option<Result<usize, Offer>> {
     let length = u32::from_be_bytes(*buffer.first_chunk()?);
     if !length.is_multiple_of(BLOCK_BYTES as u32) {
