@@ -408,7 +408,8 @@ impl Error {
             Self::Auth(e) => e.kind(),
             Self::Channel { source, .. } => match source.code() {
                 libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE
-                | libssh2_sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => Kind::Denied,
+                | libssh2_sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
+                | libssh2_sys::LIBSSH2_ERROR_REQUEST_DENIED => Kind::Denied,
                 code => libssh2_kind(code),
             },
             Self::Overstepped { kind, .. } => *kind,

@@ -97,6 +97,7 @@ impl Place {
             "--confirm-above" => "9",
             "--journal" => ".local/state/sshoal/runs",
             "--journal-keep" => "90",
+            "--workers" => "2",
             "--signal" => "TERM",
             "--bandwidth" | "--min-rate" => "1k",
             "--links" => "skip",
