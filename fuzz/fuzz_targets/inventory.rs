@@ -20,7 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
         for source in &conf.sources {
             // A name that a shell would take apart is never filled in.
             assert!(source.command(Question::Map("a b"), "/").is_err());
-            assert!(matches!(source.command(Question::Map("a"), "/"), Ok(Some(_))));
+            assert!(matches!(
+                source.command(Question::Map("a"), "/"),
+                Ok(Some(_))
+            ));
         }
     }
     let _ = Inventory::within(HOSTS_MAX).read_vars(VarsOf::Group("all"), text, origin);
