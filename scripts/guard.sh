@@ -170,7 +170,7 @@ awk -v percent="$more_percent" -v calls="$more_calls" '
             field($0, "program"), field($0, "libc"), verdict
         more = field($0, "calls") - field(was[$1], "calls")
         if (/calls/) printf "%-20s %9.1f system calls, on file %9.1f: %s\n",
-            $1, field($0, "calls"), field(was[$1], "calls"), more > calls ? "TOO MANY" : "ok"
+            $1, field($0, "calls"), field(was[$1], "calls"), (more > calls ? "TOO MANY" : "ok")
         if (more > calls) failed = 1
         delete was[$1]
     }
