@@ -28,7 +28,9 @@ struct Hosts {
 impl Hosts {
     /// Starts them; `None` where the tests against sshd are switched off.
     fn start() -> Option<Self> {
-        let bench = Bench::with(Sshd::builder())?;
+        // A shell so deep reads no start-up file of the user's: those that are killed here would
+        // leave what such a file had begun.
+        let bench = Bench::with(Sshd::builder().config("SetEnv SHLVL=5"))?;
         let mute = TcpListener::bind("127.0.0.1:0").unwrap();
         let hosts = Self { bench, mute };
         let large = std::fs::File::create(hosts.here("large")).unwrap();
