@@ -16,7 +16,7 @@ use sshoal::{Config, Error, Exit, Phase, Scope, Session, Timings};
 use support::{
     messages::packet,
     proxy::{Direction, Ending, Harm, Part, Place, Proxy, Script},
-    sessions::{LIMIT, config_knowing, host, random_bytes},
+    sessions::{LATE, LIMIT, config_knowing, host, random_bytes},
     sshd::{Sshd, known_hosts_line},
 };
 
@@ -130,10 +130,7 @@ fn through(sshd: &Sshd, script: &Script, algorithms: (&str, &str)) -> (Vec<Part>
         let begun = Instant::now();
         let result = there_and_back(sshd, &proxy, algorithms, limit);
         let took = begun.elapsed();
-        assert!(
-            took < limit + Duration::from_secs(1),
-            "{took:?}: {script:?}"
-        );
+        assert!(took < limit + LATE, "{took:?}: {script:?}");
         let flipped = proxy.flipped();
         if !flipped.is_empty() || limit >= LIMIT {
             return (flipped, result);
@@ -199,7 +196,7 @@ fn check_harm(sshd: &Sshd, script: Script, algorithms: (&str, &str)) {
     let result = there_and_back(sshd, &script.start(), algorithms, SHORT);
     let took = begun.elapsed();
     assert!(result.is_err(), "{about}: {result:?}");
-    assert!(took < SHORT + Duration::from_secs(1), "{about}: {took:?}");
+    assert!(took < SHORT + LATE, "{about}: {took:?}");
 }
 
 /// The first packet under the new keys is lost on the way, and one that does nothing was added before the keys, so that

@@ -9,6 +9,7 @@ use sshoal::{
 };
 use support::{
     fleet::EmbeddedFleet,
+    sessions::one_of_five,
     sleepers::{clean_up, mark, sleeping},
     sshd::Sshd,
 };
@@ -99,8 +100,12 @@ fn a_silent_command_is_ended() {
     let fleet = builder(&sshd).silence_timeout(Some(limit));
     let fleet = fleet.build().expect("a fleet");
     let talks = "for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.2; done";
-    let report = fleet.run(talks).expect("runs").report();
-    assert!(report[0].is_success(), "{:?}", report[0].end());
+    // On a machine that stands still it looks silent; one that counted from the begin would end it each time.
+    let round = || {
+        let report = fleet.run(talks).expect("runs").report();
+        (report[0].is_success(), format!("{:?}", report[0].end()))
+    };
+    one_of_five(round, |(is_success, _)| *is_success);
     let mark = mark();
     let stops = format!("echo once; sleep {mark}");
     let report = fleet.run(stops.as_str()).expect("runs").report();

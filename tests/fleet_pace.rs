@@ -28,17 +28,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Hundreds of handshakes want the whole machine: the tests of this file take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// One server behind a network of 30 ms, on every loopback address. It counts its unauthenticated connections together:
-/// from 10 on it drops some, from 60 on all.
+/// One server behind a network of 30 ms, on every loopback address. It counts its unauthenticated connections together.
 struct Crowded {
     sshd: Sshd,
     network: Proxy,
 }
 
 impl Crowded {
-    fn start() -> Option<Self> {
+    fn start(max_startups: &str) -> Option<Self> {
         let builder = Sshd::builder()
-            .config("MaxStartups 10:30:60")
+            .config(&format!("MaxStartups {max_startups}"))
             .log_level("VERBOSE");
         let sshd = builder.low_priority().start()?;
         // Without it the handshakes are over sooner than one daemon takes the next connection.
@@ -112,7 +111,8 @@ fn assert_all_answer(report: &Report) {
 #[test]
 fn a_server_that_drops_connections_is_tried_again_until_all_answer() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(server) = Crowded::start() else {
+    // From 10 on it drops some, from 60 on all.
+    let Some(server) = Crowded::start("10:30:60") else {
         return;
     };
     let report = run(server.fleet(HOSTS));
@@ -153,7 +153,8 @@ fn a_server_that_drops_connections_is_tried_again_until_all_answer() {
 #[test]
 fn many_hosts_at_one_address_are_not_dropped() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(server) = Crowded::start() else {
+    // Where the machine is busy, it takes note late that a user is in: of more than the 8 on their way at once.
+    let Some(server) = Crowded::start("40") else {
         return;
     };
     let report = run(server.fleet(1));

@@ -309,7 +309,7 @@ fn shells_that_are_given_up_end_on_the_host() {
     let Some(sshd) = Sshd::builder().addresses(2).log_level("VERBOSE").start() else {
         return;
     };
-    let deadline = Some(Duration::from_secs(3));
+    let deadline = Some(Duration::from_secs(6));
     for (deadline, kind) in [(None, None), (deadline, Some(Kind::NotRun))] {
         let fleet = builder(&sshd).deadline(deadline).build().expect("is good");
         let shells = open(&fleet);

@@ -103,16 +103,16 @@ fn check(outcome: &Outcome, stopped: bool) {
     }
 }
 
-/// Waits until as many descriptors are open as for a while already.
+/// Waits until as many descriptors are open as each time for a while already.
 fn settled() -> usize {
-    let (mut seen, mut since) = (descriptors(), Instant::now());
-    while since.elapsed() < LIMIT {
+    let (mut last, mut looks) = (descriptors(), 0);
+    while looks < 200 {
         sshoal::sleep(Duration::from_millis(10));
-        if descriptors() != seen {
-            (seen, since) = (descriptors(), Instant::now());
-        }
+        let seen = descriptors();
+        looks = if seen == last { looks + 1 } else { 0 };
+        last = seen;
     }
-    seen
+    last
 }
 
 /// Waits until all sockets of a round are closed.

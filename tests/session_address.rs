@@ -12,7 +12,9 @@ use rustix::net::getsockname;
 use sshoal::{AddressFamily, Error, Host, Kind, Phase, Session};
 use support::{
     faults::Refused,
-    sessions::{assert_failed, config_for, config_knowing, connect_with, fails, host},
+    sessions::{
+        LATE, assert_failed, config_for, config_knowing, connect_with, fails, host, one_of_five,
+    },
     sockets::sockets_to,
     sshd::{Sshd, known_hosts_line},
 };
@@ -38,9 +40,9 @@ fn connections_come_from_the_address_that_is_asked_for() {
     let elsewhere = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
     let config = config_for(&sshd).bind_address(elsewhere).build();
     let config = config.expect("a whole configuration");
-    let (error, took) = fails(&host(sshd.socket()), &config, 10_000);
+    let (error, took) = fails(&host(sshd.socket()), &config, 60_000);
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < LATE, "{took:?}");
     let Error::Connect { source, .. } = error else {
         return;
     };
@@ -121,17 +123,21 @@ fn a_host_is_tried_as_often_as_is_asked_for() {
     let attempts = |count| NonZeroU32::new(count).expect("above zero");
     let config = config_for(&sshd).connection_attempts(attempts(3)).build();
     let config = config.expect("a whole configuration");
-    let (error, took) = fails(&host(refused.address()), &config, 20_000);
-    assert_failed(&error, Phase::Connect, Kind::Refused);
-    assert!(
-        took >= Duration::from_secs(2) && took < Duration::from_secs(3),
-        "{took:?}"
-    );
+    // A fourth attempt would come a second later, each time; what else the machine does comes once in a while.
+    let round = || {
+        let (error, took) = fails(&host(refused.address()), &config, 60_000);
+        assert_failed(&error, Phase::Connect, Kind::Refused);
+        assert!(took >= Duration::from_secs(2), "{took:?}");
+        took
+    };
+    one_of_five(round, |took| *took < Duration::from_secs(3));
     // The connect timeout goes on over all of them.
-    let (error, took) = fails(&host(refused.address()), &config, 1_500);
+    let many = config_for(&sshd).connection_attempts(attempts(100)).build();
+    let many = many.expect("a whole configuration");
+    let (error, took) = fails(&host(refused.address()), &many, 1_500);
     assert_failed(&error, Phase::Connect, Kind::Timeout);
-    assert!(took < Duration::from_millis(2_400), "{took:?}");
+    assert!(took < LATE, "{took:?}");
     let begun = Instant::now();
     Session::connect(&host(sshd.socket()), &config).expect("connects at once");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < LATE);
 }

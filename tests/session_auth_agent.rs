@@ -94,7 +94,6 @@ fn a_key_that_was_added_later_is_found() {
     while let Err(error) = Session::connect(&host(sshd.socket()), &config) {
         assert!(begun.elapsed() < LIMIT, "{error:?}");
     }
-    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
 
 /// What an agent of our own answers to a request; the real agent's answers otherwise.

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use sshoal::transfer::sftp::{OpenMode, Sftp};
 use sshoal::{Child, Kind, Phase, Session};
 use support::{
-    sessions::{LIMIT, assert_failed, connect, limit, random_bytes, within_ms},
+    sessions::{LATE, LIMIT, assert_failed, connect, limit, one_of_five, random_bytes, within_ms},
     sshd::Sshd,
 };
 
@@ -43,18 +43,22 @@ fn close_is_bounded_in_time_when_the_server_hangs() {
     let session = Arc::into_inner(session).expect("nobody else has it");
     let begun = Instant::now();
     session.close().expect("closes");
-    assert!(
-        begun.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
     drop(child);
 }
 
-/// Law S7: with commands and a file open, and the server stopped, the drops of all of them return at once.
+/// Law S7: with commands and a file open, and the server stopped, the drops of all of them return at once. Each wait for
+/// the host would last for a second, each time.
 #[test]
 fn dropping_everything_never_waits_for_the_host() {
-    let Some(sshd) = Sshd::start() else { return };
+    one_of_five(drop_everything, |took| {
+        took.is_none_or(|took| took < Duration::from_millis(500))
+    });
+}
+
+/// How long the drops take; `None` where there is no sshd.
+fn drop_everything() -> Option<Duration> {
+    let sshd = Sshd::start()?;
     let session = Arc::new(connect(&sshd));
     let sftp = Sftp::open(&session, &limit()).expect("opens");
     let path = sshd
@@ -68,11 +72,7 @@ fn dropping_everything_never_waits_for_the_host() {
     let begun = Instant::now();
     drop((file, child, sftp));
     drop(session);
-    assert!(
-        begun.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        begun.elapsed()
-    );
+    Some(begun.elapsed())
 }
 
 /// A session that is dropped ends its connection, whoever still holds a command of it.

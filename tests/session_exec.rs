@@ -2,17 +2,14 @@
 
 mod support;
 
-use std::{
-    sync::{Arc, Mutex, mpsc},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, mpsc};
 
-use sshoal::{ApiMisuse, Error, Exit, Kind, OutputStream, Phase, Scope, Session};
+use sshoal::{ApiMisuse, Error, Exit, Kind, OutputStream, Phase, Session};
 use support::{
     fleet::EmbeddedFleet,
     sessions::{
-        LIMIT, assert_failed, config_for, config_for_fleet, connect, connect_with, fleet_host,
-        limit, random_bytes, within_ms,
+        LATE, LIMIT, assert_failed, config_for, config_for_fleet, connect, connect_with,
+        fleet_host, hangs_in, limit, random_bytes, within_ms,
     },
     sshd::Sshd,
 };
@@ -409,15 +406,13 @@ fn a_timed_out_command_is_ended_on_the_host() {
     let Some(sshd) = Sshd::start() else { return };
     let config = config_for(&sshd);
     let session = connect_with(&sshd, config);
-    let scope = Scope::root().child(Some(Duration::from_millis(300)));
-    let begun = Instant::now();
-    let error = session
-        .command("sleep 1000")
-        .scope(&scope)
-        .output()
-        .expect_err("takes too long");
+    let (error, limit, took) = hangs_in(Phase::Run, 300, |milliseconds| {
+        let command = session.command("sleep 1000");
+        let output = command.scope(&within_ms(milliseconds)).output();
+        output.expect_err("takes too long")
+    });
     assert_failed(&error, Phase::Run, Kind::Timeout);
-    assert!(begun.elapsed() < Duration::from_millis(1300));
+    assert!(took < limit + LATE, "{took:?}");
     assert_eq!(
         session.command("echo on").output().expect("runs").stdout,
         b"on\n"

@@ -10,8 +10,8 @@ use support::{
     fleet::EmbeddedFleet,
     messages::{kexinit, packet},
     sessions::{
-        assert_failed, config_for, config_for_fleet, connect_with, fails, fleet_host, host,
-        host_keys, resident_kib,
+        LATE, assert_failed, config_for, config_for_fleet, connect_with, fails, fleet_host,
+        hangs_in, host, host_keys, resident_kib,
     },
     sshd::Sshd,
     steps::{Hostile, Step},
@@ -21,7 +21,7 @@ support::fleet::embedded_fleet!();
 
 const VERSION: &[u8] = b"SSH-2.0-hostile\r\n";
 /// The limit of every connection here; none needs it but the silent ones.
-const LIMIT_MS: u64 = 10_000;
+const LIMIT_MS: u64 = 60_000;
 
 fn config() -> Config {
     let keys = host_keys(HostKeyPolicy::Strict, "");
@@ -158,9 +158,11 @@ fn silence_after_the_key_exchange_began_times_out_in_kex() {
         "hmac-sha2-256",
     );
     let steps = vec![Step::Say(VERSION.to_vec()), Step::Say(packet(&offer))];
-    let (error, took) = attacked(steps, 500);
+    let (error, limit, took) = hangs_in(Phase::Kex, 500, |milliseconds| {
+        attacked(steps.clone(), milliseconds).0
+    });
     assert_failed(&error, Phase::Kex, Kind::Timeout);
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(took < limit + LATE, "{took:?}");
 }
 
 #[test]
@@ -298,7 +300,7 @@ fn a_hundred_floods_leave_memory_and_a_healthy_session_alone() {
     for thread in threads {
         thread.join().expect("each is bounded");
     }
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(slowest < LATE, "{slowest:?}");
     let grown = resident_kib().saturating_sub(before);
     assert!(grown < 100 * 1024, "{grown} KiB more than before");
 }

@@ -11,7 +11,7 @@ use std::{
 use sshoal::{Config, Destination, Error, Exit, Jump, Kind, Phase, Session};
 use support::{
     faults::{FullBacklog, Refused},
-    sessions::{config_for, config_knowing, host, limit, random_bytes},
+    sessions::{config_for, config_knowing, host, limit, one_of_five, random_bytes},
     sshd::Sshd,
 };
 
@@ -73,20 +73,27 @@ fn every_byte_arrives_through_two_hops() {
     assert_eq!((connections(&first), connections(&second)), (1, 1));
 }
 
-/// All targets behind one jump host share at most four sessions to it.
+/// All targets behind one jump host share at most four sessions to it; more are made where it seems not to answer, as one
+/// on a machine that stands still does in one round, but not in each.
 #[test]
 fn many_targets_share_four_sessions() {
-    let (Some(jump), Some(target)) = (
-        quiet(),
-        Sshd::builder()
-            .addresses(60)
-            .log_level("INFO")
-            .config("MaxStartups 200")
-            .start(),
-    ) else {
-        return;
-    };
-    let config = config_for(&target).jump(jump_to(&jump)).build();
+    one_of_five(connections_of_many, |taken| {
+        taken.is_none_or(|taken| taken <= 4)
+    });
+}
+
+/// How many sessions sixty targets made; `None` where there is no sshd.
+fn connections_of_many() -> Option<usize> {
+    let jump = quiet()?;
+    let target = Sshd::builder()
+        .addresses(60)
+        .log_level("INFO")
+        .config("MaxStartups 200")
+        .start()?;
+    let config = config_for(&target).jump(jump_to(&jump));
+    let config = config
+        .connect_timeout(Some(support::sessions::LIMIT))
+        .build();
     let config = Arc::new(config.expect("builds"));
     let sockets = target.sockets();
     let sessions: Vec<_> = sockets
@@ -108,7 +115,9 @@ fn many_targets_share_four_sessions() {
         assert!(text.ends_with(&expected), "{text:?}, {expected:?}");
     }
     let taken = connections(&jump);
-    assert!((1..=4).contains(&taken), "{taken} connections");
+    // The spare ones have a bound, too.
+    assert!((1..=32).contains(&taken), "{taken} connections");
+    Some(taken)
 }
 
 #[test]
@@ -207,7 +216,8 @@ fn a_jump_host_that_refuses_further_sessions_is_left_alone() {
     }
     assert!(first.is_open());
     let taken = connections(&jump);
-    assert!((1..=4).contains(&taken), "{taken} connections");
+    // Four at once are refused beside it, at most; each of the others would make one more.
+    assert!((1..=5).contains(&taken), "{taken} connections");
 }
 
 /// The jump host's sessions end with the last who need them, and leave no descriptor behind.
@@ -285,7 +295,7 @@ fn targets_that_never_answer_do_not_hold_up_others() {
     };
     let hole = FullBacklog::on(Ipv4Addr::LOCALHOST);
     let builder = config_for(&target).jump(jump_to(&jump));
-    let config = builder.connect_timeout(Some(Duration::from_secs(8)));
+    let config = builder.connect_timeout(Some(Duration::from_secs(12)));
     let config = Arc::new(config.build().expect("builds"));
     // The first one shows how long an undisturbed connect takes.
     let undisturbed = Instant::now();
@@ -308,7 +318,8 @@ fn targets_that_never_answer_do_not_hold_up_others() {
         .collect();
     for healthy in behind {
         let took = healthy.join().expect("no panic").expect("connects");
-        let most = Duration::from_secs(2) + 4 * undisturbed;
+        // One that waits for those that are stuck waits for their limit.
+        let most = Duration::from_secs(6) + 4 * undisturbed;
         assert!(took < most, "{took:?}, undisturbed {undisturbed:?}");
     }
     for stuck in stuck {
@@ -327,12 +338,13 @@ fn a_dead_jump_host_fails_only_its_own_targets() {
         return;
     };
     let hole = FullBacklog::on(Ipv4Addr::LOCALHOST);
-    let config = config_for(&target).connect_timeout(Some(Duration::from_secs(2)));
+    let config = config_for(&target);
+    let impatient = config.clone().connect_timeout(Some(Duration::from_secs(2)));
     let dead = Jump::new(
         host(hole.address()),
-        Arc::new(config.clone().build().expect("builds")),
+        Arc::new(impatient.clone().build().expect("builds")),
     );
-    let behind = config.clone().jump(Arc::new(dead)).build().expect("builds");
+    let behind = impatient.jump(Arc::new(dead)).build().expect("builds");
     let error = Session::connect(&host(target.socket()), &behind).expect_err("is not reached");
     assert!(
         matches!(&error, Error::Jump { jump, .. } if jump.contains("127.0.0.1")),

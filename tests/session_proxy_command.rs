@@ -67,22 +67,28 @@ fn a_command_that_hangs_is_given_up_and_killed() {
         "sh -c 'trap \"\" HUP; echo $$ > {}; while :; do sleep 1; done'",
         file.display()
     );
-    let config = config_for(&sshd)
-        .connect_timeout(Some(Duration::from_secs(2)))
-        .proxy_command(ProxyCommand::new(command))
-        .build();
-    let error = Session::connect(&host(sshd.socket()), &config.expect("builds"));
-    let error = error.expect_err("times out");
-    assert_eq!(
-        (error.phase(), error.kind()),
-        (Phase::Banner, Kind::Timeout)
-    );
+    for seconds in [2, 30] {
+        let config = config_for(&sshd)
+            .connect_timeout(Some(Duration::from_secs(seconds)))
+            .proxy_command(ProxyCommand::new(command.clone()))
+            .build();
+        let error = Session::connect(&host(sshd.socket()), &config.expect("builds"));
+        let error = error.expect_err("times out");
+        assert_eq!(
+            (error.phase(), error.kind()),
+            (Phase::Banner, Kind::Timeout)
+        );
+        // On a busy machine it may have been killed before it came to that.
+        if file.exists() {
+            break;
+        }
+    }
     let pid = std::fs::read_to_string(&file).expect("it wrote its number");
     let pid: i32 = pid.trim().parse().expect("is a number");
     let pid = rustix::process::Pid::from_raw(pid).expect("is not 0");
     let begun = std::time::Instant::now();
     while rustix::process::test_kill_process(pid).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it still runs");
+        assert!(begun.elapsed() < Duration::from_secs(60), "it still runs");
         std::thread::yield_now();
     }
 }

@@ -49,8 +49,8 @@ fn what_is_agreed_on_is_what_the_lists_of_the_file_allow() {
             "kex ecdh-sha2-nistp256,",
         ),
         (
-            "KexAlgorithms ^diffie-hellman-group14-sha256",
-            "kex diffie-hellman-group14-sha256,",
+            "KexAlgorithms ^ecdh-sha2-nistp521",
+            "kex ecdh-sha2-nistp521,",
         ),
         ("KexAlgorithms +diffie-hellman-group1-sha1", "kex "),
         (

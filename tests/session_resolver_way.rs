@@ -12,7 +12,7 @@ use sshoal::ssh_config::{Local, SshConfig};
 use sshoal::{Error, Kind, Phase, Resolver};
 use support::{
     faults::{FullBacklog, Refused},
-    sessions::assert_failed,
+    sessions::{LATE, assert_failed, one_of_five},
     sockets::sockets_to,
     ssh_config::{Client, chain, reaches, said},
     sshd::Sshd,
@@ -77,10 +77,7 @@ fn a_host_that_does_not_answer_is_given_up_after_the_time_of_the_file() {
     let error = client.try_connect(&text, "t").expect_err("times out");
     assert_failed(&error, Phase::Connect, Kind::Timeout);
     let took = begun.elapsed();
-    assert!(
-        took >= Duration::from_secs(1) && took < Duration::from_secs(5),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(1) && took < LATE, "{took:?}");
     let unlimited = client.config(&text.replace("Timeout 1", "Timeout none"), "t");
     assert_eq!(unlimited.expect("no limit").connect_timeout(), None);
 }
@@ -113,10 +110,7 @@ fn a_host_that_refuses_is_tried_as_often_as_the_file_says() {
     assert_failed(&error, Phase::Connect, Kind::Refused);
     // A second lies between two attempts.
     let took = begun.elapsed();
-    assert!(
-        took >= Duration::from_secs(2) && took < Duration::from_secs(6),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(2) && took < LATE, "{took:?}");
 }
 
 #[test]
@@ -160,20 +154,24 @@ fn signs_of_life_are_asked_for_as_the_file_says() {
     let (on, idle) = probes("ServerAliveInterval 0");
     assert!(on && idle > 60, "the system's own times hold: {idle}");
     assert!(!probes("TCPKeepAlive no").0);
-    // Silence is found out, and a count of 0 is as good as 1.
+    // Silence is found out, and a count of 0 is as good as 1. A machine that stands still for a second looks silent before.
     for text in [
         "ServerAliveInterval 1\nServerAliveCountMax 1",
         "ServerAliveInterval 1\nServerAliveCountMax 0",
     ] {
-        let session = client.connect(&sshd, text);
-        let error = session
-            .command("kill -STOP $PPID; sleep 30")
-            .output()
-            .expect_err("goes silent");
-        assert_failed(&error, Phase::Run, Kind::Stalled);
-        for daemon in sshd.daemons() {
-            daemon.signal_tree(rustix::process::Signal::CONT);
-        }
+        let round = || {
+            let session = client.connect(&sshd, text);
+            let error = session
+                .command("kill -STOP $PPID; sleep 30")
+                .output()
+                .expect_err("goes silent");
+            for daemon in sshd.daemons() {
+                daemon.signal_tree(rustix::process::Signal::CONT);
+            }
+            assert_eq!(error.kind(), Kind::Stalled, "{error:?}");
+            error.phase()
+        };
+        one_of_five(round, |phase| *phase == Phase::Run);
     }
 }
 

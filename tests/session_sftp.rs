@@ -20,7 +20,7 @@ use sshoal::{
 use support::{
     files::{bytes_of, names, sides},
     proxy::{Direction, Ending, Proxy},
-    sessions::{config_knowing, connect, host, limit, random_bytes, within_ms},
+    sessions::{config_knowing, connect, hangs_in, host, limit, random_bytes, within_ms},
     sshd::{Sshd, known_hosts_line},
 };
 
@@ -270,23 +270,27 @@ fn a_copy_cut_short_leaves_the_target_as_it_was() {
         let config = config_knowing(&sshd, &known)
             .build()
             .expect("a whole configuration");
-        let session = Session::connect(&host(address), &config).expect("connects");
-        let scope = within_ms(if ending == Ending::Stall { 700 } else { 30_000 });
-        let result = match direction {
-            Direction::ToServer => {
-                fs::write(&local, random_bytes(5_000_000, 8)).expect("writes");
-                fs::write(&remote, "before").expect("writes");
-                put(&session, &local, bytes_of(&remote), &scope)
-            }
-            Direction::ToClient => {
-                fs::write(&remote, random_bytes(5_000_000, 9)).expect("writes");
-                fs::write(&local, "before").expect("writes");
-                get(&session, bytes_of(&remote), &local, NO_BOUND, &scope)
-            }
-        };
-        let Err(Error::Session(error)) = result else {
-            panic!("{direction:?}: {result:?}")
-        };
+        let milliseconds = if ending == Ending::Stall { 700 } else { 60_000 };
+        let (error, ..) = hangs_in(Phase::Transfer, milliseconds, |milliseconds| {
+            let session = Session::connect(&host(address), &config).expect("connects");
+            let scope = within_ms(milliseconds);
+            let result = match direction {
+                Direction::ToServer => {
+                    fs::write(&local, random_bytes(5_000_000, 8)).expect("writes");
+                    fs::write(&remote, "before").expect("writes");
+                    put(&session, &local, bytes_of(&remote), &scope)
+                }
+                Direction::ToClient => {
+                    fs::write(&remote, random_bytes(5_000_000, 9)).expect("writes");
+                    fs::write(&local, "before").expect("writes");
+                    get(&session, bytes_of(&remote), &local, NO_BOUND, &scope)
+                }
+            };
+            let Err(Error::Session(error)) = result else {
+                panic!("{direction:?}: {result:?}")
+            };
+            error
+        });
         assert_eq!(error.phase(), Phase::Transfer, "{error:?}");
         let expected = match ending {
             Ending::Stall => Kind::Timeout,

@@ -354,7 +354,7 @@ fn the_password_is_given_to_no_other_prompt() {
     let command = session
         .command("true")
         .launch(&launch)
-        .scope(&within_ms(700));
+        .scope(&within_ms(3_000));
     let error = command.output().expect_err("nobody answers");
     assert_failed(&error, Phase::Open, Kind::Timeout);
     // It reads the end of its input, and nothing before.

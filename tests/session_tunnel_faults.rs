@@ -15,7 +15,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use sshoal::{ConfigBuilder, Destination, Jump, Kind, Session, Tunnel};
 use support::{
-    sessions::{config_for, host, limit, random_bytes},
+    sessions::{LATE, LIMIT, config_for, host, limit, one_of_five, random_bytes},
     sshd::Sshd,
 };
 
@@ -60,7 +60,7 @@ fn descriptors() -> usize {
 fn await_that(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        assert!(begun.elapsed() < LIMIT, "{what}");
         thread::park_timeout(Duration::from_millis(20));
     }
 }
@@ -119,14 +119,17 @@ fn an_idle_tunnel_does_not_spin() {
         let config = config_for(&target).jump(jump_by(&jump, via));
         let session = Session::connect(&host(target.socket()), &config.build().expect("builds"));
         let session = session.expect("connects");
-        let before = support::usage::processor_time();
-        let output = session
-            .command("sleep 1; echo done")
-            .scope(&limit())
-            .output();
-        assert_eq!(output.expect("runs").stdout, b"done\n");
-        let took = support::usage::processor_time() - before;
-        assert!(took < Duration::from_millis(500), "{cipher}: {took:?}");
+        // A second of it each time, where it spins; what else this process does has an end.
+        let round = || {
+            let before = support::usage::processor_time();
+            let output = session
+                .command("sleep 1; echo done")
+                .scope(&limit())
+                .output();
+            assert_eq!(output.expect("runs").stdout, b"done\n");
+            support::usage::processor_time() - before
+        };
+        one_of_five(round, |took| *took < Duration::from_millis(500));
     }
 }
 
@@ -182,19 +185,17 @@ fn a_stopped_jump_host_is_waited_for_within_the_limit() {
     };
     let via = jump_by(&jump, config_for(&jump).keepalive(None));
     let config = config_for(&target).jump(via).keepalive(None);
-    let config = config.connect_timeout(Some(Duration::from_secs(2)));
-    let config = config.build().expect("builds");
+    let impatient = config.clone().connect_timeout(Some(Duration::from_secs(2)));
+    let impatient = impatient.build().expect("builds");
+    let config = config.connect_timeout(Some(LIMIT)).build();
+    let config = config.expect("builds");
     let session = Session::connect(&host(target.socket()), &config).expect("connects");
     let child = session.command("cat").spawn().expect("starts");
     signal(&jump, Signal::STOP);
     let begun = Instant::now();
-    let error = Session::connect(&host(target.socket()), &config).expect_err("is stopped");
+    let error = Session::connect(&host(target.socket()), &impatient).expect_err("is stopped");
     assert_eq!(error.kind(), Kind::Timeout, "{error:?}");
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
     child.write_stdin(b"over", &limit()).expect("is queued");
     child.close_stdin(&limit()).expect("is queued");
     signal(&jump, Signal::CONT);
@@ -238,11 +239,7 @@ fn a_killed_host_ends_readers_and_writers() {
             .expect("no panic")
             .expect_err("the session was lost");
         writer.join().expect("no panic");
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
         drop(peers);
     }
 }

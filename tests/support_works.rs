@@ -240,7 +240,8 @@ fn delay_proxy_delays_without_limiting_the_rate() {
     });
     let took = begin.elapsed();
     assert!(took >= Duration::from_millis(100), "{took:?}");
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    // A round trip for each kilobyte would take 100 s.
+    assert!(took < Duration::from_secs(60), "{took:?}");
     assert_eq!(proxy.accepted(), 32);
     assert_eq!(proxy.passed(Direction::ToClient), 32_000_000);
 }

@@ -18,6 +18,13 @@ PYPI = {"parallel-ssh": "parallel-ssh", "asyncssh": "asyncssh", "ansible": "ansi
 CRATES = {"bssh": "2.2.3", "massh": "0.6.3"}
 CRATES_LIMIT_S = 1800
 POLITE = ["nice", "-n", "15"]
+# The crypto libraries that ours are built with: the system's OpenSSL, AWS-LC, and OpenSSL 3.6, whose key exchange is
+# a post-quantum one.
+VARIANTS = (
+    ("", []),
+    ("-aws-lc", ["--features", "aws-lc"]),
+    ("-vendored", ["--features", "vendored-openssl"]),
+)
 
 
 def output(words, **more):
@@ -102,10 +109,10 @@ class Kit:
                 self.missing[tool] = f"cargo cannot install {tool} {version}"
 
     def build(self):
-        """Builds our own programs, each with both crypto libraries; AWS-LC only where it can be built."""
+        """Builds our own programs with each crypto library, as far as it can be built here."""
         self._cargo("sshoal-loopback", ["--package", "sshoal-loopback"], "sshoal-loopback")
         floor = ["--manifest-path", os.path.join(ROOT, "benches", "floor", "Cargo.toml")]
-        for suffix, features in (("", []), ("-aws-lc", ["--features", "aws-lc"])):
+        for suffix, features in VARIANTS:
             cli = ["--package", "sshoal-cli", *features]
             self._cargo(f"sshoal{suffix}", [*cli, "--bin", "sshoal"], "sshoal")
             self._cargo(f"sshoal-study{suffix}", ["--package", "sshoal", "--bench", "study", *features], "study")
@@ -124,13 +131,16 @@ class Kit:
         if done.returncode or not found:
             self.missing[name] = "it does not build; for AWS-LC see scripts/setup.sh aws-lc"
             return
-        shutil.copy2(found, os.path.join(self.bin, name))
+        # Not over one that may be running.
+        place = os.path.join(self.bin, name)
+        shutil.copy2(found, f"{place}.part")
+        os.replace(f"{place}.part", place)
 
     def _find_ours(self):
         for name in os.listdir(self.bin):
             self.programs[name] = os.path.join(self.bin, name)
         said = output(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"])
-        for name in ("sshoal", "sshoal-aws-lc", "floor", "floor-aws-lc"):
+        for name in [f"{program}{suffix}" for program in ("sshoal", "floor") for suffix, _ in VARIANTS]:
             if name in self.programs:
                 self.versions[name] = (said or "unknown").strip()
             else:

@@ -85,7 +85,8 @@ def by_tool(results, load, delay, hosts):
             server = statistics.median(served) if served else None
             row = [
                 tool.title, setting_of(runs), shown(cpu, 3), shown(cpu / ours if cpu and ours else None), shown(time, 2),
-                shown(results.memory(place), 0), shown(server, 2), str(len(runs)), str(failed or ""),
+                # Nothing where a run was over before its memory was looked at.
+                shown(results.memory(place) or None, 0), shown(server, 2), str(len(runs)), str(failed or ""),
             ]
             rows.append((cpu or 1e9, row))
     what = "a command" if load == "kept" else "a host"
@@ -98,7 +99,7 @@ def ratios(results):
     rows = []
     for load, place in (("echo", "best"), ("sleep", "all"), ("gather", "all"), ("kept", "all")):
         for hosts in results.seen(load, "hosts"):
-            for suffix, name in (("-aws-lc", "AWS-LC"), ("", "OpenSSL")):
+            for suffix, name in (("-aws-lc", "AWS-LC"), ("", "OpenSSL"), ("-vendored", "OpenSSL 3.6")):
                 pairs = []
                 ours = {run["round"]: run for run in results.of(load, 0, hosts, f"sshoal{suffix}", place)}
                 for run in results.of(load, 0, hosts, f"floor{suffix}", place):
@@ -154,11 +155,11 @@ def sections(results, about):
     busy = sorted(run["load_average"] for run in runs)
     loads = {run["load"] for run in runs}
     lines = [
-        f"{about['machine']}. Client and servers share the cores. {len(runs):,} runs; other work was on the machine as well: "
-        f"the load average was {busy[0]:.1f} to {busy[-1]:.1f}, {statistics.median(busy):.1f} in the middle. CPU times and "
-        "ratios say more than times.",
+        f"{about['machine']}. Client and servers share the cores. {len(runs):,} runs; the load average before "
+        f"them, in which what had run just before counts, was {busy[0]:.1f} to {busy[-1]:.1f}, {statistics.median(busy):.1f} in "
+        "the middle.",
     ]
-    peers = {tool.name: tool.title.split(",")[0] for tool in TOOLS.values() if not tool.name.startswith("floor") and tool.name != "sshoal-aws-lc"}
+    peers = {tool.name: tool.title.split(",")[0] for tool in TOOLS.values() if not tool.name.startswith(("floor", "sshoal-"))}
     versions = ", ".join(f"{peers[name]} {version}" for name, version in about["versions"].items() if name in peers)
     lines += ["", f"Versions: {versions}."]
     if about["missing"]:
@@ -170,7 +171,7 @@ def sections(results, about):
         for hosts in reversed(results.seen("echo", "hosts")):
             if results.of("echo", delay, hosts, "sshoal-aws-lc", "best"):
                 trip = f", round trip of {delay} ms" if delay else ""
-                lines += [f"`echo hi` on {hosts:,} hosts{trip}:", "", *by_tool(results, "echo", delay, hosts)]
+                lines += [f"`echo hi` on {hosts:,} host{'s' if hosts > 1 else ''}{trip}:", "", *by_tool(results, "echo", delay, hosts)]
     titles = {
         "sleep": "`sleep 2` on {} hosts, all at once:", "gather": "1 MiB of output from each of {} hosts, all at once:",
         "put": "A file of 10 MB to each of {} hosts, all at once:",

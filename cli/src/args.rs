@@ -449,12 +449,12 @@ Examples:
   sshoal run -h hosts.txt --workers 4 uptime           # no crash costs more than a quarter of them
 
 Exit codes: 0 all good, 2 usage (nothing was run), 3 a time limit ended a command, 4 a host could \
-not be reached or was lost, 5 a command failed (with -S the \
-largest exit status in its place), 6 --diff found differences, 7 stopped by -k, --max-fail or --gate, \
-130 interrupted, 143 terminated, 1 internal. Of several the first of 2, 1, 130 or 143, 7, 3, 4, 5, 6.
+not be reached or was lost, 5 a command failed (with -S the largest exit status in its place), \
+6 --diff found differences, 7 stopped by -k, --max-fail or --gate, 129 hung up, 130 interrupted, \
+143 terminated, 1 internal. Of several the first of 2, 1, 129 or 130 or 143, 7, 3, 4, 5, 6.
 
 SIGUSR1 has a run say how far it is. The first Ctrl-C on a terminal begins no more hosts, the second \
-ends their commands.";
+ends their commands. SIGTERM does at once, and so does SIGHUP, unless it is ignored as under nohup.";
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\

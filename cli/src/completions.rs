@@ -1,13 +1,12 @@
 //! `sshoal completions`: what a shell has to know to complete this command line.
 
-use std::io::Write;
-
 use anyhow::Result;
 use clap::builder::PossibleValue;
 use clap::{Arg, Command, Id};
 use clap_complete::{Shell, generate};
 
 use crate::args;
+use crate::console::print;
 
 /// Writes the completions to standard output and returns the exit code.
 ///
@@ -20,8 +19,7 @@ pub(crate) fn completions(shell: Shell) -> Result<u8> {
     if shell == Shell::Fish {
         text.extend(words_of_fish(&command));
     }
-    let _ = std::io::stdout().write_all(&text);
-    Ok(0)
+    Ok(print(&text))
 }
 
 /// Returns the words that can stand in the place of arguments, which the generator has for all shells

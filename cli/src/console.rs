@@ -1,13 +1,17 @@
 //! Standard output and standard error of this process, with the progress bar kept out of the way.
 //!
 //! Everything shown goes through [`Console`], on the main thread. Host bytes are sanitised where
-//! they would reach a terminal. A closed standard output is noted, not an error.
+//! they would reach a terminal. A reader of standard output who leaves is noted, not an error; what
+//! cannot be written otherwise, as where a disk is full, is told at the end.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use anyhow::{Context, Result};
 use sshoal::OutputStream;
 
+use crate::complain;
+use crate::exit_code::INTERNAL;
 use crate::progress::Progress;
 use crate::sanitise::sanitise;
 
@@ -58,6 +62,53 @@ impl Terminals {
     }
 }
 
+/// How writing to standard output goes.
+#[derive(Debug)]
+enum Stdout {
+    Open,
+    /// Nobody reads it any more.
+    Left,
+    Failed(io::Error),
+}
+
+impl From<io::Result<()>> for Stdout {
+    fn from(written: io::Result<()>) -> Self {
+        match written {
+            Ok(()) => Self::Open,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::Left,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl Stdout {
+    /// Returns why something is missing there; a reader that left wants no more.
+    fn end(self) -> Result<()> {
+        match self {
+            Self::Open | Self::Left => Ok(()),
+            Self::Failed(error) => Err(error).context("cannot write to standard output"),
+        }
+    }
+}
+
+/// Writes all that a sub-command has to say to standard output, and returns the exit code.
+pub(crate) fn print(bytes: &[u8]) -> u8 {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    printed(written)
+}
+
+/// Returns the exit code of a sub-command that wrote to standard output, and tells what went wrong.
+pub(crate) fn printed(written: io::Result<()>) -> u8 {
+    match Stdout::from(written).end() {
+        Ok(()) => 0,
+        Err(error) => {
+            complain(&crate::wording::chain(&*error));
+            INTERNAL
+        }
+    }
+}
+
 /// The process's two outputs.
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -65,8 +116,7 @@ pub(crate) struct Console {
     progress: Progress,
     /// Host bytes reach even a terminal as they are.
     raw: bool,
-    /// False once a write to standard output failed: nobody reads it any more.
-    stdout_open: bool,
+    stdout: Stdout,
     /// The last host byte on each stream, stdout and stderr, was no line end; not on a terminal.
     mid_line: [bool; 2],
     scratch: Vec<u8>,
@@ -80,15 +130,34 @@ impl Console {
             terminals,
             progress,
             raw,
-            stdout_open: true,
+            stdout: Stdout::Open,
             mid_line: [false; 2],
             scratch,
         }
     }
 
     /// Returns whether standard output still has a reader, as far as is known.
-    pub(crate) fn stdout_open(&self) -> bool {
-        self.stdout_open
+    pub(crate) fn is_read(&self) -> bool {
+        !matches!(self.stdout, Stdout::Left)
+    }
+
+    /// Takes what went wrong with standard output.
+    ///
+    /// # Errors
+    /// Something that was to be shown there could not be written.
+    pub(crate) fn written(&mut self) -> Result<()> {
+        std::mem::replace(&mut self.stdout, Stdout::Left).end()
+    }
+
+    /// Tells what went wrong with standard output, and returns the exit code: `code` if nothing did.
+    pub(crate) fn close(&mut self, code: u8) -> u8 {
+        match self.written() {
+            Ok(()) => code,
+            Err(error) => {
+                self.say(&format!("sshoal: {}", crate::wording::chain(&*error)));
+                INTERNAL
+            }
+        }
     }
 
     /// Returns whether both outputs go to the same place.
@@ -155,6 +224,11 @@ impl Console {
         self.write(Sink::Stderr, format!("{line}\n").as_bytes());
     }
 
+    /// Returns whether a stream is a terminal.
+    pub(crate) fn shows(&self, sink: Sink) -> bool {
+        self.terminals.of(sink)
+    }
+
     /// Writes bytes of our own, already clean, to standard output.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.write(Sink::Stdout, bytes);
@@ -169,13 +243,13 @@ impl Console {
         // A part of a line on the screen would be lost under the bar when it is drawn again.
         let over_bar = self.terminals.of(sink);
         match sink {
-            Sink::Stdout if !self.stdout_open => {}
+            Sink::Stdout if !matches!(self.stdout, Stdout::Open) => {}
             Sink::Stdout => {
                 let mut stdout = io::stdout().lock();
                 let done = self.progress.around(over_bar, || {
                     stdout.write_all(bytes).and_then(|()| stdout.flush())
                 });
-                self.stdout_open = done.is_ok();
+                self.stdout = done.into();
             }
             Sink::Stderr => {
                 // With standard error gone there is nowhere left to say so.

@@ -4,7 +4,6 @@
 //! host's copies are a program of the fleet's.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +13,7 @@ use sshoal::{Config, Event, Fleet, Host, KeepOpen, Secret, Sudo};
 use crate::access::{self, Opened};
 use crate::args::{CopyArgs, GetArgs, PutArgs, SyncArgs};
 use crate::complain;
-use crate::console::{Console, Sink, Terminals};
+use crate::console::{Console, Sink, Terminals, print};
 use crate::drive::{Messages, View, drive};
 use crate::engine::{Running, What};
 use crate::exit_code::INTERNAL;
@@ -117,10 +116,9 @@ fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
         (Some(sudo), true) => Some(sudo.password(Arc::new(sudo_password()?))),
         (sudo, _) => sudo,
     };
-    let show = Show {
-        resumes: resumed.kept.is_some(),
-        ..show(args, plan.itemize)?
-    };
+    let mut show = show(args, plan.itemize)?;
+    show.resumes = resumed.kept.is_some();
+    show.is_dry = args.dry_run;
     let terminals = Terminals::detect();
     let colors = ColorChoice::from(args.tell.color);
     let stage = Stage {
@@ -162,7 +160,8 @@ fn copy(plan: Plan, asked: Asked<'_>, resumed: Resumed) -> Result<u8> {
         let what = (What::Copies, Arc::clone(&whom));
         Running::programs(what, (each, fleet), record, messages)
     };
-    let driven = drive(whom.len(), start, None, &mut shown, &mut console)?;
+    let all = (&*recorder, &whom[..]);
+    let driven = drive(all, start, None, &mut shown, &mut console)?;
     let written = shown.renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);
@@ -291,10 +290,9 @@ fn dry_run(plan: &Plan) -> Result<u8> {
             text.push('\n');
         }
     }
-    // Whoever does not read it does not want it.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let code = print(text.as_bytes());
     let hosts = plan.whom.len();
     let plural = if hosts == 1 { "" } else { "s" };
     complain(&format!("{hosts} host{plural}; nothing was copied"));
-    Ok(0)
+    Ok(code)
 }

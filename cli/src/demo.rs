@@ -90,11 +90,13 @@ fn run(args: &DemoArgs) -> Result<u8> {
     let before = usage::cpu_time();
     let mut gathered = Gathered::default();
     let start = |messages| Running::start(job, messages);
-    let driven = drive(count, start, Some(&recorder), &mut gathered, &mut console)?;
+    let whom: Vec<usize> = (0..count).collect();
+    let all = (&recorder, &whom[..]);
+    let driven = drive(all, start, Some(&recorder), &mut gathered, &mut console)?;
     let spent = usage::cpu_time().saturating_sub(before);
     console.put(gathered.report(&driven, spent, &headings).as_bytes());
     fleet.stop()?;
-    Ok(driven.facts.exit_code())
+    Ok(console.close(driven.facts.exit_code()))
 }
 
 /// The strict policy over the fleet's own files, and nothing of the user's.

@@ -1,12 +1,12 @@
 //! `sshoal diff`: the hosts that ended otherwise in one run than in another, from their journals.
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use anyhow::Result;
 
 use crate::args::DiffArgs;
 use crate::complain;
+use crate::console::print;
 use crate::exit_code::{Class, Facts};
 use crate::journal::{Kept, State, place};
 use crate::sanitise::one_line;
@@ -25,8 +25,7 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<u8> {
         text.push_str(&one_line(line));
         text.push('\n');
     }
-    // Nobody may read it to its end.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let code = print(text.as_bytes());
     let hosts = before.states.len().max(after.states.len());
     complain(&format!(
         "{} of {hosts} hosts differ between {} and {}",
@@ -38,7 +37,10 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<u8> {
     if !lines.is_empty() {
         facts.add(Class::Differs);
     }
-    Ok(facts.exit_code())
+    Ok(match code {
+        0 => facts.exit_code(),
+        code => code,
+    })
 }
 
 /// A host as it was named, and which of those that are named so.

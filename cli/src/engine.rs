@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use sshoal::{
     Collect, Commands, Config, Detail, Each, EachEvent, Event, Events, Fleet, Host, Input, Launch,
-    OnTimeout, Reached, RunHandle, RunSpec, StopAfter, StopCause, Visited,
+    OnTimeout, Phase, Reached, RunHandle, RunSpec, StopAfter, StopCause, Visited,
 };
 
 use crate::drive::{Message, Messages};
@@ -183,6 +183,26 @@ impl Running {
             What::Copies => "copies",
             What::Files => "work",
         }
+    }
+
+    /// Returns the phase in which hosts do what they are for.
+    pub(crate) fn phase(&self) -> &'static str {
+        let phase = match self.what {
+            What::Copies => Phase::Transfer,
+            What::Commands | What::Files => Phase::Run,
+        };
+        phase.as_str()
+    }
+
+    /// Returns the phase that a host is in behind an event; `None` of one that says nothing of it.
+    pub(crate) fn doing(&self, event: &Event) -> Option<&'static str> {
+        Some(match event {
+            Event::Started { .. } | Event::Retry { .. } => Phase::Connect.as_str(),
+            Event::Connected { .. } => Phase::Auth.as_str(),
+            Event::Authenticated { .. } => Phase::Open.as_str(),
+            Event::Accepted { .. } => self.phase(),
+            _ => return None,
+        })
     }
 
     /// Returns how many hosts have been begun and have not ended.

@@ -7,14 +7,20 @@ pub(crate) enum Interrupt {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// SIGHUP: the terminal is gone.
+    HungUp,
 }
 
 impl Interrupt {
+    /// In the order of their numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::Interrupted, Self::Terminated, Self::HungUp];
+
     /// Returns the exit code of a process that it ended.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::HungUp => 129,
         }
     }
 }
@@ -83,7 +89,7 @@ impl Facts {
         self.tells_status = true;
     }
 
-    /// Returns the exit code: of several that apply the first of 1, 130 or 143, 7, 3, 4, 5, 6.
+    /// Returns the exit code: of several that apply the first of 1, 129, 130 or 143, 7, 3, 4, 5, 6.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self { internal: true, .. } => INTERNAL,
@@ -163,6 +169,7 @@ mod tests {
         check(&[Good, Stopped], None, 0);
         check(&[Stopped, TimedOut, Failed], ctrl_c, 130);
         check(&[Good], Some(Interrupt::Terminated), 143);
+        check(&[Good], Some(Interrupt::HungUp), 129);
         check(&[Internal, TimedOut, Failed, BadStatus(3)], None, 1);
         check(&[Internal], ctrl_c, 1);
     }

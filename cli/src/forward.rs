@@ -163,7 +163,7 @@ pub(crate) fn forward(args: &ForwardArgs) -> Result<u8> {
     if let Some(interrupt) = interrupt.get() {
         facts.interrupt(*interrupt);
     }
-    Ok(facts.exit_code())
+    Ok(console.close(facts.exit_code()))
 }
 
 /// Makes the fleet; each host keeps a session of its own for as long as it lasts.

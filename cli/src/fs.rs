@@ -127,8 +127,8 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
             .iter()
             .for_each(|notice| console.say(&one_line(notice)));
     }
-    let recorder = Recorder::new(labels, &plan.hosts, &configs);
-    let count = plan.hosts.len();
+    let recorder = Arc::new(Recorder::new(labels, &plan.hosts, &configs));
+    let whom: Arc<[usize]> = (0..plan.hosts.len()).collect();
     let work = Work {
         verb: plan.verb,
         sudo,
@@ -140,11 +140,13 @@ pub(crate) fn fs(args: &FsArgs) -> Result<u8> {
     let start = |messages| {
         let fails = |done: &Done| !done.stopped && (done.failed.is_some() || done.denies);
         let each = Running::each(&fleet, stop_after, move |host| work.of(host), fails);
-        let record = move |_, visited, stop| record(&recorder, visited, stop);
-        let whom = (0..count).collect();
-        Running::programs((What::Files, whom), (each, fleet), record, messages)
+        let own = Arc::clone(&recorder);
+        let record = move |_, visited, stop| record(&own, visited, stop);
+        let what = (What::Files, Arc::clone(&whom));
+        Running::programs(what, (each, fleet), record, messages)
     };
-    let driven = drive(count, start, None, &mut shown, &mut console)?;
+    let all = (&*recorder, &whom[..]);
+    let driven = drive(all, start, None, &mut shown, &mut console)?;
     let written = shown.renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);

@@ -85,7 +85,13 @@ fn left(whom: &WhomArgs, inventory: &Inventory, selector: &Selector<'_>) -> Resu
     }
     let mut lines = named(whom, selector)?;
     if lines.is_empty() {
-        bail!("the host list is empty; write at least one host, [user@]host[:port] a line");
+        let files = whom.hosts_files.iter().map(|file| file.display());
+        let files: Vec<String> = files.map(|file| file.to_string()).collect();
+        let named = match files.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", files.join(", ")),
+        };
+        bail!("the host list is empty{named}; write at least one host, [user@]host[:port] a line");
     }
     narrow::narrow(whom, selector, &mut lines)?;
     Ok(lines)

@@ -11,7 +11,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::{Action, More};
 
@@ -117,19 +117,24 @@ fn tools(more: More) -> anyhow::Result<u8> {
 /// Prints help and version as they are, and everything else as one line with a remedy.
 fn refused(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::DisplayVersion {
-        let _ = writeln!(std::io::stdout(), "sshoal {}", args::version());
-        return ExitCode::SUCCESS;
+        let text = format!("sshoal {}\n", args::version());
+        return ExitCode::from(console::print(text.as_bytes()));
     }
     if error.exit_code() == 0 {
-        // A reader that left, as in `sshoal --help | head -1`, is no failure.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        let written = error.print().and_then(|()| std::io::stdout().flush());
+        return ExitCode::from(console::printed(written));
     }
-    complain(&format!("{}; see --help", plain(error) + remedy(error)));
+    let mut what = plain(error) + remedy(error);
+    // What is wrong with a file, or has its own place to look, has nothing to gain from it.
+    if !what.contains("see sshoal ") && !what.contains("check --config") {
+        what.push_str("; see --help");
+    }
+    complain(&what);
     ExitCode::from(exit_code::USAGE)
 }
 
-/// Returns what to do about a command line that has no sub-command, or what is none in its place.
+/// Returns what to do about a command line that has no sub-command, or what is none in its place, and
+/// how a letter of another tool is spelt here.
 fn remedy(error: &clap::Error) -> &'static str {
     let is_option = |word: std::ffi::OsString| word.as_encoded_bytes().starts_with(b"-");
     match error.kind() {
@@ -139,6 +144,20 @@ fn remedy(error: &clap::Error) -> &'static str {
         ErrorKind::UnknownArgument if std::env::args_os().nth(1).is_some_and(is_option) => {
             "; options follow a sub-command, as in: sshoal run -H web1 uptime"
         }
+        ErrorKind::UnknownArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(flag)) => elsewhere(flag),
+            _ => "",
+        },
+        _ => "",
+    }
+}
+
+/// Returns what a letter of pdsh, clush, Ansible or pssh is here, as far as it is none of ours.
+fn elsewhere(flag: &str) -> &'static str {
+    match flag {
+        "-x" | "-X" => "; --exclude leaves hosts out, -O sets an option of ssh",
+        "-u" => "; -l is the user, -t the limit of a command's time",
+        "-f" => "; -p is how many hosts at once",
         _ => "",
     }
 }

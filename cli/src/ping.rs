@@ -59,8 +59,9 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
         let notices = notices.iter();
         notices.for_each(|notice| console.say(&one_line(notice)));
     }
-    let recorder = Recorder::new(labels, &hosts, &configs);
+    let recorder = Arc::new(Recorder::new(labels, &hosts, &configs));
     let count = hosts.len();
+    let whom: Arc<[usize]> = (0..count).collect();
     crate::room::make(count, pace.par);
     let first = Arc::clone(configs.first().context("no hosts")?);
     let mut fleet = Fleet::builder(hosts, first)
@@ -76,12 +77,13 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     let fleet = fleet.build().context("cannot begin")?;
     let start = |messages: Messages| {
         let each = Running::each(&fleet, None, |_| (), |()| false);
-        let record =
-            move |index, visited: Visited<()>, _| recorder.record_at(index, visited.outcome());
-        let whom = (0..count).collect();
-        Running::programs((What::Files, whom), (each, fleet), record, messages)
+        let own = Arc::clone(&recorder);
+        let record = move |index, visited: Visited<()>, _| own.record_at(index, visited.outcome());
+        let what = (What::Files, Arc::clone(&whom));
+        Running::programs(what, (each, fleet), record, messages)
     };
-    let driven = drive(count, start, None, &mut renderers, &mut console)?;
+    let all = (&*recorder, &whom[..]);
+    let driven = drive(all, start, None, &mut renderers, &mut console)?;
     let written = renderers.end(driven.wall, &mut console);
     Terminal::restore();
     console.end_line(Sink::Stderr);

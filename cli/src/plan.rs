@@ -137,7 +137,12 @@ impl Plan {
             variables,
         } = match resumed {
             Some(kept) => kept.hosts()?,
-            None => hosts::choose(&args.whom)?,
+            None => match hosts::choose(&args.whom) {
+                Err(error) if args.whom.names_nobody() => {
+                    bail!("{error:#}{}", late_hosts(&args.command))
+                }
+                chosen => chosen?,
+            },
         };
         let command = join(&args.command);
         if command.trim_ascii().is_empty() {
@@ -209,6 +214,24 @@ impl From<crate::args::ColorArg> for ColorChoice {
             crate::args::ColorArg::Always => Self::Always,
             crate::args::ColorArg::Never => Self::Never,
         }
+    }
+}
+
+/// Returns what to do where nobody is named but by words of the command, as after an option's value
+/// that was taken for its first.
+fn late_hosts(command: &[OsString]) -> String {
+    let names_hosts = |word: &OsString| {
+        let word = word.to_string_lossy();
+        let long = ["--hosts", "--host", "--nodes", "--group", "--inventory"];
+        ["-h", "-H", "-w"].iter().any(|flag| word.starts_with(flag)) || long.contains(&&*word)
+    };
+    match command {
+        [first, rest @ ..] if rest.iter().any(names_hosts) => format!(
+            "; `{}` was taken for the command: options stand before it, and --sudo's user is \
+             written --sudo=USER",
+            first.display()
+        ),
+        _ => String::new(),
     }
 }
 

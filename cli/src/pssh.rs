@@ -9,7 +9,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::complain;
-use crate::console::{Console, Terminals};
+use crate::console::{Console, Terminals, print};
 use crate::progress::Progress;
 use crate::sanitise::one_line;
 use crate::terminal::Terminal;
@@ -67,9 +67,9 @@ fn run(tool: Tool, program: &str, args: Vec<OsString>) -> u8 {
     }
     let asked = options::read(tool, args, &environment).map_err(Stop::Usage);
     let done = match asked {
-        Ok(Asked::Help) => return print(&options::help(tool, program)),
+        Ok(Asked::Help) => return print(options::help(tool, program).as_bytes()),
         // The version whose manners these are, which scripts ask for.
-        Ok(Asked::Version) => return print("2.3.4\n"),
+        Ok(Asked::Version) => return print(b"2.3.4\n"),
         Ok(Asked::Run(options)) => work(tool, &options),
         Err(stop) => Err(stop),
     };
@@ -122,7 +122,7 @@ fn work(tool: Tool, options: &Options) -> Result<u8, Stop> {
     }
     let fates = view.end(&mut console);
     Terminal::restore();
-    Ok(outcome::exit_code(tool, &fates?))
+    Ok(console.close(outcome::exit_code(tool, &fates?)))
 }
 
 fn shown(
@@ -190,12 +190,6 @@ fn colors() -> bool {
 /// Writes to standard error; if that is closed there is nowhere left to say so.
 fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// Writes to standard output, and returns the exit code; a reader that left is no failure.
-fn print(text: &str) -> u8 {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    0
 }
 
 /// What ssh says where it is asked for a terminal and has none itself.

@@ -10,11 +10,16 @@ use sshoal::{
     Collected, Config, End, Error, Event, Host, Jump, Outcome, Phase, StopCause, Visited,
 };
 
+use crate::console::Sink;
 use crate::copies::Copies;
 use crate::exit_code::Class;
 use crate::journal::Journal;
 use crate::sanitise::one_line;
 use crate::wording::reason;
+
+mod written;
+
+pub(crate) use written::Written;
 
 /// How one host ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +74,8 @@ pub(crate) struct Record {
     pub(crate) stdout: Vec<u8>,
     /// What the command wrote to standard error, if it was collected.
     pub(crate) stderr: Vec<u8>,
+    /// What is too much for `stdout` and `stderr`, which are empty then; for [`Recorder::in_pieces`].
+    pub(crate) kept: [Option<Arc<Collected>>; 2],
     /// Whether some of the output was dropped.
     pub(crate) truncated: bool,
     /// Whether there was a difference that was asked for.
@@ -98,6 +105,16 @@ impl Ending {
 }
 
 impl Record {
+    /// Returns what the command wrote to a stream, wherever that is.
+    pub(crate) fn written(&self, sink: Sink) -> Written<'_> {
+        let here = match sink {
+            Sink::Stdout => &self.stdout,
+            Sink::Stderr => &self.stderr,
+        };
+        let kept = self.kept[sink as usize].as_deref();
+        kept.map_or(Written::Here(here), Written::Kept)
+    }
+
     /// Returns what the exit code makes of it.
     pub(crate) fn class(&self) -> Class {
         match &self.ending {
@@ -157,6 +174,7 @@ pub(crate) struct Recorder {
     ways: Vec<Option<Arc<str>>>,
     /// Where what happens is kept, too.
     journal: Mutex<Option<Journal>>,
+    in_pieces: bool,
 }
 
 /// Names the jump hosts on the way of each configuration; those that share one share its name.
@@ -193,7 +211,14 @@ impl Recorder {
             logins: hosts.iter().zip(configs).map(login).collect(),
             ways: ways(configs),
             journal: Mutex::default(),
+            in_pieces: false,
         }
+    }
+
+    /// Leaves much output where it is, for renderers that read it by [`Record::written`]: else all
+    /// of a host's is in memory at once.
+    pub(crate) fn in_pieces(&mut self, in_pieces: bool) {
+        self.in_pieces = in_pieces;
     }
 
     /// Keeps what happens in a journal, too.
@@ -280,6 +305,7 @@ impl Recorder {
             ended: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            kept: [None, None],
             truncated: false,
             differs: false,
             attempts: 0,
@@ -303,7 +329,9 @@ impl Recorder {
     fn made(&self, index: usize, outcome: &Outcome) -> Record {
         let host = outcome.host();
         let mut ending = ending(outcome);
-        let mut read = |output: &Collected| match output.bytes() {
+        let streams = [outcome.stdout(), outcome.stderr()];
+        let kept = streams.map(|output| output.spilled().filter(|_| self.in_pieces).map(Arc::new));
+        let mut read = |at: usize| match streams[at].bytes() {
             Ok(bytes) => bytes.into_owned(),
             Err(error) => {
                 let reason = format!("the collected output cannot be read back: {error}");
@@ -317,7 +345,10 @@ impl Recorder {
                 Vec::new()
             }
         };
-        let (stdout, stderr) = (read(outcome.stdout()), read(outcome.stderr()));
+        let [stdout, stderr] = [0, 1].map(|at| match kept[at] {
+            Some(_) => Vec::new(),
+            None => read(at),
+        });
         let phases = outcome.timings();
         Record {
             index,
@@ -329,6 +360,7 @@ impl Recorder {
             ended: outcome.ending().copied(),
             stdout,
             stderr,
+            kept,
             truncated: outcome.stdout().is_truncated() || outcome.stderr().is_truncated(),
             differs: false,
             attempts: outcome.attempts(),
@@ -396,105 +428,4 @@ fn ending(outcome: &Outcome) -> Ending {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A record to make others from.
-    pub(crate) fn sample(ending: Ending) -> Record {
-        Record {
-            index: 0,
-            label: "web1:2222".to_owned(),
-            host: "web1".to_owned(),
-            user: "root".to_owned(),
-            port: 2222,
-            ending,
-            ended: None,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            truncated: false,
-            differs: false,
-            attempts: 1,
-            started: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)),
-            duration: Duration::from_millis(800),
-            way: None,
-            copies: None,
-            phases: vec![
-                ("connect", Duration::from_millis(2)),
-                ("run", Duration::from_millis(50)),
-            ],
-        }
-    }
-
-    /// A failure to make others from.
-    pub(crate) fn refused() -> Failure {
-        Failure {
-            phase: "connect",
-            kind: "refused",
-            reason: "Connection refused".to_owned(),
-            by_our_limit: false,
-        }
-    }
-
-    #[track_caller]
-    fn check(ending: Ending, verdict: &str, class: Class) {
-        let record = sample(ending);
-        assert_eq!(record.verdict(), verdict);
-        assert_eq!(record.class(), class);
-    }
-
-    #[test]
-    fn says_how_a_host_ended() {
-        let limit = Failure {
-            phase: "run",
-            kind: "timeout",
-            reason: "timed out after 3s".to_owned(),
-            by_our_limit: true,
-        };
-        let internal = Failure {
-            kind: "internal",
-            reason: "oops".to_owned(),
-            ..refused()
-        };
-        check(Ending::Exited(0), "ok", Class::Good);
-        check(Ending::Exited(3), "exit 3", Class::of_status(3));
-        check(
-            Ending::Signaled("KILL".into()),
-            "signal KILL",
-            Class::of_signal(),
-        );
-        check(
-            Ending::NoStatus,
-            "failed: run: no exit status was received",
-            Class::Failed,
-        );
-        check(
-            Ending::Failed(refused()),
-            "failed: connect: Connection refused",
-            Class::Failed,
-        );
-        check(
-            Ending::Failed(limit),
-            "failed: run: timed out after 3s",
-            Class::TimedOut,
-        );
-        check(
-            Ending::Failed(internal),
-            "failed: connect: oops",
-            Class::Internal,
-        );
-        let by = sshoal::EndedBy::Kill;
-        let mut ended = sample(Ending::Cancelled {
-            phase: Some("run"),
-            by_deadline: false,
-        });
-        ended.ended = Some(sshoal::Ending::Ended { by });
-        assert_eq!(ended.verdict(), "cancelled: run; ended by KILL");
-        let cancelled = |phase, by_deadline| Ending::Cancelled { phase, by_deadline };
-        check(
-            cancelled(Some("auth"), false),
-            "cancelled: auth",
-            Class::Stopped,
-        );
-        check(cancelled(None, true), "not run", Class::TimedOut);
-    }
-}
+pub(crate) mod tests;

@@ -133,7 +133,7 @@ impl Renderers {
                 .map(|path| Events::open(path, labels.to_vec()))
                 .transpose()?,
             lists,
-            summary: Summary::default(),
+            summary: Summary::of(show.is_dry),
             headings: headings(Colors::Off),
             show: show.clone(),
             is_unseen: false,
@@ -168,6 +168,11 @@ impl Renderers {
         self.is_unseen |= self.shows_nothing();
     }
 
+    /// Returns whether much output is read piece by piece, and need not be in memory.
+    pub(crate) fn read_pieces(&self) -> bool {
+        self.gather.is_none()
+    }
+
     /// Shows a finished host.
     pub(crate) fn finished(&mut self, record: &Record, console: &mut Console) {
         if let Some(print) = &mut self.print {
@@ -178,8 +183,10 @@ impl Renderers {
         }
         self.status.finished(record, console);
         copied::finished(record, self.show.talk, console);
-        if let Some(inline) = &self.inline {
-            inline.finished(record, console);
+        if let Some(inline) = &self.inline
+            && let Err(error) = inline.finished(record, console)
+        {
+            self.failed.get_or_insert(error);
         }
         if let Some(gather) = &mut self.gather {
             gather.add(record);
@@ -223,6 +230,7 @@ impl Renderers {
         let mut ends = Vec::new();
         ends.extend(self.failed.take().map(Err));
         ends.extend(self.gather.take().map(|gather| gather.end(console)));
+        ends.push(console.written());
         for line in self.summary.lines(wall, self.show.summary, &self.headings) {
             console.say(&line);
         }

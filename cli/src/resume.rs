@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 
 use crate::args::ResumeArgs;
 use crate::complain;
-use crate::journal::{Kept, Redo, place, words};
+use crate::console::print;
+use crate::journal::{Kept, Plan, Redo, Text, place, words};
 use crate::sanitise::one_line;
 
 /// Goes on with a run, or lists the runs; returns the exit code.
@@ -81,7 +82,6 @@ pub(crate) fn standing(kept: &Kept) -> String {
 
 /// Shows the runs, a line each.
 fn list(directory: &std::path::Path) -> Result<u8> {
-    use std::io::Write;
     let mut text = String::new();
     for path in place::all(directory)? {
         let name = place::name(&path).unwrap_or_default();
@@ -93,11 +93,7 @@ fn list(directory: &std::path::Path) -> Result<u8> {
                     None => "cut off".to_owned(),
                 };
                 let hosts = kept.states.len();
-                let command = kept.plan.command.bytes().unwrap_or_default();
-                let command: String = String::from_utf8_lossy(&command)
-                    .chars()
-                    .take(COMMAND_MAX)
-                    .collect();
+                let command: String = what(&kept.plan).chars().take(COMMAND_MAX).collect();
                 format!(
                     "{name}  {state}  {hosts} host{}: {}  {command}",
                     if hosts == 1 { "" } else { "s" },
@@ -109,12 +105,27 @@ fn list(directory: &std::path::Path) -> Result<u8> {
         text.push_str(&one_line(&line));
         text.push('\n');
     }
-    // Nobody may read it to its end.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let code = print(text.as_bytes());
     if text.is_empty() {
         complain(&format!("there are no runs in {}", directory.display()));
     }
-    Ok(0)
+    Ok(code)
+}
+
+/// Returns what a run did: the command, or the sub-command with what it was given.
+fn what(plan: &Plan) -> String {
+    let text = |text: &Text| {
+        let bytes = text.bytes().unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let command = text(&plan.command);
+    let verb = plan.words.first().map(text).unwrap_or_default();
+    match (&*verb, plan.inputs.as_slice()) {
+        ("put" | "get" | "sync", _) => format!("{verb} {command}"),
+        // The command is its interpreter's.
+        ("script", [script, ..]) => format!("{verb} {}: {command}", text(&script.path)),
+        _ => command,
+    }
 }
 
 /// Characters of a command that are shown.

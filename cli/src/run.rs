@@ -1,6 +1,5 @@
 //! `sshoal run`: plan, open, drive, show.
 
-use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -8,7 +7,7 @@ use sshoal::{Detail, Event, Listed};
 
 use crate::access::Opened;
 use crate::args::RunArgs;
-use crate::console::{Console, Sink, Terminals};
+use crate::console::{Console, Sink, Terminals, print};
 use crate::drive::{Driven, View, drive};
 use crate::engine::Job;
 use crate::exit_code::{Class, INTERNAL};
@@ -80,6 +79,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let journal = control::journal(args, resumed, of, &mut notices)?;
     let name = journal.as_ref().map(|journal| journal.run().to_owned());
     recorder.keep(journal);
+    recorder.in_pieces(renderers.read_pieces());
     let mut console = Console::new(terminals, plan.raw, progress);
     if plan.show.talk != Talk::Quiet {
         notices
@@ -88,8 +88,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     }
     let rolling = control::rolling(args, job, &whom, name.clone());
     let start = |messages| rolling.start(messages);
-    let count = whom.len();
-    let mut driven = drive(count, start, Some(&recorder), &mut renderers, &mut console)?;
+    let all = (&recorder, &whom[..]);
+    let mut driven = drive(all, start, Some(&recorder), &mut renderers, &mut console)?;
     let code = close(args, renderers, &mut driven, &mut console);
     let name = name.filter(|_| driven.is_cut && plan.show.talk != Talk::Quiet);
     Ok(keep::end(&recorder, code, name))
@@ -128,13 +128,13 @@ fn dry_run(plan: &Plan, whom: &[usize]) -> Result<u8> {
         text.push_str(&one_line(&format!("{} {command}", login.text)));
         text.push('\n');
     }
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let code = print(text.as_bytes());
     complain(&format!(
         "{} host{}; nothing was run",
         whom.len(),
         if whom.len() == 1 { "" } else { "s" }
     ));
-    Ok(0)
+    Ok(code)
 }
 
 impl View for Renderers {

@@ -95,7 +95,7 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8> {
         facts.interrupt(*interrupt);
     }
     Terminal::restore();
-    Ok(facts.exit_code())
+    Ok(talk.console.close(facts.exit_code()))
 }
 
 /// Weighs what was typed.
@@ -188,7 +188,7 @@ impl Talking {
                     print.bytes(output.index, sink, &bytes, &mut self.console);
                 }
             }
-            if !self.console.stdout_open() {
+            if !self.console.is_read() {
                 // Whoever leaves has seen enough.
                 self.scope.cancel();
             }

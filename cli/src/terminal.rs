@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use sshoal::Secret;
+
+use crate::signals;
 
 /// The controlling terminal of this process.
 #[derive(Debug)]
@@ -52,11 +54,15 @@ impl Terminal {
         self.line()
     }
 
-    /// Asks for a line that is not seen as it is typed; `None` at the end of input.
+    /// Asks for a line that is not seen as it is typed; `None` at the end of input. A signal that
+    /// ends the process meanwhile leaves the terminal as it was.
     ///
     /// # Errors
     /// What the system says.
     pub(crate) fn ask_hidden(&mut self, prompt: &str) -> io::Result<Option<Secret>> {
+        static WATCH: Once = Once::new();
+        // Without a handler there is still the answer.
+        WATCH.call_once(|| drop(signals::tidy_before_the_end(Self::restore)));
         let before = tcgetattr(&self.file)?;
         let mut hidden = before.clone();
         hidden.local_modes -= LocalModes::ECHO;

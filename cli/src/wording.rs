@@ -2,6 +2,7 @@
 //! `Connection refused` finds it.
 
 use std::io;
+use std::time::Duration;
 
 use sshoal::{Error, Phase};
 
@@ -44,9 +45,11 @@ fn text_of(error: &Error) -> String {
         Error::TimedOut {
             phase: Phase::Run,
             limit,
-        } => format!("Timed out after {limit:?}"),
-        Error::Silent { limit } => format!("No output for {limit:?}"),
-        Error::TimedOut { phase, limit } => format!("Timed out during {phase} after {limit:?}"),
+        } => format!("Timed out after {:?}", rounded(*limit)),
+        Error::Silent { limit } => format!("No output for {:?}", rounded(*limit)),
+        Error::TimedOut { phase, limit } => {
+            format!("Timed out during {phase} after {:?}", rounded(*limit))
+        }
         Error::Disconnected { source, .. } => match source.kind() {
             io::ErrorKind::UnexpectedEof => "Connection closed by remote host".to_owned(),
             _ => os_text(source),
@@ -57,6 +60,12 @@ fn text_of(error: &Error) -> String {
         },
         other => chain(other),
     }
+}
+
+/// Rounds to the millisecond: what was left of a deadline has nine digits that nobody asked for.
+fn rounded(limit: Duration) -> Duration {
+    let millis = limit.saturating_add(Duration::from_micros(500)).as_millis();
+    u64::try_from(millis).map_or(limit, Duration::from_millis)
 }
 
 /// Takes the reason of a refused channel out of libssh2's text for it.
@@ -91,7 +100,7 @@ pub(crate) fn os_text(error: &io::Error) -> String {
 }
 
 /// Cuts ` (os error 111)` off, which says nothing to an operator.
-fn without_number(text: &str) -> String {
+pub(crate) fn without_number(text: &str) -> String {
     match text.rsplit_once(" (os error ") {
         Some((before, number)) if number.ends_with(')') => before.to_owned(),
         _ => text.to_owned(),
@@ -100,8 +109,6 @@ fn without_number(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -133,6 +140,11 @@ mod tests {
             limit,
         };
         assert_eq!(reason(&long), "Timed out after 3s");
+        let left = Error::TimedOut {
+            phase: Phase::Run,
+            limit: Duration::from_nanos(999_998_448),
+        };
+        assert_eq!(reason(&left), "Timed out after 1s");
         let source = io::Error::from(io::ErrorKind::UnexpectedEof);
         let lost = Error::Disconnected {
             phase: Phase::Run,

@@ -174,10 +174,11 @@ impl Connector for Workers {
             phase: Phase::Local,
             message: "a configuration that no worker was told of".to_owned(),
         })?;
+        let hosts = with_jump_hosts(host, config);
         loop {
             let (link, place) = match set.crashes_of(host) {
-                0 => set.place()?,
-                _ => set.place_apart(scope)?,
+                0 => set.place(&hosts)?,
+                _ => set.place_apart(&hosts, scope)?,
             };
             let Some(place) = place else {
                 // It died a moment ago, and with nobody of ours: the next one is about to come.
@@ -194,7 +195,7 @@ impl Connector for Workers {
 
 impl Set {
     /// Takes a place in the worker with the fewest sessions; none if that one is gone.
-    fn place(&self) -> Result<(Arc<Link>, Option<Place>), Error> {
+    fn place(&self, hosts: &[Host]) -> Result<(Arc<Link>, Option<Place>), Error> {
         // Under the lock, so that nobody else counts as few there.
         let links = self.links();
         let least = least(links.regular.iter().flatten());
@@ -202,13 +203,17 @@ impl Set {
             phase: Phase::Local,
             source: std::io::Error::other("no worker process can be started"),
         })?;
-        let place = Place::take(link);
+        let place = Place::take(link, hosts);
         Ok((Arc::clone(link), place))
     }
 
     /// As [`Self::place`], for a host that may end its worker: in one without other hosts, if
     /// there is room. Parks while it is started.
-    fn place_apart(self: &Arc<Self>, scope: &Scope) -> Result<(Arc<Link>, Option<Place>), Error> {
+    fn place_apart(
+        self: &Arc<Self>,
+        hosts: &[Host],
+        scope: &Scope,
+    ) -> Result<(Arc<Link>, Option<Place>), Error> {
         let phase = Phase::Local;
         let turn = self.apart.lock(scope);
         let _turn = turn.map_err(|stop| remote::stopped(stop, phase))?;
@@ -219,7 +224,7 @@ impl Set {
             least(links.apart.iter()).filter(idle).cloned()
         };
         if let Some(link) = found {
-            let place = Place::take(&link);
+            let place = Place::take(&link, hosts);
             return Ok((link, place));
         }
         let set = Arc::clone(self);
@@ -230,7 +235,7 @@ impl Set {
         });
         match started.map_err(|stop| remote::stopped(stop, phase))? {
             Ok(Ok(link)) => {
-                let place = Place::take(&link);
+                let place = Place::take(&link, hosts);
                 Ok((link, place))
             }
             Ok(Err(source)) => Err(Error::Local { phase, source }),
@@ -314,6 +319,17 @@ impl Set {
 /// Whether this process is a worker, by its arguments; nothing else decides how one is run.
 pub(crate) fn called(args: impl IntoIterator<Item = OsString>) -> bool {
     args.into_iter().skip(1).eq([WORKER])
+}
+
+/// Returns a host and the jump hosts on the way to it, all of which may ask the user something.
+fn with_jump_hosts(host: &Host, config: &Config) -> Vec<Host> {
+    let mut hosts = vec![host.clone()];
+    let mut before = config.jump_host();
+    while let Some(jump) = before {
+        hosts.push(jump.host().clone());
+        before = jump.config().jump_host();
+    }
+    hosts
 }
 
 /// Returns the worker with the fewest sessions.

@@ -153,10 +153,26 @@ fn refuses_an_empty_host_list() {
     std::fs::write(&path, "# nobody\n\n").unwrap();
     check(
         &["-h", path.to_str().unwrap(), "true"],
-        &["host list is empty", "[user@]host[:port]"],
+        &[
+            "host list is empty",
+            path.to_str().unwrap(),
+            "[user@]host[:port]",
+        ],
     );
     check(&["-H", " ", "true"], &["host list is empty"]);
     check(&["true"], &["no hosts", "-h FILE", "-H LIST"]);
+    // The user that `--sudo` was to have is the command's first word.
+    let late = ["--sudo", "nobody", "-H", "web1", "id"];
+    check(&late, &["no hosts", "`nobody`", "--sudo=USER"]);
+}
+
+/// What pdsh, clush, Ansible and pssh call so.
+#[test]
+fn letters_of_other_tools_are_answered_with_ours() {
+    for (letter, ours) in [("-x", "--exclude"), ("-u", "-l"), ("-f", "-p")] {
+        let call = ["-H", "web1", letter, "4", "true"];
+        check(&call, &[&format!("'{letter}'"), ours, "see --help"]);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::screen::Screen;
-use support::{Fleet, detached, output, sshoal, stderr, stdout};
+use support::{Fleet, WHOLE_MAX, detached, ends_within, output, sshoal, stderr, stdout};
 
 /// The objects of `--jsonl`, in the order in which they were written.
 fn objects(path: &Path) -> Vec<Value> {
@@ -155,15 +155,20 @@ fn a_pause_lies_between_waves() {
     assert!(begun.elapsed() >= Duration::from_millis(600), "{text}");
 }
 
-/// The deadline is the whole run's: it ends a pause and a gate, and no wave begins after it.
+/// The deadline is the whole run's: it ends a pause and a gate, and no wave begins after it. A longer one is for a machine
+/// on which the first wave takes its time.
 #[test]
 fn the_deadline_holds_for_all_waves_together() {
     let fleet = Fleet::start(3);
     for between in [["--wave-pause", "600"], ["--gate", "exec sleep 600"]] {
-        let mut run = fleet.run_on(3);
-        run.args(["--wave", "1", "--deadline", "1.5"]).args(between);
-        let text = said(run.arg("true"), 3);
-        assert!(text.contains("1 ok, 2 cancelled"), "{between:?} {text}");
+        let cut = |deadline| {
+            let mut run = fleet.run_on(3);
+            run.args(["--wave", "1", "--deadline", deadline]);
+            let text = said(run.args(between).arg("true"), 3);
+            assert!(!text.contains("2 ok"), "{between:?} {text}");
+            text.contains("1 ok, 2 cancelled")
+        };
+        assert!(cut("1.5") || cut("20"), "{between:?}");
     }
 }
 
@@ -171,7 +176,7 @@ fn the_deadline_holds_for_all_waves_together() {
 #[test]
 fn a_signal_ends_the_gate_and_the_run() {
     let fleet = Fleet::start(2);
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    let end = |signal, code| {
         let mut run = fleet.run_on(2);
         let gate = "echo $$; exec sleep 600";
         run.args(["--wave", "1", "--gate", gate, "true"]);
@@ -185,16 +190,16 @@ fn a_signal_ends_the_gate_and_the_run() {
         let begun = Instant::now();
         kill_process(own, signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        let took = begun.elapsed();
         let said: Vec<String> = lines.map(|line| line.unwrap()).collect();
-        assert!(
-            said.iter().any(|line| line.ends_with("1 ok, 1 cancelled")),
-            "{said:?}"
-        );
-        assert!(
-            rustix::process::test_kill_process(gate).is_err(),
-            "the gate runs on"
-        );
+        let is_told = said.iter().any(|line| line.ends_with("1 ok, 1 cancelled"));
+        assert!(is_told || took >= WHOLE_MAX, "{said:?}");
+        let is_gone = rustix::process::test_kill_process(gate).is_err();
+        assert!(is_gone || took >= WHOLE_MAX, "the gate runs on");
+        took
+    };
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        ends_within(WHOLE_MAX, || end(signal, code));
     }
 }
 

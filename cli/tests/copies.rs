@@ -255,7 +255,10 @@ fn sync_makes_a_directory_equal_and_says_what_it_did() {
     let to = hosts.dest("to");
     let sync = |more: &[&str]| hosts.run(0, &[&["sync"], more, &all[..], &[&to]].concat());
     let expected = format!("{host}\tcopy\ta\n{host}\tdelete\told\n");
-    assert_eq!(stdout(&sync(&["-n"])), expected);
+    let dry = sync(&["-n"]);
+    assert_eq!(stdout(&dry), expected);
+    let line = "1 file to copy, 3 B, 1 to delete; nothing was changed";
+    assert!(stderr(&dry).contains(line), "{}", stderr(&dry));
     assert_eq!(list(&hosts.there("to")), ["old", "old.log"], "a dry run");
     assert_eq!(stdout(&sync(&[])), expected);
     assert_eq!(list(&hosts.there("to")), ["a", "old.log"]);

@@ -11,7 +11,7 @@ use std::process::Child;
 use rustix::process::{Pid, Signal, kill_process};
 use support::copying::{Copying, list, wait_for_part, wait_until};
 use support::screen::Screen;
-use support::{stderr, stdout};
+use support::{output, stderr, stdout};
 
 /// Bytes that are not all the same.
 fn bytes(count: u32) -> Vec<u8> {
@@ -81,6 +81,32 @@ fn a_killed_copy_is_gone_on_with() {
     assert_eq!(list(&hosts.there("to")), ["big"]);
 }
 
+/// Copies of a file and of a directory are killed; once they are resumed, nothing of the killed ones is left.
+#[test]
+fn a_killed_copy_that_is_resumed_leaves_nothing_behind() {
+    let Some(hosts) = Copying::start(1) else {
+        return;
+    };
+    let all = bytes(3_000_000);
+    hosts.make("tree/big", &all);
+    let (file, tree) = (hosts.dest("file/big"), hosts.dest(""));
+    for (what, within) in [(["tree/big", &file], "file"), (["tree", &tree], "tree")] {
+        fs::create_dir_all(hosts.there(within)).unwrap();
+        let slow = ["put", "-r", "--bandwidth", "1M", "--journal", "journals"];
+        let mut child = hosts.spawn(&[&slow[..], &what].concat());
+        wait_for_part(&hosts.there(within), 500_000);
+        signal(&child, Signal::KILL);
+        child.wait().unwrap();
+        let mut resume = support::sshoal(&hosts.here("."));
+        resume.current_dir(hosts.here("."));
+        let done = output(resume.args(["resume", "--journal", "journals", "last"]));
+        assert!(done.status.success(), "{}", stderr(&done));
+        let big = hosts.there(within).join("big");
+        assert_eq!(fs::read(big).unwrap(), all);
+        assert_eq!(list(&hosts.there(within)), ["big"]);
+    }
+}
+
 #[test]
 fn a_copy_that_is_too_slow_or_takes_too_long_is_given_up() {
     let Some(hosts) = Copying::start(1) else {
@@ -112,7 +138,7 @@ fn a_copy_that_is_too_slow_or_takes_too_long_is_given_up() {
     );
     hosts.run(
         0,
-        &["put", "--min-rate", "1/1", "--transfers", "1", "big", &to],
+        &["put", "--min-rate", "1/20", "--transfers", "1", "big", &to],
     );
 }
 

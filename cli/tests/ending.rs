@@ -5,25 +5,16 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::openssh::sleepers::{clean_up, mark, sleeping};
 use support::openssh::sshd::Sshd;
-use support::{output, screen::Screen, sshoal, stderr, stdout};
-
-/// `sshoal run` on a server, with all that it takes to get in.
-fn run(sshd: &Sshd) -> Command {
-    let mut command = sshoal(&sshd.scratch());
-    command.args(["run", "-F", "none", "--identity"]);
-    command.arg(sshd.key_path()).args(["-l", &sshd.user()]);
-    let known = sshd.known_hosts_path();
-    command.args(["-O", &format!("UserKnownHostsFile={}", known.display())]);
-    command.args(["-H", &sshd.socket().to_string()]);
-    command
-}
+use support::{
+    END_MAX, WHOLE_MAX, ends_within, output, run_on_server, screen::Screen, stderr, stdout,
+};
 
 /// A server that keeps its own debug lines out of the commands' standard error.
 #[track_caller]
@@ -37,7 +28,11 @@ fn a_timed_out_command_is_gone_and_the_line_says_so() {
     let mark = mark();
     let command = format!("sleep {mark} & sleep {mark}");
     let args = ["--no-kill-on-timeout", "--kill-on-timeout", "-t", "1"];
-    let ran = output(run(&sshd).args(args).args(["--jsonl", "-", &command]));
+    let ran = output(
+        run_on_server(&sshd)
+            .args(args)
+            .args(["--jsonl", "-", &command]),
+    );
     assert_eq!(ran.status.code(), Some(3), "{}", stderr(&ran));
     let said = stderr(&ran);
     assert!(
@@ -58,7 +53,7 @@ fn a_command_is_left_to_its_host_on_request() {
     let mark = mark();
     let command = format!("sleep {mark}");
     let args = ["-t", "1", "--no-kill-on-timeout", "--jsonl", "-", &command];
-    let ran = output(run(&sshd).args(args));
+    let ran = output(run_on_server(&sshd).args(args));
     assert_eq!(ran.status.code(), Some(3), "{}", stderr(&ran));
     let object: Value = serde_json::from_str(&stdout(&ran)).unwrap();
     assert_eq!(object["ended"], Value::Null);
@@ -67,21 +62,21 @@ fn a_command_is_left_to_its_host_on_request() {
 }
 
 /// Without a terminal SIGINT and SIGTERM end the remote commands, even one that takes no notice of being told to.
-/// The two seconds hold always; that the host is done in time may take a second attempt on a busy machine.
+/// That the host is done in time may take a second attempt on a busy machine, and so may the two seconds.
 #[test]
 fn an_interrupted_run_ends_its_commands_in_time() {
     let Some(sshd) = quiet() else { return };
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let ended = (0..5).any(|_| interrupted(&sshd, (signal, code)));
-        assert!(ended, "the command was never seen to end");
+        assert!(ended, "the command was never seen to end in time");
     }
 }
 
-/// Interrupts a run; returns whether its command was seen to end.
+/// Interrupts a run; returns whether its command was seen to end in time.
 fn interrupted(sshd: &Sshd, (signal, code): (Signal, i32)) -> bool {
     let mark = mark();
     let command = format!("trap '' TERM; echo ready; sleep {mark}");
-    let mut run = run(sshd);
+    let mut run = run_on_server(sshd);
     run.args(["-P", &command]);
     let run = run.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = run.spawn().unwrap();
@@ -93,16 +88,12 @@ fn interrupted(sshd: &Sshd, (signal, code): (Signal, i32)) -> bool {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(code));
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "it took {:?}",
-        begun.elapsed()
-    );
+    let took = begun.elapsed();
     let mut said = String::new();
     let mut stderr = child.stderr.take().unwrap();
     stderr.read_to_string(&mut said).unwrap();
     let unseen = ["there was no time to see", "channel closed by KILL"];
-    if unseen.iter().any(|part| said.contains(part)) {
+    if took >= END_MAX || unseen.iter().any(|part| said.contains(part)) {
         clean_up(&mark);
         return false;
     }
@@ -115,8 +106,14 @@ fn interrupted(sshd: &Sshd, (signal, code): (Signal, i32)) -> bool {
 #[test]
 fn the_second_ctrl_c_ends_the_command_on_its_host() {
     let Some(sshd) = quiet() else { return };
+    ends_within(WHOLE_MAX, || interrupted_twice(&sshd));
+}
+
+/// Returns how long the end took.
+fn interrupted_twice(sshd: &Sshd) -> Duration {
     let mark = mark();
-    let mut screen = Screen::start(run(&sshd).args(["-P", &format!("echo ready; sleep {mark}")]));
+    let mut screen =
+        Screen::start(run_on_server(sshd).args(["-P", &format!("echo ready; sleep {mark}")]));
     screen.wait_for("ready");
     screen.press("\x03");
     screen.wait_for("Ctrl-C again");
@@ -127,13 +124,13 @@ fn the_second_ctrl_c_ends_the_command_on_its_host() {
     let begun = Instant::now();
     screen.press("\x03");
     assert_eq!(screen.wait(), Some(130));
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "it took {:?}",
-        begun.elapsed()
-    );
-    screen.wait_for("cancelled: run; ended by TERM");
-    assert_eq!(sleeping(&mark), 0);
+    let took = begun.elapsed();
+    if took < WHOLE_MAX {
+        screen.wait_for("cancelled: run; ended by TERM");
+        assert_eq!(sleeping(&mark), 0);
+    }
+    clean_up(&mark);
+    took
 }
 
 /// Kills the run itself: the worker, which is left alone with the command, ends it.
@@ -142,7 +139,7 @@ fn a_command_of_a_run_that_is_killed_is_ended_by_its_worker() {
     let Some(sshd) = quiet() else { return };
     let ended = || {
         let mark = mark();
-        let mut run = run(&sshd);
+        let mut run = run_on_server(&sshd);
         run.args(["--workers", "2", "-P", &format!("echo ready; sleep {mark}")]);
         let run = run.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = run.spawn().unwrap();

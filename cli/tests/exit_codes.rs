@@ -423,6 +423,40 @@ fn what_goes_wrong_with_us_is_1() {
     );
 }
 
+/// Standard output is a file on a disk that is full: nobody left, and something is missing there. The
+/// commands go on to their end, and it is told once.
+#[test]
+fn a_standard_output_that_cannot_be_written_is_1() {
+    let Some(hosts) = Hosts::start() else { return };
+    for line in [
+        "run -H 'one two' -i echo text",
+        "run -H 'one two' -P --failed-to failed echo text",
+        "run -H 'one two' -b echo text",
+        "run -H one --jsonl - echo text",
+        "run -H one -n true",
+        "fs read -H one /etc/hosts",
+        "sync -H one --itemize tree {there}/tree",
+        "put -H one -n file {there}/put",
+        "hosts one",
+        "resume --list",
+        "completions bash",
+        "--version",
+        "run --help",
+        "parallel-ssh -H one -i echo text",
+        "parallel-ssh --version",
+    ] {
+        let mut call = hosts.command(line);
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        call.stdout(full.unwrap()).stdin(Stdio::null());
+        let ended = call.stderr(Stdio::piped()).output().unwrap();
+        let told = stderr(&ended);
+        assert_eq!(ended.status.code(), Some(1), "{line}: {told}");
+        let lines = told.lines().filter(|line| line.contains("No space left"));
+        assert_eq!(lines.count(), 1, "{line}: {told}");
+        assert!(!told.contains("cancelled"), "{line}: {told}");
+    }
+}
+
 /// Several apply, and it is the first of 1, 130, 7, 3, 4, 5, 6 that counts.
 #[test]
 fn of_several_rows_the_first_counts() {

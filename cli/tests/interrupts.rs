@@ -4,20 +4,27 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::copying::Copying;
-use support::{Fleet, output, screen::Screen, sshoal, stderr, wait_for_handlers};
+use support::seat::{Seat, pseudo_terminal};
+use support::working::{events, records, wait_until};
+use support::{END_MAX, Fleet, WHOLE_MAX, ends_within, output, screen::Screen};
+use support::{sshoal, started_by, stderr, wait_for_handlers};
+
+/// Starts a program that does not ignore SIGHUP, even if the tests were started under `nohup`.
+const MINDS_HANG_UP: [&str; 2] = ["env", "--default-signal=HUP"];
 
 /// Starts a run that prints for ever, and waits until it does.
 fn talking(fleet: &Fleet) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut run = fleet.run_on(2);
-    run.args(["-P", "yes", "100000000000"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    // The deadline ends what no signal does.
+    run.args(["--deadline", "60", "-P", "yes", "100000000000"]);
+    let mut run = started_by(&MINDS_HANG_UP, &run);
+    run.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = run.spawn().unwrap();
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -35,17 +42,15 @@ fn signal(child: &Child, signal: Signal) {
 #[track_caller]
 fn check(signal_sent: Signal, code: i32) {
     let fleet = Fleet::start(2);
-    let (mut child, mut reader) = talking(&fleet);
-    let begun = Instant::now();
-    signal(&child, signal_sent);
-    let mut buffer = vec![0; 1 << 16];
-    while reader.read(&mut buffer).unwrap() > 0 {}
-    assert_eq!(child.wait().unwrap().code(), Some(code));
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "it took {:?}",
+    ends_within(END_MAX, || {
+        let (mut child, mut reader) = talking(&fleet);
+        let begun = Instant::now();
+        signal(&child, signal_sent);
+        let mut buffer = vec![0; 1 << 16];
+        while reader.read(&mut buffer).unwrap() > 0 {}
+        assert_eq!(child.wait().unwrap().code(), Some(code));
         begun.elapsed()
-    );
+    });
 }
 
 #[test]
@@ -59,18 +64,117 @@ fn sigterm_ends_the_run() {
 }
 
 #[test]
+fn sighup_ends_the_run() {
+    check(Signal::HUP, 129);
+}
+
+/// The terminal goes away under a run: it ends its hosts and tells of them in its files.
+#[test]
+fn a_terminal_that_goes_away_ends_the_run() {
+    let fleet = Fleet::start(2);
+    let (report, told) = (
+        fleet.home.path().join("report"),
+        fleet.home.path().join("events"),
+    );
+    let mut run = fleet.run_on(2);
+    run.arg("--jsonl").arg(&report).arg("--events").arg(&told);
+    run.args(["--deadline", "60", "sleep", "600"]);
+    let (master, slave) = pseudo_terminal();
+    let mut seated = started_by(&["setsid", "--ctty"], &started_by(&MINDS_HANG_UP, &run));
+    let streams = [(); 2].map(|()| slave.try_clone().unwrap());
+    let [stdout, stderr] = streams;
+    seated.stdin(slave).stdout(stdout).stderr(stderr);
+    let mut child = seated.spawn().unwrap();
+    drop(seated);
+    wait_until("the commands", || events(&told, "accepted").len() == 2);
+    drop(master);
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+    let records = records(&report);
+    assert_eq!(records.len(), 2);
+    assert!(records.values().all(|r| r["outcome"] == "cancelled"));
+}
+
+/// Who starts a run under `nohup` wants it to outlive the terminal.
+#[test]
+fn an_ignored_hang_up_is_no_reason_to_end() {
+    let fleet = Fleet::start(1);
+    let mut run = fleet.run_on(1);
+    run.args(["-P", "-I", "cat"]);
+    let mut child = started_by(&["nohup"], &run)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_handlers(&child);
+    signal(&child, Signal::HUP);
+    child.stdin.take().unwrap().write_all(b"whole\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with(": whole\n"), "{text:?}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// Whoever gives up at the question for a password sees what is typed next.
+#[test]
+fn ctrl_c_at_a_password_prompt_leaves_the_terminal_as_it_was() {
+    let fleet = Fleet::start(1);
+    let mut run = fleet.run_on(1);
+    run.args(["-A", "true"]);
+    let place = tempfile::tempdir().unwrap();
+    let shown = place.path().join("shown");
+    let mut seat = Seat::start(&run, &shown);
+    wait_until("the question", || {
+        std::fs::read_to_string(&shown).is_ok_and(|text| text.contains("Password"))
+    });
+    seat.interrupt();
+    assert_eq!(seat.wait(Duration::from_secs(60)), Some(130));
+    seat.leave();
+}
+
+#[test]
 fn a_reader_that_does_not_read_cannot_hold_up_the_end() {
     let fleet = Fleet::start(2);
-    let (mut child, reader) = talking(&fleet);
-    let begun = Instant::now();
-    signal(&child, Signal::INT);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "it took {:?}",
-        begun.elapsed()
-    );
-    drop(reader);
+    ends_within(END_MAX, || {
+        let (mut child, reader) = talking(&fleet);
+        let begun = Instant::now();
+        signal(&child, Signal::INT);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let took = begun.elapsed();
+        drop(reader);
+        took
+    });
+}
+
+/// More has come than the reader takes in the time that an end has: each host is told of all the same. To the program a
+/// machine that stands still looks like a reader that does not read, so a second round may be needed.
+#[test]
+fn a_reader_that_is_slow_costs_no_outcome() {
+    let fleet = Fleet::start(20);
+    let mut rounds = (0..5).map(|_| records_of_a_slow_reader(&fleet));
+    assert!(rounds.any(|records| records == 20));
+}
+
+fn records_of_a_slow_reader(fleet: &Fleet) -> usize {
+    let report = fleet.home.path().join("report");
+    let mut run = fleet.run_on(20);
+    run.arg("--jsonl").arg(&report);
+    run.args(["--max-output", "100k", "-P", "yes", "100000000000"]);
+    let mut child = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut buffer = vec![0; 1 << 14];
+    stdout.read_exact(&mut buffer).unwrap();
+    signal(&child, Signal::TERM);
+    // A mebibyte a second.
+    while stdout.read(&mut buffer).unwrap() > 0 {
+        std::thread::park_timeout(Duration::from_millis(16));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    records(&report).len()
 }
 
 #[test]
@@ -120,6 +224,11 @@ fn files_outlive_a_closed_standard_output() {
 #[test]
 fn on_a_terminal_the_second_ctrl_c_ends_the_run() {
     let fleet = Fleet::start(2);
+    ends_within(WHOLE_MAX, || interrupt_twice(&fleet));
+}
+
+/// Returns how long the end took.
+fn interrupt_twice(fleet: &Fleet) -> Duration {
     // The deadline ends the wait for a text that never comes.
     let mut run = fleet.run_on(2);
     let mut screen = Screen::start(run.args(["-p", "1", "--deadline", "60", "sleep", "600"]));
@@ -131,13 +240,12 @@ fn on_a_terminal_the_second_ctrl_c_ends_the_run() {
     let begun = Instant::now();
     screen.press("\x03");
     assert_eq!(screen.wait(), Some(130));
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "it took {:?}",
-        begun.elapsed()
-    );
-    screen.wait_for("2 hosts in ");
-    screen.wait_for("0 ok, 2 cancelled");
+    let took = begun.elapsed();
+    if took < WHOLE_MAX {
+        screen.wait_for("2 hosts in ");
+        screen.wait_for("0 ok, 2 cancelled");
+    }
+    took
 }
 
 /// Asks a program by SIGUSR1 how far it is, until it says this; it goes on meanwhile.

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::copying::wait_until;
@@ -17,7 +17,7 @@ use support::openssh::account::ACCOUNT;
 use support::openssh::sshd::Sshd;
 use support::pssh::{Bench, is_installed, skip};
 use support::screen::Screen;
-use support::{output, sshoal, stderr, stdout};
+use support::{WHOLE_MAX, ends_within, output, sshoal, stderr, stdout};
 
 /// Checks how a call ends that connects to nobody.
 #[track_caller]
@@ -188,7 +188,7 @@ fn an_interrupt_is_told_host_by_host() {
     let Some(bench) = Bench::with(Sshd::builder()) else {
         return;
     };
-    for signal in [Signal::INT, Signal::TERM] {
+    let end = |signal| {
         let mut command = bench.ours("ssh");
         command.args(["-P", "-p", "1", "-H", "one two three", "echo up; sleep 60"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -201,18 +201,18 @@ fn an_interrupt_is_told_host_by_host() {
         kill_process(pid, signal).unwrap();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(5));
-        assert!(
-            begun.elapsed() < Duration::from_secs(2),
-            "{:?}",
-            begun.elapsed()
-        );
+        let took = begun.elapsed();
         let told: Vec<&str> = text.lines().skip(1).map(|line| &line[13..]).collect();
         let expected = [
             "[FAILURE] one Interrupted",
             "[FAILURE] two Cancelled",
             "[FAILURE] three Cancelled",
         ];
-        assert_eq!(told, expected, "{text}");
+        assert!(told == expected || took >= WHOLE_MAX, "{text}");
+        took
+    };
+    for signal in [Signal::INT, Signal::TERM] {
+        ends_within(WHOLE_MAX, || end(signal));
     }
 }
 

@@ -129,7 +129,7 @@ fn copies_that_were_cut_off_are_gone_on_with() {
     assert!(stderr(&done(&mut resume(&hosts, &["last"]), 0)).contains("nothing is left"));
     let listed = stdout(&done(&mut resume(&hosts, &["--list"]), 0));
     assert!(
-        listed.contains("ended with 0  3 hosts: 3 ok  big "),
+        listed.contains("ended with 0  3 hosts: 3 ok  put big "),
         "{listed}"
     );
 }
@@ -253,6 +253,8 @@ fn scripts_and_signals_are_gone_on_with() {
     done(script.args(["-q", "script", "a word"]), 4);
     done(&mut resume(&hosts, &["last"]), 4);
     assert_eq!(fs::read_to_string(&log).unwrap(), "a word\n");
+    let listed = stdout(&done(&mut resume(&hosts, &["--list"]), 0));
+    assert!(listed.contains("  script script: sh -s "), "{listed}");
     fs::write(&path, text + "reboot\n").unwrap();
     refused(&hosts, &["last"], &["script has changed since"]);
     let mut script = on_half(&hosts, "script");

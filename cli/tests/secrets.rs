@@ -16,8 +16,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
+use support::seat::pseudo_terminal;
 use support::{output, sshoal};
 
 const CANARY: &str = "canary-of-the-tests-67";
@@ -190,15 +190,7 @@ struct Typed {
 
 /// Runs a command on a pseudo-terminal and types a line at each prompt, once nothing is echoed.
 fn type_at_prompts(mut command: Command, prompt: &str, line: &str) -> Typed {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave = File::options()
-        .read(true)
-        .write(true)
-        .open(name.to_str().unwrap())
-        .unwrap();
+    let (master, slave) = pseudo_terminal();
     command
         .stdin(slave)
         .stdout(Stdio::piped())

@@ -96,6 +96,13 @@ pub const FLOODS: &[Attack] = &[
         Stage::Authenticating,
         |c| forever(c, &extensions()),
     ),
+    attack(
+        "key exchanges before logging in",
+        Stage::Authenticating,
+        |client| loop {
+            client.exchange_keys_again()?;
+        },
+    ),
     attack("noise in a key exchange", Stage::LoggedIn, |client| {
         client.accept_command(100_000)?;
         let offer = client.offer(client.cipher().names());
@@ -181,22 +188,18 @@ pub const FLOODS: &[Attack] = &[
     }),
 ];
 
-/// Hosts that say next to nothing, a byte at a time or not at all.
+/// Hosts that say next to nothing, a byte at a time or not at all, in every phase.
 pub const SLOW: &[Attack] = &[
     attack("a version byte by byte", Stage::Connected, |client| {
         client.send_bytes(b"SSH-2.0-")?;
         loop {
             client.send_bytes(b"x")?;
-            client.idle(SLOW_INTERVAL)?;
+            client.pause(SLOW_INTERVAL)?;
         }
     }),
     attack("silence behind the version", Stage::Greeted, silence),
     attack("an offer of keys byte by byte", Stage::Greeted, |client| {
-        for byte in packet(&any_kexinit().repeat(100)) {
-            client.send_bytes(&[byte])?;
-            client.idle(SLOW_INTERVAL)?;
-        }
-        Ok(())
+        byte_by_byte(client, &packet(&any_kexinit()))
     }),
     attack("silence within the key exchange", Stage::Greeted, |c| {
         let offer = c.offer(c.cipher().names());
@@ -208,10 +211,29 @@ pub const SLOW: &[Attack] = &[
         let banner = [&[53][..], &string(b"wait"), &string(b"")].concat();
         loop {
             client.send(&banner)?;
-            client.idle(SLOW_INTERVAL)?;
+            client.pause(SLOW_INTERVAL)?;
         }
     }),
+    attack("a refusal byte by byte", Stage::Authenticating, |client| {
+        client.await_message(50)?;
+        let refusal = [&[51][..], &string(b"password,publickey"), &[0]].concat();
+        let packet = client.seal(&refusal.repeat(40));
+        byte_by_byte(client, &packet)
+    }),
     attack("silence to the first command", Stage::LoggedIn, silence),
+    attack("a channel byte by byte", Stage::LoggedIn, |client| {
+        client.await_message(90)?;
+        let numbers = [0, 0, 100_000, 32_768_u32].map(u32::to_be_bytes).concat();
+        let packet = client.seal(&[&[91][..], &numbers, &[0; 3000]].concat());
+        byte_by_byte(client, &packet)
+    }),
+    attack("output byte by byte", Stage::LoggedIn, |client| {
+        client.accept_command(100_000)?;
+        loop {
+            let packet = client.seal(&data(0, b"x"));
+            byte_by_byte(client, &packet)?;
+        }
+    }),
 ];
 
 /// The time between two bytes of a slow host.
@@ -237,6 +259,14 @@ fn bytes_forever(client: &mut Client, bytes: &[u8]) -> io::Result<()> {
     loop {
         client.send_bytes(bytes)?;
     }
+}
+
+fn byte_by_byte(client: &mut Client, bytes: &[u8]) -> io::Result<()> {
+    for byte in bytes {
+        client.send_bytes(&[*byte])?;
+        client.pause(SLOW_INTERVAL)?;
+    }
+    Ok(())
 }
 
 fn forever(client: &mut Client, message: &[u8]) -> io::Result<()> {

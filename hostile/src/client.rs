@@ -251,6 +251,16 @@ impl Client {
         Ok(())
     }
 
+    /// Waits for so long, whatever the client says meanwhile; an error if it goes.
+    pub fn pause(&mut self, time: Duration) -> io::Result<()> {
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let time = Timespec::try_from(time).map_err(io::Error::other)?;
+        match poll(&mut fds, Some(&time))? {
+            0 => Ok(()),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     /// Ends our direction of the connection.
     pub fn end(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)

@@ -1,6 +1,6 @@
 //! The ways in which a command can be told to be over, in every order that a host may choose.
 
-use crate::messages::{close, data, eof, exit_signal, exit_status, extended};
+use crate::messages::{close, data, eof, exit_signal, exit_status, extended, extended_of};
 use crate::server::{Manner, Server};
 
 /// What a client has to make of it.
@@ -66,6 +66,7 @@ fn message(word: &str) -> Option<Vec<u8>> {
     Some(match word {
         "out" => data(0, b"out"),
         "err" => extended(0, b"err"),
+        "unknown" => extended_of(0, 7, b"unknown"),
         "signal" => exit_signal(0, "KILL", "killed"),
         "eof" => eof(0),
         "close" => close(0),
@@ -88,6 +89,8 @@ pub const ENDS: &[End] = &[
     end("256 eof close", Told::Status(256)),
     end("signal eof close", Told::Signal("KILL")),
     end("out signal close", Told::Signal("KILL")),
+    end("unknown out 3 err eof close", Told::Status(3)),
+    end("out 3 eof unknown close", Told::Status(3)),
     end("eof close", Told::Nothing),
     end("close", Told::Nothing),
     end("out close", Told::Nothing),

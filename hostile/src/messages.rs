@@ -84,8 +84,14 @@ pub fn data(channel: u32, bytes: &[u8]) -> Vec<u8> {
 /// Bytes of standard error.
 #[must_use]
 pub fn extended(channel: u32, bytes: &[u8]) -> Vec<u8> {
-    let kind_and_data = [&1_u32.to_be_bytes()[..], &string(bytes)].concat();
-    to_channel(95, channel, &kind_and_data)
+    extended_of(channel, 1, bytes)
+}
+
+/// Bytes of a sort beside standard output; RFC 4254 §5.2 knows 1 alone, standard error.
+#[must_use]
+pub fn extended_of(channel: u32, sort: u32, bytes: &[u8]) -> Vec<u8> {
+    let sort_and_data = [&sort.to_be_bytes()[..], &string(bytes)].concat();
+    to_channel(95, channel, &sort_and_data)
 }
 
 /// The exit status of a command.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -35,7 +37,13 @@ pub(crate) struct Engine {
     pub(crate) bounds: Bounds,
     /// Never held across a wait. Taken before a queue's lock, after no other.
     state: Mutex<State>,
+    /// How many workers are not to be had.
+    #[cfg(test)]
+    pub(crate) refused: AtomicUsize,
 }
+
+/// Without a worker for so long, hosts fail: a run has to end.
+const LACK_MAX: Duration = Duration::from_secs(30);
 
 /// What the builder set.
 #[derive(Debug, Clone)]
@@ -89,6 +97,7 @@ impl Engine {
             workers: 0,
             size: bounds.users_max(),
             alarm: None,
+            lacking: None,
         };
         Self {
             hosts,
@@ -97,6 +106,8 @@ impl Engine {
             settings,
             bounds,
             state: Mutex::new(state),
+            #[cfg(test)]
+            refused: AtomicUsize::new(0),
         }
     }
 
@@ -298,12 +309,14 @@ impl Engine {
             state.parked += missing;
             state.workers += missing;
             let workers = state.workers - missing;
+            if workers > 0 {
+                state.lacking = None;
+            }
             (Arc::clone(&state.tasks), missing, workers, state.alarm(now))
         };
         for n in 0..missing {
             if let Err(error) = self.spawn_worker(&tasks, workers == 0) {
-                self.lacks_workers(&tasks, missing - n, &error);
-                break;
+                return self.lacks_workers(&tasks, missing - n, &error).or(alarm);
             }
             workers += 1;
         }
@@ -345,24 +358,38 @@ impl Engine {
     }
 
     /// Takes back workers that could not be started: others come for their tasks when they are
-    /// free, and if there are none at all, the hosts fail.
-    fn lacks_workers(&self, tasks: &Arc<Queue<Task>>, missing: usize, error: &io::Error) {
-        let workers = {
+    /// free. If there are none at all, the hosts wait as for any limit of this machine (P6), and
+    /// fail in the end; returns when to ask again, as [`Engine::begin_all`].
+    fn lacks_workers(
+        &self,
+        tasks: &Arc<Queue<Task>>,
+        missing: usize,
+        error: &io::Error,
+    ) -> Option<Instant> {
+        let now = Instant::now();
+        let waits = {
             let mut state = self.state.lock();
             // A queue that was replaced had all of its tasks taken.
             if !Arc::ptr_eq(&state.tasks, tasks) {
-                return;
+                return None;
             }
             state.parked = state.parked.saturating_sub(missing);
             state.workers -= missing;
-            state.workers
+            if state.workers > 0 {
+                state.lacking = None;
+                return None;
+            }
+            now.saturating_duration_since(*state.lacking.get_or_insert(now)) < LACK_MAX
         };
-        if workers == 0 {
-            while let Some(task) = tasks.try_pop() {
-                self.state.lock().queued -= 1;
+        while let Some(task) = tasks.try_pop() {
+            self.state.lock().queued -= 1;
+            if waits {
+                self.local_limit((task.run.id, task.host), task.seat);
+            } else {
                 worker::refuse(self, task, error);
             }
         }
+        self.state.lock().alarm(now)
     }
 
     /// Takes a task for a worker that is free; others that can be begun go to other workers.
@@ -404,6 +431,10 @@ impl Engine {
     /// Starts a worker: a green thread, or, where there is neither a stack for one nor another
     /// worker, a plain thread, so that a run always ends.
     fn spawn_worker(self: &Arc<Self>, tasks: &Arc<Queue<Task>>, only: bool) -> io::Result<()> {
+        #[cfg(test)]
+        if self.refuses() {
+            return Err(rustix::io::Errno::AGAIN.into());
+        }
         let (engine, queue) = (Arc::clone(self), Arc::clone(tasks));
         match sshoal_reactor::spawn(move || worker::work(&engine, &queue)) {
             Ok(_) => Ok(()),
@@ -416,6 +447,14 @@ impl Engine {
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// Counts a worker that is not to be had.
+    #[cfg(test)]
+    fn refuses(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        let (one, other) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.refused.fetch_update(one, other, less).is_ok()
     }
 
     /// Ends the run's waiting hosts at its deadline; those in flight see their scope end.

@@ -262,7 +262,10 @@ impl fmt::Display for End {
                 write!(f, "signal {name}")
             }
             Self::NoStatus => f.write_str("no exit status"),
-            Self::Failed(error) => write!(f, "failed: {}: {error}", error.phase()),
+            Self::Failed(error) => {
+                write!(f, "failed: {}: {error}", error.phase())?;
+                write_causes(f, error)
+            }
             Self::Cancelled {
                 phase: Phase::Local,
                 ..
@@ -270,6 +273,21 @@ impl fmt::Display for End {
             Self::Cancelled { phase, .. } => write!(f, "cancelled: {phase}"),
         }
     }
+}
+
+/// Writes the causes of an error, each said once: some errors say their cause themselves.
+fn write_causes(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !said.contains(&more) {
+            write!(f, ": {more}")?;
+            said = more;
+        }
+        cause = error.source();
+    }
+    Ok(())
 }
 
 impl StopCause {

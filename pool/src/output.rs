@@ -60,6 +60,19 @@ impl Collected {
         !self.regions.is_empty()
     }
 
+    /// Returns the same output once more, if it lies in the temporary file: whoever reads it piece by
+    /// piece can let the outcome go. `None` while it is in memory.
+    pub fn spilled(&self) -> Option<Self> {
+        self.is_spilled().then(|| Self {
+            memory: Vec::new(),
+            reserved: 0,
+            regions: self.regions.clone(),
+            len: self.len,
+            truncated: self.truncated,
+            store: Arc::clone(&self.store),
+        })
+    }
+
     /// Returns all bytes: borrowed where they lie in memory, read from the file otherwise.
     ///
     /// # Errors

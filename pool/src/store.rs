@@ -31,7 +31,7 @@ pub(crate) struct Store {
 }
 
 /// A part of the file that belongs to one stream of one host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Region {
     at: u64,
     len: u64,

@@ -312,40 +312,4 @@ pub fn sleep(duration: Duration) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{offload, spawn, sync::Event};
-
-    #[test]
-    fn a_child_ends_with_its_parent_and_by_its_own_timeout() {
-        let root = Scope::root();
-        let child = root.child(Some(Duration::from_millis(5)));
-        assert_eq!(child.ended(), Stop::TimedOut);
-        assert_eq!(root.status(), Status::Live);
-        let child = root.child(Some(Duration::from_secs(60)));
-        let waiting = child.clone();
-        let green = spawn(move || waiting.ended()).unwrap();
-        root.cancel();
-        assert_eq!(green.join().unwrap(), Stop::Cancelled);
-        assert_eq!(root.child(None).status(), Status::Cancelled);
-    }
-
-    #[test]
-    fn green_threads_sleep_offload_and_signal() {
-        let event = Arc::new(Event::new());
-        let waiters: Vec<_> = (0..1000)
-            .map(|n| {
-                let event = event.clone();
-                spawn(move || {
-                    event.wait(&Scope::root()).unwrap();
-                    sleep(Duration::from_millis(n % 10));
-                    offload(move || n * 2).unwrap()
-                })
-                .unwrap()
-            })
-            .collect();
-        event.set();
-        let sum: u64 = waiters.into_iter().map(|w| w.join().unwrap()).sum();
-        assert_eq!(sum, 999 * 1000);
-    }
-}
+mod tests;

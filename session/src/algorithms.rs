@@ -23,7 +23,8 @@ pub(crate) use self::list::supported;
 
 pub(crate) use negotiation::nothing_in_common;
 
-/// Key exchanges; the post-quantum one is there only over OpenSSL 3.5 and later.
+/// Key exchanges; the post-quantum one is there only over OpenSSL 3.5 and later, those in finite
+/// fields not over AWS-LC.
 const KEX: &str = "mlkem768x25519-sha256,curve25519-sha256,\
 curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,\
 diffie-hellman-group14-sha256,diffie-hellman-group-exchange-sha256,\

@@ -143,9 +143,13 @@ impl Child {
                     Err(code) => return Err(code),
                 }
             }
-            // One stream's end is told by the 0 above; the end of both by nothing being left.
+            // One stream's end is told by the 0 above; the end of both by nothing being left, or
+            // nothing of either: bytes of a third sort, which nobody reads, are passed over.
             let ended = if whole {
                 library.is_at_end(self.channel)
+                    || ended
+                        && library.wait_eof(self.channel).is_ok()
+                        && self.engine.wire().budget() == left
             } else {
                 ended
             };

@@ -82,21 +82,24 @@ mod tests {
 
     use super::quote;
 
-    /// The shells of this machine, each with what starts it.
+    /// Shells, each with what starts it.
+    const SHELLS: [(&str, &[&str]); 6] = [
+        ("sh", &[]),
+        ("dash", &[]),
+        ("bash", &[]),
+        ("busybox", &["sh"]),
+        ("ksh", &[]),
+        ("zsh", &["-f"]),
+    ];
+
+    fn is_there(shell: &(&str, &[&str])) -> bool {
+        let mut probe = Command::new(shell.0);
+        probe.args(shell.1).args(["-c", ":"]).output().is_ok()
+    }
+
+    /// The shells of this machine.
     fn shells() -> Vec<(&'static str, &'static [&'static str])> {
-        let all: [(&str, &[&str]); 6] = [
-            ("sh", &[]),
-            ("dash", &[]),
-            ("bash", &[]),
-            ("busybox", &["sh"]),
-            ("ksh", &[]),
-            ("zsh", &["-f"]),
-        ];
-        let there = |(shell, first): &(&str, &[&str])| {
-            let mut probe = Command::new(shell);
-            probe.args(*first).args(["-c", ":"]).output().is_ok()
-        };
-        all.into_iter().filter(there).collect()
+        SHELLS.into_iter().filter(is_there).collect()
     }
 
     /// Returns what a shell makes of words that are quoted, each followed by NUL.
@@ -140,9 +143,12 @@ mod tests {
 
     #[test]
     fn this_machine_has_shells_to_ask() {
-        let names: Vec<_> = shells().into_iter().map(|(name, _)| name).collect();
-        println!("shells: {names:?}");
-        assert!(names.contains(&"sh"), "{names:?}");
+        let (there, missing): (Vec<_>, Vec<_>) = SHELLS.into_iter().partition(is_there);
+        println!("shells: {there:?}");
+        for (name, _) in missing {
+            println!("skipped: words for {name}, which is not installed");
+        }
+        assert!(there.contains(&SHELLS[0]), "{there:?}");
     }
 
     #[test]

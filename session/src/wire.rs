@@ -18,11 +18,13 @@ use crate::link::Link;
 use crate::short_io::{SHORT_BYTES_MAX, ShortIo};
 
 mod allowance;
+mod pace;
 mod report;
 mod spare;
 mod work;
 
 use self::allowance::allowance;
+pub(crate) use self::pace::save as save_work;
 use self::work::Work;
 pub(crate) use report::{Broken, CallReport, Received};
 
@@ -196,6 +198,12 @@ impl Wire {
             if self.is_broken.load(Ordering::Acquire) {
                 return Received::Failed;
             }
+            // Until its turn comes, which wakes whoever waits. A key exchange begins between two
+            // packets, and nothing was given since.
+            if inbox.work.is_held() {
+                inbox.report.more = false;
+                return Received::Nothing;
+            }
             // Never in the middle of a packet (S3).
             if !inbox.framing.is_within_packet() && (inbox.budget == 0 || inbox.short.refuses()) {
                 inbox.report.more = true;
@@ -308,7 +316,9 @@ impl Wire {
         }
         {
             let mut inbox = self.inbox.lock();
-            inbox.framing.sent(bytes);
+            if inbox.framing.sent(bytes) {
+                inbox.work.exchange_begun();
+            }
             inbox.has_sent = true;
             inbox.report.moved = true;
         }
@@ -431,7 +441,8 @@ impl Wire {
     pub(crate) fn heard(&self) -> Instant {
         self.probe();
         let inbox = self.inbox.lock();
-        match inbox.bytes.len() < CALL_BYTES_MAX {
+        // One that is held may wait for an answer of ours.
+        match inbox.bytes.len() < CALL_BYTES_MAX && !inbox.work.is_held() {
             true => inbox.last_received,
             false => Instant::now(),
         }

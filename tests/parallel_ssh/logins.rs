@@ -63,7 +63,7 @@ fn each_failure_is_told_by_its_phase_its_kind_and_its_host() {
     );
     let base = client::config(&sshd.known_hosts(), &sshd.key_path());
     let of = |config: sshoal::ConfigBuilder| Arc::new(config.build().expect("is whole"));
-    let (usual, short) = (base.clone().user(sshd.user()), Duration::from_millis(300));
+    let (usual, short) = (base.clone().user(sshd.user()), Duration::from_secs(2));
     let keys = host_keys(HostKeyPolicy::Strict, &sshd.known_hosts());
     // A label of 64 characters: no resolver asks anyone for it (RFC 1035 §2.3.4).
     let nowhere = Host::new("x".repeat(64)).expect("a name");

@@ -11,6 +11,7 @@
 
 pub(crate) mod account;
 pub(crate) mod agent;
+pub(crate) mod alone;
 pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod fleet;

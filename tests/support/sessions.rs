@@ -17,6 +17,10 @@ use super::{account::ACCOUNT, fleet::EmbeddedFleet, sshd::Sshd};
 /// Longer than anything here takes; only what hangs takes it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// How much later than it should something may end where the machine stands still for a while: by much less than
+/// [`LIMIT`], which is what it takes where nothing ends it.
+pub(crate) const LATE: Duration = Duration::from_secs(30);
+
 /// A scope that ends what hangs.
 pub(crate) fn limit() -> Scope {
     Scope::root().child(Some(LIMIT))
@@ -99,6 +103,40 @@ pub(crate) fn fails(host: &Host, config: &Config, milliseconds: u64) -> (Error, 
     let scope = within_ms(milliseconds);
     let result = Session::connect_in(host, config, &scope, &mut Timings::default());
     (result.expect_err("does not connect"), begun.elapsed())
+}
+
+/// Has something hang in a phase within so many milliseconds; in longer ones as long as they are over before that phase,
+/// which a busy machine may not come to in a short time. Returns the error, its limit and how long it took.
+#[track_caller]
+pub(crate) fn hangs_in(
+    phase: Phase,
+    milliseconds: u64,
+    attempt: impl Fn(u64) -> Error,
+) -> (Error, Duration, Duration) {
+    let mut milliseconds = milliseconds;
+    loop {
+        let (limit, begun) = (Duration::from_millis(milliseconds), Instant::now());
+        let error = attempt(milliseconds);
+        let is_early = error.phase() < phase;
+        let given_up = matches!(error, Error::TimedOut { .. } | Error::Cancelled { .. });
+        if !is_early || !given_up || limit > LIMIT {
+            return (error, limit, begun.elapsed());
+        }
+        milliseconds *= 4;
+    }
+}
+
+/// Has one of five rounds be good: what else a machine does, such as standing still for a moment, it does not do in each.
+#[track_caller]
+pub(crate) fn one_of_five<T: std::fmt::Debug>(
+    mut round: impl FnMut() -> T,
+    is_good: impl Fn(&T) -> bool,
+) {
+    let mut all = Vec::new();
+    while !all.last().is_some_and(&is_good) {
+        assert!(all.len() < 5, "none is good: {all:?}");
+        all.push(round());
+    }
 }
 
 /// Asserts where and how something failed.

@@ -38,7 +38,7 @@ pub use fs::{Found, LineChange, LineEdit, Owner, RemoteFs, SudoFs, WriteOptions}
 pub use get::{get, get_writer};
 pub use host_names::{HostNames, HostNamesError};
 pub use limits::Bandwidth;
-pub use options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
+pub use options::{CopyOptions, Existing, Leftovers, Parents, Preserve, Resume, Verify};
 pub use progress::{FileEvent, Progress, Snapshot};
 pub use put::{Copied, put, put_reader};
 pub use scp::{Keep, Scp};

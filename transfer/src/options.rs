@@ -17,6 +17,7 @@ pub struct CopyOptions {
     pub(crate) verify: Verify,
     pub(crate) bytes_max: Option<NonZeroU64>,
     pub(crate) resume: Resume,
+    pub(crate) leftovers: Leftovers,
     pub(crate) progress: Option<Progress>,
     pub(crate) bandwidth: Option<Bandwidth>,
     pub(crate) host_bandwidth: Option<HostBandwidth>,
@@ -84,6 +85,19 @@ pub enum Resume {
     Yes,
 }
 
+/// Whether a copy to a host removes what killed copies left there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Leftovers {
+    /// Only where the directory is listed for another reason: for [`Resume::Yes`], or to tell what is
+    /// there already.
+    #[default]
+    Leave,
+    /// It does: each directory that was there is listed once, and part files of copies whose process
+    /// is known to have ended, or of which nothing was heard for a day, are removed.
+    Remove,
+}
+
 impl CopyOptions {
     /// Returns the defaults.
     pub fn new() -> Self {
@@ -131,6 +145,12 @@ impl CopyOptions {
     /// Sets whether a copy that was cut short is gone on with. Default: [`Resume::No`].
     pub fn resume(mut self, resume: Resume) -> Self {
         self.resume = resume;
+        self
+    }
+
+    /// Sets whether what killed copies left on a host is removed. Default: [`Leftovers::Leave`].
+    pub fn leftovers(mut self, leftovers: Leftovers) -> Self {
+        self.leftovers = leftovers;
         self
     }
 

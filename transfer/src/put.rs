@@ -10,7 +10,7 @@ use sshoal_session::Session;
 use crate::checksum::Digest;
 use crate::error::{Error, Operation};
 use crate::limits::Governor;
-use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
+use crate::options::{CopyOptions, Existing, Leftovers, Parents, Preserve, Resume, Verify};
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError, SftpStatus};
 use crate::source::{About, Source};
 use crate::stream::Feed;
@@ -37,7 +37,7 @@ pub struct Copied {
 ///
 /// By whose file and at what; the host's file is then as it was, and nothing is left beside it,
 /// unless the connection was lost: what then is left, a later copy that looks into the directory
-/// removes ([`Resume::Yes`](crate::Resume) or [`put_tree`](crate::put_tree) with
+/// removes ([`Leftovers::Remove`], [`Resume::Yes`], or [`put_tree`](crate::put_tree) with
 /// [`TreeOptions::sync`](crate::TreeOptions)). A source that is written to meanwhile is a `Local`
 /// one, unless it only grew: then what it had at first is copied.
 pub fn put(
@@ -58,6 +58,10 @@ pub fn put(
         scope,
         governor,
     };
+    if options.leftovers == Leftovers::Remove && options.resume == Resume::No {
+        // A directory that cannot be listed can be copied into all the same.
+        let _ = put.swept();
+    }
     put.source(source)
 }
 

@@ -265,14 +265,15 @@ Examples:
   sshoal put -h hosts.txt --template keys/{host}.key /etc/app/key
 
 A file goes to DEST, or into it if it ends in / or is a directory there. A directory's content goes \
-into DEST, or into DEST/NAME if DEST ends in / or there are several SRC. Paths without a / at their \
-begin are from the login directory on. Each file is written under a temporary name and renamed. \
+into DEST, or into DEST/NAME if DEST ends in / or there are several SRC. Directories on the way \
+to it that are missing are made. Paths without a / at their begin are from the login directory on. \
+Each file is written under a temporary name and renamed. \
 Files that are there are overwritten, unless --keep or --no-clobber is given, or --scp, which fails. \
 Rates are bytes: k, M and G are thousands, Ki, Mi and Gi are 1024s.
 
 Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or \
 --min-rate ended a host's copies, 4 a host could not be reached or some file not be copied, \
-7 stopped by -k or --max-fail, 130 interrupted, 143 terminated, 1 internal.";
+7 stopped by -k or --max-fail, 129 hung up, 130 interrupted, 143 terminated, 1 internal.";
 
 pub(super) const GET_EXAMPLES: &str = "\
 Examples:
@@ -290,7 +291,7 @@ Rates are bytes: k, M and G are thousands, Ki, Mi and Gi are 1024s.
 
 Exit codes: 0 all good, 2 usage (nothing was copied), 3 a time limit or --min-rate ended a host's \
 copies, 4 a host could not be reached or some file not be copied, 7 stopped by -k or --max-fail, \
-130 interrupted, 143 terminated, 1 internal.";
+129 hung up, 130 interrupted, 143 terminated, 1 internal.";
 
 pub(super) const SYNC_EXAMPLES: &str = "\
 Examples:
@@ -305,7 +306,7 @@ A line of --itemize is HOST<tab>copy|mkdir|link|delete<tab>PATH, with what is no
 
 Exit codes: 0 all good, 2 usage or an unreadable SRC (nothing was copied), 3 a time limit or \
 --min-rate ended a host's copies, 4 a host could not be reached or some file not be copied, \
-7 stopped by -k or --max-fail, 130 interrupted, 143 terminated, 1 internal.";
+7 stopped by -k or --max-fail, 129 hung up, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(test)]
 mod tests {

@@ -52,4 +52,4 @@ Standard output has a line for each forwarding that is up:
   HOST<tab>remote localhost:3128 -> proxy:3128
 
 Exit codes: 2 usage, 3 --deadline was reached, 4 a host could not be reached, refused a forwarding \
-or was lost, 130 interrupted, 143 terminated, 1 internal.";
+or was lost, 129 hung up, 130 interrupted, 143 terminated, 1 internal.";

@@ -326,7 +326,7 @@ equal outputs once. Names are shown with \\xNN for what is no plain character, a
 
 Exit codes: 0 all good, 2 usage (nothing was done), 3 a time limit ended a host's work, 4 a host \
 could not be reached or refused, 5 `exists` said no, 6 --diff showed something, 7 stopped by failures, \
-130 interrupted, 143 terminated, 1 internal.";
+129 hung up, 130 interrupted, 143 terminated, 1 internal.";
 
 #[cfg(test)]
 mod tests {

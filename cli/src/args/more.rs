@@ -250,7 +250,7 @@ Examples:
   sshoal ping -h hosts.txt -q --jsonl reached.jsonl --connect-timeout 5
 
 Exit codes: 0 all hosts let us in, 2 usage, 3 --deadline was reached, 4 a host could not be reached \
-or refused, 130 interrupted, 143 terminated, 1 internal.";
+or refused, 129 hung up, 130 interrupted, 143 terminated, 1 internal.";
 
 const KILL_EXAMPLES: &str = "\
 Examples:
@@ -270,7 +270,8 @@ is a single @. Output is shown with the host's name before each line. The end of
 lets all shells end once they have run what was typed; `exit` does too.
 
 Exit codes: 0 all shells ended with 0, 2 usage, 3 --deadline was reached, 4 a host could not be \
-reached or was lost, 5 a shell ended with another status, 130 interrupted, 143 terminated, 1 internal.";
+reached or was lost, 5 a shell ended with another status, 129 hung up, 130 interrupted, \
+143 terminated, 1 internal.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -77,6 +77,8 @@ pub(super) struct Plan {
     pub(super) itemize: bool,
     /// The positions of the hosts that it is on: the others are done.
     pub(super) whom: Vec<usize>,
+    /// Whether it goes on with a run that was cut short, and may have left something.
+    pub(super) goes_on: bool,
     /// By host, the paths as they were filled in, sources first.
     pub(super) filled: Option<Vec<Vec<Vec<u8>>>>,
 }
@@ -193,6 +195,7 @@ impl Plan {
             tree: TreeOptions::new(),
             itemize: false,
             whom,
+            goes_on: resumed.kept.is_some(),
             filled: None,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sshoal::transfer::{CopyOptions, Existing, Keep, Progress, TreeOptions};
+use sshoal::transfer::{CopyOptions, Existing, Keep, Leftovers, Progress, TreeOptions};
 use sshoal::{Reached, Sudo};
 
 use super::became::Copies;
@@ -51,7 +51,10 @@ impl Work {
         progress: Progress,
         sudo: Option<Sudo>,
     ) -> Result<Self> {
-        let file = options::file(args, &progress);
+        let file = options::file(args, &progress).leftovers(match plan.goes_on {
+            true => Leftovers::Remove,
+            false => Leftovers::Leave,
+        });
         let min = args.flow.min_rate;
         let slow = min.map(Slow::watch).transpose();
         Ok(Self {

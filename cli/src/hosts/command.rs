@@ -1,7 +1,6 @@
 //! `sshoal hosts`: which hosts the flags of all sub-commands stand for. Nothing is connected to.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -10,6 +9,7 @@ use sshoal::hosts::{NodeSetError, Selector, Value, Words, fold};
 
 use crate::args::HostsArgs;
 use crate::complain;
+use crate::console::print;
 use crate::sanitise::one_line;
 
 /// A host as `--json` shows it.
@@ -49,9 +49,7 @@ pub(crate) fn hosts(args: &HostsArgs) -> Result<u8> {
     } else {
         specs.iter().map(|spec| format!("{spec}\n")).collect()
     };
-    // A reader that left is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(0)
+    Ok(print(text.as_bytes()))
 }
 
 fn count(hosts: usize, json: bool) -> String {

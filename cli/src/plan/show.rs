@@ -20,6 +20,8 @@ pub(crate) struct Show {
     pub(crate) jsonl: Option<PathBuf>,
     /// Whether the files of the run that is gone on with are, too.
     pub(crate) resumes: bool,
+    /// Whether what is counted as copied would only be.
+    pub(crate) is_dry: bool,
     pub(crate) events: Option<PathBuf>,
     pub(crate) failed_to: Option<PathBuf>,
     pub(crate) ok_to: Option<PathBuf>,
@@ -41,6 +43,7 @@ impl Show {
             append: false,
             jsonl: None,
             resumes: false,
+            is_dry: false,
             events: None,
             failed_to: None,
             ok_to: None,

@@ -60,7 +60,9 @@ pub(crate) fn run(
         workers: None,
     };
     let start = |messages| Running::start(job, messages);
-    let driven = drive(count, start, Some(&recorder), view, console);
+    let whom: Vec<usize> = (0..count).collect();
+    let all = (&recorder, &whom[..]);
+    let driven = drive(all, start, Some(&recorder), view, console);
     driven.map_err(|error| Stop::Fatal(crate::wording::chain(&*error)))?;
     Ok(())
 }

@@ -116,7 +116,7 @@ impl Copying {
         let fatal = |error: &dyn std::fmt::Display| Stop::Fatal(format!("cannot begin: {error}"));
         let labels = opened.hosts.iter().map(ToString::to_string).collect();
         let recorder = Arc::new(Recorder::new(labels, &opened.hosts, &opened.configs));
-        let count = opened.hosts.len();
+        let whom: Arc<[usize]> = (0..opened.hosts.len()).collect();
         // Refused, the pool is smaller, and hosts wait for room.
         let _ = sshoal::raise_descriptor_limit();
         let first = opened.configs[0].clone();
@@ -132,11 +132,13 @@ impl Copying {
             .map_err(|error| fatal(&error))?;
         let start = |messages: Messages| {
             let each = fleet.each(move |host| self.of(host));
-            let record = move |_, visited, stop| record(&recorder, visited, stop);
-            let whom = (0..count).collect();
-            Running::programs((What::Copies, whom), (each, fleet), record, messages)
+            let own = Arc::clone(&recorder);
+            let record = move |_, visited, stop| record(&own, visited, stop);
+            let what = (What::Copies, Arc::clone(&whom));
+            Running::programs(what, (each, fleet), record, messages)
         };
-        let driven = drive(count, start, None, view, console);
+        let all = (&*recorder, &whom[..]);
+        let driven = drive(all, start, None, view, console);
         driven.map_err(|error| fatal(&crate::wording::chain(&*error)))?;
         Ok(())
     }

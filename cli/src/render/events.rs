@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 use sshoal::{Event, Exit, Failure, OutputStream};
 
-use super::json::{Lines, text};
+use super::json::{Lines, Text};
 use crate::console::Console;
 use crate::record::{Ending, Record};
 use crate::sanitise::one_line;
@@ -50,7 +50,7 @@ enum More<'a> {
     },
     Output {
         stream: &'static str,
-        bytes: String,
+        bytes: Text<'a>,
         encoding: &'static str,
     },
     Exit {
@@ -191,7 +191,7 @@ fn facts(event: &Event) -> Option<(&'static str, Duration, More<'_>)> {
         Event::Output {
             at, stream, bytes, ..
         } => {
-            let (bytes, encoding) = text(bytes);
+            let bytes = Text::of(bytes);
             let stream = match stream {
                 OutputStream::Stdout => "stdout",
                 OutputStream::Stderr => "stderr",
@@ -199,7 +199,7 @@ fn facts(event: &Event) -> Option<(&'static str, Duration, More<'_>)> {
             let more = More::Output {
                 stream,
                 bytes,
-                encoding,
+                encoding: bytes.encoding(),
             };
             ("output", *at, more)
         }

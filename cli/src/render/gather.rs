@@ -17,6 +17,8 @@ use crate::record::{Ending, Record};
 
 mod group;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use group::{Group, Own};
 

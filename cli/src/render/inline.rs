@@ -3,6 +3,8 @@
 //! Standard output of the hosts goes to ours and standard error to ours, so that a pipe gets
 //! nothing but what the hosts wrote.
 
+use anyhow::{Context, Result};
+
 use crate::console::{Console, Sink};
 use crate::record::Record;
 
@@ -17,14 +19,24 @@ pub(crate) enum Inline {
 
 impl Inline {
     /// Shows the host's output.
-    pub(crate) fn finished(self, record: &Record, console: &mut Console) {
-        if !record.stdout.is_empty() {
-            console.end_line(Sink::Stdout);
-            console.host_bytes(Sink::Stdout, &record.stdout);
+    ///
+    /// # Errors
+    /// What was written cannot be read back.
+    pub(crate) fn finished(self, record: &Record, console: &mut Console) -> Result<()> {
+        let sinks = match self {
+            Self::Both => &[Sink::Stdout, Sink::Stderr][..],
+            Self::StdoutOnly => &[Sink::Stdout],
+        };
+        for sink in sinks {
+            let written = record.written(*sink);
+            if !written.is_empty() {
+                console.end_line(*sink);
+                let shown = written.in_lines(|piece| console.host_bytes(*sink, piece));
+                shown.with_context(|| format!("{}: {UNREADABLE}", record.label))?;
+            }
         }
-        if self == Self::Both && !record.stderr.is_empty() {
-            console.end_line(Sink::Stderr);
-            console.host_bytes(Sink::Stderr, &record.stderr);
-        }
+        Ok(())
     }
 }
+
+const UNREADABLE: &str = "what the host wrote cannot be read back";

@@ -1,13 +1,14 @@
 //! `--jsonl`: one JSON object per finished host, a line each.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::json::{Lines, text};
-use crate::console::Console;
+use super::json::{Lines, Text};
+use crate::console::{Console, Sink};
 use crate::copies::Copies;
 use crate::record::{Ending, Failure, Record};
 use crate::time::rfc3339;
@@ -32,7 +33,11 @@ impl Jsonl {
 
     /// Writes a host's object.
     pub(crate) fn finished(&mut self, record: &Record, console: &mut Console) {
-        self.0.write(&object(record), console);
+        let texts = texts(record).unwrap_or_else(|error| {
+            self.0.fail(error);
+            [Text::of(b""); 2]
+        });
+        self.0.write(&object(record, texts), console);
     }
 
     /// Returns whether the objects go to standard output.
@@ -64,8 +69,8 @@ struct Object<'a> {
     error: Option<&'a str>,
     /// Whether the command was really ended; null if it is not known, or was not wanted.
     ended: Option<bool>,
-    stdout: String,
-    stderr: String,
+    stdout: Text<'a>,
+    stderr: Text<'a>,
     stdout_encoding: &'static str,
     stderr_encoding: &'static str,
     truncated: bool,
@@ -75,30 +80,30 @@ struct Object<'a> {
     phases: Phases,
     /// Of copies alone.
     #[serde(flatten)]
-    copies: Option<Copied>,
+    copies: Option<Copied<'a>>,
 }
 
 /// What was copied.
 #[derive(Debug, Serialize)]
-struct Copied {
+struct Copied<'a> {
     bytes: u64,
     files: u64,
     kept: u64,
     directories: u64,
     links: u64,
     deleted: u64,
-    skipped: Vec<Entry>,
-    failed: Vec<Entry>,
-    changes: Vec<Entry>,
+    skipped: Vec<Entry<'a>>,
+    failed: Vec<Entry<'a>>,
+    changes: Vec<Entry<'a>>,
     unlisted: u64,
 }
 
 /// A path and what became of it.
 #[derive(Debug, Serialize)]
-struct Entry {
-    path: String,
+struct Entry<'a> {
+    path: Text<'a>,
     path_encoding: &'static str,
-    what: String,
+    what: &'a str,
     /// Of a failure alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'static str>,
@@ -106,20 +111,19 @@ struct Entry {
     kind: Option<&'static str>,
 }
 
-impl Entry {
-    fn new(path: &[u8], what: &str) -> Self {
-        let (path, path_encoding) = text(path);
-        let what = what.to_owned();
+impl<'a> Entry<'a> {
+    fn new(path: &'a [u8], what: &'a str) -> Self {
+        let path = Text::of(path);
         Self {
             path,
-            path_encoding,
+            path_encoding: path.encoding(),
             what,
             phase: None,
             kind: None,
         }
     }
 
-    fn failed(path: &[u8], why: &Failure) -> Self {
+    fn failed(path: &'a [u8], why: &'a Failure) -> Self {
         Self {
             phase: Some(why.phase),
             kind: Some(why.kind),
@@ -128,8 +132,8 @@ impl Entry {
     }
 }
 
-impl From<&Copies> for Copied {
-    fn from(copies: &Copies) -> Self {
+impl<'a> From<&'a Copies> for Copied<'a> {
+    fn from(copies: &'a Copies) -> Self {
         let skipped = copies.skipped.iter();
         let failed = copies.failed.iter();
         let changes = copies.changes.iter();
@@ -182,9 +186,12 @@ impl Phases {
     }
 }
 
-fn object(record: &Record) -> Object<'_> {
-    let (stdout, stdout_encoding) = text(&record.stdout);
-    let (stderr, stderr_encoding) = text(&record.stderr);
+fn texts(record: &Record) -> io::Result<[Text<'_>; 2]> {
+    let text = |sink| Text::of_written(record.written(sink));
+    Ok([text(Sink::Stdout)?, text(Sink::Stderr)?])
+}
+
+fn object<'a>(record: &'a Record, [stdout, stderr]: [Text<'a>; 2]) -> Object<'a> {
     let mut object = Object {
         host: &record.host,
         user: &record.user,
@@ -199,8 +206,8 @@ fn object(record: &Record) -> Object<'_> {
         ended: record.ended.as_ref().and_then(sshoal::Ending::is_ended),
         stdout,
         stderr,
-        stdout_encoding,
-        stderr_encoding,
+        stdout_encoding: stdout.encoding(),
+        stderr_encoding: stderr.encoding(),
         truncated: record.truncated,
         attempts: record.attempts,
         started: record.started.map(|at: SystemTime| rfc3339(at)),
@@ -241,7 +248,7 @@ mod tests {
     use crate::sanitise::is_harmless;
 
     fn line(record: &Record) -> String {
-        super::super::json::line(&object(record))
+        super::super::json::line(&object(record, texts(record).unwrap()))
     }
 
     fn parsed(record: &Record) -> Value {

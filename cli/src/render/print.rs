@@ -58,12 +58,17 @@ impl Print {
         text: &mut Vec<u8>,
     ) {
         let key = (index, from as u8);
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-            let before = self.unfinished.remove(&key).unwrap_or_default();
-            self.line(index, &[&before, &rest[..end]], clean, text);
-            rest = &rest[end + 1..];
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            // Only the first line may have begun in earlier bytes.
+            let before = match start {
+                0 => self.unfinished.remove(&key).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            self.line(index, &[&before, &bytes[start..end]], clean, text);
+            start = end + 1;
         }
+        let rest = &bytes[start..];
         if rest.is_empty() {
             return;
         }
@@ -111,13 +116,53 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn feed(print: &mut Print, index: usize, bytes: &[u8]) -> String {
+    fn take(print: &mut Print, of: (usize, Sink), bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         let clean = |bytes: &[u8], text: &mut Vec<u8>| text.extend_from_slice(bytes);
-        print.take((index, Sink::Stdout), bytes, &clean, &mut shown);
-        String::from_utf8(shown).unwrap()
+        print.take(of, bytes, &clean, &mut shown);
+        shown
+    }
+
+    fn feed(print: &mut Print, index: usize, bytes: &[u8]) -> String {
+        String::from_utf8(take(print, (index, Sink::Stdout), bytes)).unwrap()
+    }
+
+    proptest! {
+        /// Two streams of two hosts in pieces of any size, in any order: what is shown of each are
+        /// its complete lines behind its host's name, and with what is left they are its bytes.
+        #[test]
+        fn lines_are_those_of_the_whole_however_it_was_cut(
+            texts in prop::collection::vec(prop::collection::vec(prop::sample::select(b"\n\r\0ab:\xc3\xa4".to_vec()), 0..80), 4),
+            pieces in prop::collection::vec((0_usize..4, 1_usize..20), 0..80),
+        ) {
+            let mut print = Print::new(vec!["a: ".into(), "b: ".into()]);
+            let of = |stream: usize| (stream / 2, [Sink::Stdout, Sink::Stderr][stream % 2]);
+            let (mut given, mut back) = ([0; 4], [const { Vec::new() }; 4]);
+            let rest = (0..4).map(|stream| (stream, usize::MAX));
+            for (stream, len) in pieces.into_iter().chain(rest) {
+                let left = &texts[stream][given[stream]..];
+                let piece = &left[..len.min(left.len())];
+                given[stream] += piece.len();
+                let shown = take(&mut print, of(stream), piece);
+                for line in shown.split_inclusive(|byte| *byte == b'\n') {
+                    let name = [&b"a: "[..], b"b: "][stream / 2];
+                    let line = line.strip_prefix(name);
+                    prop_assert!(line.is_some_and(|line| line.ends_with(b"\n")), "{:?}", line);
+                    back[stream].extend_from_slice(line.unwrap_or_default());
+                }
+            }
+            for (stream, back) in back.iter_mut().enumerate() {
+                let (index, from) = of(stream);
+                let last = print.unfinished.remove(&(index, from as u8)).unwrap_or_default();
+                prop_assert!(!last.contains(&b'\n'));
+                back.extend(last);
+                prop_assert_eq!(&*back, &texts[stream]);
+            }
+        }
     }
 
     #[test]

@@ -27,11 +27,21 @@ pub(crate) struct Summary {
     slowest: Vec<(Duration, usize)>,
     /// What was copied, if anything was to be: bytes, files, kept, deleted, failed.
     copied: Option<[u64; 5]>,
+    /// Whether nothing was copied, and was only to be found out.
+    is_dry: bool,
     /// Times by phase, in the order in which phases were first seen.
     phases: Vec<(&'static str, Times)>,
 }
 
 impl Summary {
+    /// Makes an empty one, of a dry run or of one that does what it says.
+    pub(crate) fn of(is_dry: bool) -> Self {
+        Self {
+            is_dry,
+            ..Self::default()
+        }
+    }
+
     /// Counts a finished host.
     pub(crate) fn add(&mut self, record: &Record) {
         self.hosts += 1;
@@ -94,7 +104,10 @@ impl Summary {
             wall.as_secs_f64()
         );
         let mut lines = vec![first];
-        lines.extend(self.copied.map(|counts| copied(counts, wall)));
+        lines.extend(self.copied.map(|counts| match self.is_dry {
+            true => to_copy(counts),
+            false => copied(counts, wall),
+        }));
         // Of one host alone the status line says it.
         if self.hosts > 1 {
             lines.extend(self.bad(headings));
@@ -196,6 +209,22 @@ fn copied([bytes, files, kept, deleted, failed]: [u64; 5], wall: Duration) -> St
         }
     }
     line
+}
+
+/// Returns the line of what a dry run would have copied.
+fn to_copy([bytes, files, kept, deleted, failed]: [u64; 5]) -> String {
+    let (bytes, plural) = (size::show(bytes), if files == 1 { "" } else { "s" });
+    let mut line = format!("{files} file{plural} to copy, {bytes}");
+    for (count, what) in [
+        (kept, "kept"),
+        (deleted, "to delete"),
+        (failed, "not to be copied"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    line + "; nothing was changed"
 }
 
 /// What to do about the first failure that most people see.

@@ -1,15 +1,15 @@
 //! What a worker said of its sessions and commands, until whoever waits for it takes it.
 //!
 //! A worker has talked to hostile hosts and may be theirs. Each report is weighed here: one that
-//! comes twice, of what was never begun, or of more output than was granted is a breach, for which
-//! the worker is ended.
+//! comes twice, of what was never begun, of a host that is another's, or of more output than was
+//! granted is a breach, for which the worker is ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sshoal::sync::Queue;
-use sshoal::{Ending, Error, Exit, OutputStream, Phase};
+use sshoal::{Ending, Error, Exit, Host, OutputStream, Phase};
 
 use super::wire::{Report, WINDOW, WireStream, WireTimings, cost};
 
@@ -23,6 +23,8 @@ struct State {
     commands: HashMap<u64, Arc<CommandBox>>,
     /// Numbers drawn so far, for both.
     drawn: u64,
+    /// The hosts of all sessions that were ever begun here, and of those on the way to them.
+    hosts: HashSet<Host>,
     /// The worker is gone, or is to go.
     is_over: bool,
 }
@@ -32,6 +34,8 @@ struct State {
 pub(super) struct SessionBox {
     pub(super) number: u64,
     pub(super) words: Queue<SessionWord>,
+    /// Its host, and the jump hosts on the way.
+    hosts: Vec<Host>,
     stage: Mutex<SessionStage>,
 }
 
@@ -94,13 +98,20 @@ pub(super) enum Asked {
 pub(super) struct Breach;
 
 impl Inbox {
-    /// Adds a session; `None` once the worker is gone.
-    pub(super) fn session(&self) -> Option<Arc<SessionBox>> {
+    /// Adds a session with a host, and with the jump hosts on the way; `None` once the worker is
+    /// gone.
+    pub(super) fn session(&self, hosts: Vec<Host>) -> Option<Arc<SessionBox>> {
         let mut state = self.lock();
         let number = state.draw()?;
+        for host in &hosts {
+            if !state.hosts.contains(host) {
+                state.hosts.insert(host.clone());
+            }
+        }
         let session = Arc::new(SessionBox {
             number,
             words: Queue::unbounded(),
+            hosts,
             stage: Mutex::new(SessionStage::Opening(0)),
         });
         state.sessions.insert(number, Arc::clone(&session));
@@ -145,6 +156,20 @@ impl Inbox {
             command.wrote.close();
         }
         sessions.len()
+    }
+
+    /// Returns whether a host may ask something of the user: whether a session of the worker's is
+    /// with it, or goes by it. One that was given up may have asked before the worker heard of that.
+    ///
+    /// # Errors
+    /// The worker never had to do with this host.
+    pub(super) fn may_ask(&self, host: &Host) -> Result<bool, Breach> {
+        let state = self.lock();
+        if !state.hosts.contains(host) {
+            return Err(Breach);
+        }
+        let mut sessions = state.sessions.values();
+        Ok(sessions.any(|session| session.hosts.contains(host)))
     }
 
     /// Takes a report in, all but questions.
@@ -335,146 +360,4 @@ impl CommandBox {
 const REACHED_MAX: usize = 8;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::workers::wire::{WireError, WireExit};
-
-    fn output(command: u64) -> Report {
-        let stream = WireStream::Stdout;
-        Report::Output { command, stream }
-    }
-
-    #[test]
-    fn what_was_never_begun_is_a_breach_and_what_was_forgotten_is_not() {
-        let inbox = Inbox::default();
-        let started = |command| Report::Started { command };
-        assert_eq!(inbox.take(started(1), Vec::new()), Err(Breach));
-        let command = inbox.command().unwrap();
-        inbox.forget(command.number);
-        assert_eq!(inbox.take(started(command.number), Vec::new()), Ok(()));
-        assert!(command.words.is_empty());
-    }
-
-    #[test]
-    fn a_host_has_one_end() {
-        let inbox = Inbox::default();
-        let command = inbox.command().unwrap().number;
-        let exit = WireExit::Status(0);
-        let exited = || Report::Exited {
-            command,
-            exit: exit.clone(),
-        };
-        assert_eq!(inbox.take(exited(), Vec::new()), Err(Breach), "not started");
-        assert_eq!(inbox.take(Report::Started { command }, Vec::new()), Ok(()));
-        assert_eq!(inbox.take(exited(), Vec::new()), Ok(()));
-        assert_eq!(
-            inbox.take(exited(), Vec::new()),
-            Err(Breach),
-            "ended before"
-        );
-        let started = Report::Started { command };
-        assert_eq!(
-            inbox.take(started, Vec::new()),
-            Err(Breach),
-            "started before"
-        );
-    }
-
-    #[test]
-    fn more_output_than_was_granted_is_a_breach() {
-        let inbox = Inbox::default();
-        let command = inbox.command().unwrap();
-        let number = command.number;
-        inbox
-            .take(Report::Started { command: number }, Vec::new())
-            .unwrap();
-        let mut sent = 0;
-        while inbox.take(output(number), vec![0; 1000]).is_ok() {
-            sent += cost(1000);
-        }
-        assert!(sent <= WINDOW && sent + cost(1000) > WINDOW);
-        command.granted(cost(1000));
-        assert_eq!(inbox.take(output(number), vec![0; 1000]), Ok(()));
-        // Nothing is free, be it around no byte at all.
-        command.granted(10);
-        let mut empty = 0;
-        while inbox.take(output(number), Vec::new()).is_ok() {
-            empty += 1;
-        }
-        assert!(empty <= cost(1000) / cost(0), "{empty}");
-    }
-
-    #[test]
-    fn whoever_waits_learns_of_the_workers_end() {
-        let inbox = Inbox::default();
-        let (session, command) = (inbox.session().unwrap(), inbox.command().unwrap());
-        assert_eq!(inbox.end(), 1);
-        let scope = sshoal::Scope::root();
-        assert!(session.words.pop(&scope).unwrap().is_none());
-        assert!(command.words.pop(&scope).unwrap().is_none());
-        assert!(command.wrote.pop(&scope).unwrap().is_none());
-        assert!(inbox.session().is_none() && inbox.command().is_none());
-    }
-
-    /// Any reports in any order: what was taken of each session and command has one end at most.
-    fn reports() -> impl Strategy<Value = Report> {
-        let phase = Phase::Kex;
-        let error = WireError::Cancelled {
-            phase: phase.into(),
-        };
-        let timings = WireTimings::of(&sshoal::Timings::default());
-        (0_u64..4, 0..8).prop_map(move |(n, kind)| match kind {
-            0 => Report::Reached {
-                session: n,
-                phase: phase.into(),
-            },
-            1 => Report::Connected {
-                session: n,
-                timings: timings.clone(),
-            },
-            2 => Report::NotConnected {
-                session: n,
-                error: error.clone(),
-                timings: timings.clone(),
-            },
-            3 => Report::Started { command: n },
-            4 => output(n),
-            5 => Report::Exited {
-                command: n,
-                exit: WireExit::None,
-            },
-            6 => Report::Wrote {
-                command: n,
-                error: None,
-            },
-            _ => Report::Closed { session: n },
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn no_order_of_reports_ends_a_host_twice(
-            reports in proptest::collection::vec(reports(), 0..64),
-        ) {
-            let inbox = Inbox::default();
-            let session = inbox.session().unwrap();
-            let command = inbox.command().unwrap();
-            for report in reports {
-                let _ = inbox.take(report, vec![0; 8]);
-            }
-            let mut ends = 0;
-            while let Some(word) = command.words.try_pop() {
-                ends += usize::from(matches!(word, CommandWord::Exited(_)));
-            }
-            prop_assert!(ends <= 1);
-            let mut opened = 0;
-            while let Some(word) = session.words.try_pop() {
-                let is_end = !matches!(word, SessionWord::Reached(_));
-                opened += usize::from(is_end);
-            }
-            prop_assert!(opened <= 1);
-        }
-    }
-}
+mod tests;

@@ -174,6 +174,10 @@ impl Link {
                 prompts,
             } => {
                 let host = host.host().ok_or(Breach)?;
+                if !self.inbox.may_ask(&host)? {
+                    questions::decline(self, question);
+                    return Ok(());
+                }
                 let asked = questions::Asked {
                     number: question,
                     host,

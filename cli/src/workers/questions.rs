@@ -49,8 +49,17 @@ pub(super) fn ask(link: &Arc<Link>, asked: Asked, set: &Weak<Set>) -> Result<(),
     Ok(())
 }
 
+/// Tells the worker that nobody answers.
+pub(super) fn decline(link: &Link, question: u64) {
+    tell(link, question, None);
+}
+
 fn answer(link: &Link, question: u64, answers: Option<Vec<Secret>>) {
     link.questions.fetch_sub(1, Ordering::Relaxed);
+    tell(link, question, answers);
+}
+
+fn tell(link: &Link, question: u64, answers: Option<Vec<Secret>>) {
     let lengths = answers.as_ref().map(|answers| {
         let lengths = answers.iter().map(|answer| answer.expose().len());
         lengths.collect::<Vec<_>>()

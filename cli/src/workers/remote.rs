@@ -25,9 +25,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Takes a place; `None` if the worker is gone.
-    pub(super) fn take(link: &Arc<Link>) -> Option<Self> {
-        let inbox = link.inbox.session()?;
+    /// Takes a place for a session with the first of these hosts, by way of the others; `None` if
+    /// the worker is gone.
+    pub(super) fn take(link: &Arc<Link>, hosts: &[Host]) -> Option<Self> {
+        let inbox = link.inbox.session(hosts.to_vec())?;
         link.live.fetch_add(1, Ordering::Relaxed);
         let link = Arc::clone(link);
         Some(Self { link, inbox })

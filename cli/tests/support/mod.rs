@@ -9,12 +9,14 @@ pub(crate) mod noise;
 pub(crate) mod openssh;
 pub(crate) mod pssh;
 pub(crate) mod screen;
+pub(crate) mod seat;
 pub(crate) mod two_hosts;
 pub(crate) mod working;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// The program, with no setting of the user's: an empty home, no agent, no `SSHOAL_*`.
 pub(crate) fn sshoal(home: &Path) -> Command {
@@ -38,10 +40,56 @@ pub(crate) fn sshoal(home: &Path) -> Command {
     command
 }
 
+/// The time in which an interrupt ends the program.
+pub(crate) const END_MAX: Duration = Duration::from_secs(2);
+/// From here on the program may cut short what it tells, to be in time.
+pub(crate) const WHOLE_MAX: Duration = Duration::from_millis(1_200);
+
+/// Has the program be ended, until that took less than so long: a machine that stands still in one round does not in each
+/// of five. The round returns how long it took, and judges nothing that such a time may change.
+#[track_caller]
+pub(crate) fn ends_within(most: Duration, mut round: impl FnMut() -> Duration) {
+    let mut all = Vec::new();
+    while all.last().is_none_or(|took| *took >= most) {
+        assert!(all.len() < 5, "it took {all:?}");
+        all.push(round());
+    }
+}
+
+/// `sshoal run` on a server, with all that it takes to get in.
+pub(crate) fn run_on_server(sshd: &openssh::sshd::Sshd) -> Command {
+    let mut command = sshoal(&sshd.scratch());
+    command.args(["run", "-F", "none", "--identity"]);
+    command.arg(sshd.key_path()).args(["-l", &sshd.user()]);
+    let known = sshd.known_hosts_path();
+    command.args(["-O", &format!("UserKnownHostsFile={}", known.display())]);
+    command.args(["-H", &sshd.socket().to_string()]);
+    command
+}
+
 /// Runs to the end.
 #[track_caller]
 pub(crate) fn output(command: &mut Command) -> Output {
     command.output().expect("the program runs")
+}
+
+/// Runs to the end; returns the most memory that it was seen to have, in KiB, too.
+#[track_caller]
+pub(crate) fn watched(command: &mut Command) -> (Output, u64) {
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut most = 0;
+    while child.try_wait().expect("the program runs").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        most = most.max(peak.unwrap_or(0));
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    (child.wait_with_output().expect("the program runs"), most)
 }
 
 /// Standard output as text.
@@ -56,19 +104,25 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// The same command in a session of its own, without a controlling terminal.
 pub(crate) fn detached(program: &Command) -> Command {
-    let mut detached = Command::new("setsid");
+    let mut detached = started_by(&["setsid", "--wait"], program);
+    detached.stdin(Stdio::null());
     detached
-        .arg("--wait")
+}
+
+/// The same command, started by another one, with its environment.
+pub(crate) fn started_by(starter: &[&str], program: &Command) -> Command {
+    let mut command = Command::new(starter[0]);
+    command
+        .args(&starter[1..])
         .arg(program.get_program())
         .args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
-            Some(value) => detached.env(name, value),
-            None => detached.env_remove(name),
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
         };
     }
-    detached.stdin(Stdio::null());
-    detached
+    command
 }
 
 /// Waits until a program answers signals in its own way.

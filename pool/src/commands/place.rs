@@ -175,6 +175,8 @@ impl Reader {
     fn expansion(&mut self, rest: &[u8]) -> usize {
         let outside = self.state == State::Outside;
         match rest.first() {
+            // A line that is continued is nothing at all: what is behind it belongs to the `$`.
+            Some(b'\\') if rest.get(1) == Some(&b'\n') => self.state = State::Lost,
             Some(b'{') => {
                 let name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
                 let len = rest[1..].iter().take_while(|byte| name(byte)).count();

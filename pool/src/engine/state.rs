@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) size: usize,
     /// When the schedule is asked again, whatever happens until then.
     pub(super) alarm: Option<Instant>,
+    /// Since when there is no worker at all, and none to be had.
+    pub(super) lacking: Option<Instant>,
 }
 
 impl State {
@@ -96,7 +98,7 @@ impl State {
             self.tasks.close();
             self.tasks = Arc::new(Queue::bounded(self.size));
             (self.queued, self.parked, self.workers) = (0, 0, 0);
-            self.alarm = None;
+            (self.alarm, self.lacking) = (None, None);
         }
     }
 }

@@ -139,11 +139,11 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets how many sessions may be in the making at once. Default: 256 for each core.
+    /// Sets how many sessions may be in the making at once. Default: 1,024 for each core.
     ///
-    /// A handshake costs about half a millisecond of one core, so these are done in an eighth of
-    /// a second, far within any connect timeout; yet they are enough to keep a core busy over a
-    /// network with round trips of 15 ms, of which a handshake takes about eight.
+    /// A handshake costs about half a millisecond of one core, so these are done in half a second,
+    /// far within any connect timeout; yet they are enough to keep a core busy over a network with
+    /// round trips of 60 ms, of which a handshake takes about eight.
     pub fn handshakes(mut self, handshakes: NonZeroUsize) -> Self {
         self.pace.handshakes = Some(handshakes);
         self
@@ -388,7 +388,7 @@ impl PoolBuilder {
 /// The default pool size, if there are as many hosts.
 const SIZE_DEFAULT: usize = 512;
 /// The default of handshakes in flight, for each core.
-const HANDSHAKES_PER_CORE: usize = 256;
+const HANDSHAKES_PER_CORE: usize = 1024;
 /// The default of handshakes in flight at one destination: below sshd's ten, with room for others.
 const HANDSHAKES_PER_DESTINATION: usize = 8;
 /// The default time between `SIGTERM` and `SIGKILL`.

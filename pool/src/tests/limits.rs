@@ -1,5 +1,6 @@
 //! Limits of this machine: a host waits for them.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sshoal_session::Error;
@@ -22,6 +23,18 @@ fn hosts_that_meet_a_local_limit_wait_and_never_fail() {
         assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
         assert!(fake.gauges.live.highest() <= 50);
     }
+}
+
+/// P6: there is no thread for a worker, green or plain, for a while: the hosts wait for one.
+#[test]
+fn hosts_without_a_worker_wait_for_one() {
+    let fake = Fake::new(Script::printing(b"."));
+    let pool = fake.pool_of(builder(20).size(count(5)));
+    pool.engine.refused.store(4, Ordering::SeqCst);
+    let report = pool.run("x").unwrap().report();
+    assert!(report.is_success(), "{report:?}");
+    assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
+    assert_eq!(pool.engine.refused.load(Ordering::SeqCst), 0);
 }
 
 /// With no room at all the hosts wait, and only the deadline ends them, as not run.

@@ -93,6 +93,8 @@ fn why_not(name: &str) -> &'static str {
         "it is DSA, which libssh2 is built without"
     } else if has("mlkem") {
         "it takes OpenSSL 3.5 or later"
+    } else if has(FINITE_FIELD) && over_aws_lc() {
+        "libssh2 fails at it over AWS-LC; OpenSSL has it"
     } else if ["sntrup761", "umac-", "sk-ssh-", "sk-ecdsa-"]
         .iter()
         .any(|n| has(n))
@@ -103,13 +105,23 @@ fn why_not(name: &str) -> &'static str {
     }
 }
 
-/// What the linked libssh2 has, without what is not an algorithm or not checked.
+/// Key exchanges that are not on a curve.
+const FINITE_FIELD: &str = "diffie-hellman-";
+
+/// Returns whether the linked crypto library is AWS-LC. Its `BN_rand` refuses the `bottom` of -1
+/// with which libssh2 0.3.4 makes its half of these exchanges (`_libssh2_dh_key_pair`).
+fn over_aws_lc() -> bool {
+    openssl::version::version().contains("AWS-LC")
+}
+
+/// What the linked libssh2 has, without what is not an algorithm, not checked or broken.
 pub(crate) fn supported(list: AlgorithmList) -> &'static [&'static str] {
     use ssh2::MethodType::{CryptCs, HostKey, Kex, MacCs};
     type Names = LazyLock<Vec<&'static str>>;
     static KEX: Names = LazyLock::new(|| {
         let mut names = supported_algorithms(Kex);
         names.retain(|name| !name.starts_with("ext-info-") && !name.starts_with("kex-strict-"));
+        names.retain(|name| !name.starts_with(FINITE_FIELD) || !over_aws_lc());
         names
     });
     static HOST_KEYS: Names = LazyLock::new(|| {
@@ -183,8 +195,8 @@ mod tests {
         }
     }
 
-    /// The linked libssh2 has every algorithm of the default lists but the post-quantum exchange,
-    /// and of the weak ones no more than is written here.
+    /// The linked libssh2 has every algorithm of the default lists but the post-quantum exchange and,
+    /// over AWS-LC, those in finite fields; and of the weak ones no more than is written here.
     #[test]
     fn libssh2_has_the_defaults_and_few_weak_ones() {
         let sorted = |list| {
@@ -192,7 +204,9 @@ mod tests {
             names.sort_unstable();
             names
         };
-        let default = |names: &'static str| names.split(',').filter(|n| !n.starts_with("mlkem"));
+        let absent =
+            |n: &str| n.starts_with("mlkem") || over_aws_lc() && n.starts_with(FINITE_FIELD);
+        let default = |names: &'static str| names.split(',').filter(|n| !absent(n));
         for (list, names) in [
             (AlgorithmList::Kex, super::super::KEX),
             (AlgorithmList::HostKey, super::super::HOST_KEYS),

@@ -301,15 +301,23 @@ impl Library {
         })
     }
 
-    /// Waits for the server's end of the channel; all output must have been read.
-    pub(crate) fn wait_closed(&mut self, channel: ChannelId) -> Called<()> {
+    /// Waits for the end of the server's output, whether or not it was read.
+    pub(crate) fn wait_eof(&mut self, channel: ChannelId) -> Called<()> {
         self.on(channel, |pointer| {
-            // SAFETY: F2, F3. It comes first: closing without the end of output is an error.
+            // SAFETY: F2, F3.
             match done(unsafe { sys::libssh2_channel_wait_eof(pointer) }) {
                 // The window is full of what nobody reads.
-                Err(Code(sys::LIBSSH2_ERROR_CHANNEL_WINDOW_FULL)) => return Err(Code::AGAIN),
-                other => other?,
+                Err(Code(sys::LIBSSH2_ERROR_CHANNEL_WINDOW_FULL)) => Err(Code::AGAIN),
+                other => other,
             }
+        })
+    }
+
+    /// Waits for the server's end of the channel; all output must have been read.
+    pub(crate) fn wait_closed(&mut self, channel: ChannelId) -> Called<()> {
+        // It comes first: closing without the end of output is an error.
+        self.wait_eof(channel)?;
+        self.on(channel, |pointer| {
             // SAFETY: F2, F3.
             done(unsafe { sys::libssh2_channel_wait_closed(pointer) })
         })

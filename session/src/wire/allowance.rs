@@ -1,8 +1,14 @@
 //! How much a host that keeps to its windows may send before anybody reads it (law S1).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Broken, Wire};
+use sshoal_reactor::Interest;
+
+use super::{Broken, Wire, pace};
+
+/// The reason of a session that is ended for it.
+const TOO_MUCH_WORK: Broken = Broken::Overstepped("work that nothing asked for", false);
 
 /// What a packet of one byte may take on the wire, under any cipher and MAC, and in libssh2's
 /// memory: 96 to 112 bytes in two blocks, measured.
@@ -29,20 +35,36 @@ impl Wire {
     }
 
     /// Takes note of a call that took so long. Counts once a channel is open: before, there is a
-    /// deadline, and a call may wait for a user's answer.
-    pub(crate) fn spent(&self, took: Duration, now: Instant) {
-        let enough = {
+    /// deadline, and a call may wait for a user's answer. Before that, sound hosts do not exchange
+    /// keys again, so whoever does counts from there on.
+    pub(crate) fn spent(self: &Arc<Self>, took: Duration, now: Instant) {
+        let (enough, held) = {
             let inbox = &mut *self.inbox.lock();
-            inbox.windows == 0 || inbox.work.spent(took, now)
+            if inbox.windows == 0 && !inbox.work.has_exchanged() {
+                return;
+            }
+            (inbox.work.spent(took, now), inbox.work.hold(now))
         };
         if !enough {
-            self.break_off(Broken::Overstepped("work that nothing asked for", false));
+            self.break_off(TOO_MUCH_WORK);
+        } else if held.is_some_and(|worked| pace::ask_turn(worked, self, now)) {
+            self.go_on(now);
         }
+    }
+
+    /// Lets a session on that was held, and wakes who waits for it.
+    pub(super) fn go_on(&self, now: Instant) {
+        let goes_on = self.inbox.lock().work.go_on(now);
+        if !goes_on {
+            self.break_off(TOO_MUCH_WORK);
+        }
+        self.waiters().wake(Interest::BOTH);
     }
 
     /// Takes note of a reply that was waited for.
     pub(crate) fn replied(&self) {
         self.delivered(1);
+        self.inbox.lock().work.answered();
     }
 
     /// Takes note of bytes that libssh2 took for the host, which answers them: by grants of
@@ -65,6 +87,7 @@ impl Wire {
         // Its last packets were EOF, exit status and close (RFC 4254 §5.3, §6.10).
         self.delivered(unread + 3);
         let mut inbox = self.inbox.lock();
+        inbox.work.answered();
         inbox.windows = inbox.windows.saturating_sub(bytes);
         allowance(inbox.windows)
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, Operation};
 use crate::options::Verify;
 use crate::part::claim::{Claim, Key};
 use crate::part::sweep;
-use crate::sftp::{FileType, OpenMode, SftpError};
+use crate::sftp::{Entry, FileType, OpenMode, SftpError};
 use crate::source::Source;
 use crate::{checksum, remote_path};
 
@@ -65,17 +65,7 @@ impl Put<'_> {
     /// Gives the longest part file that an earlier copy left the name `part`, and returns how much
     /// of it is good; 0 if there is none.
     fn take_over(&self, key: Key, part: &[u8], source: &Source) -> Result<u64, Error> {
-        let directory = remote_path::parent(self.remote).unwrap_or(b".");
-        let listed = match list(self.sftp, directory, self.scope) {
-            Ok(listed) => listed,
-            // Where names cannot be looked for, there is nothing to go on with.
-            Err(SftpError::Status(_)) => return Ok(0),
-            Err(error) => return Err(Error::from_sftp(error)),
-        };
-        let names = listed.iter().map(|entry| (&entry.name, &entry.attributes));
-        let swept = sweep::there(self.sftp, directory, names, self.scope);
-        swept.map_err(Error::from_sftp)?;
-        let mut left: Vec<_> = (listed.into_iter())
+        let mut left: Vec<_> = (self.swept()?.into_iter())
             .filter(|entry| {
                 let changed = entry.attributes.times.map(|(_, changed)| changed);
                 let size = entry.attributes.size.unwrap_or(0);
@@ -101,6 +91,21 @@ impl Put<'_> {
             }
         }
         Ok(good)
+    }
+
+    /// Removes what killed copies left in the target's directory; returns what is there.
+    pub(super) fn swept(&self) -> Result<Vec<Entry>, Error> {
+        let directory = remote_path::parent(self.remote).unwrap_or(b".");
+        let listed = match list(self.sftp, directory, self.scope) {
+            Ok(listed) => listed,
+            // Where names cannot be looked for, there is nothing to go on with.
+            Err(SftpError::Status(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(Error::from_sftp(error)),
+        };
+        let names = listed.iter().map(|entry| (&entry.name, &entry.attributes));
+        let swept = sweep::there(self.sftp, directory, names, self.scope);
+        swept.map_err(Error::from_sftp)?;
+        Ok(listed)
     }
 
     /// How much of the target's path is its directory, with the last `/`.

@@ -14,7 +14,7 @@ use super::options::{Delete, DryRun, Itemise, Links, Stream, TreeOptions, Unchan
 use super::report::{Action, TreeReport, WhySkipped};
 use super::work::{Budget, Course, PERMITS, side_by_side};
 use crate::error::{Error, Operation};
-use crate::options::{Existing, Parents, Preserve};
+use crate::options::{Existing, Leftovers, Parents, Preserve};
 use crate::part::{self, sweep};
 use crate::put::{DIRECTORY_PERMISSIONS, make_directories, put_over, seconds};
 use crate::remote_tree::{self, Deleting};
@@ -212,13 +212,12 @@ impl Putting<'_> {
             });
             None
         } else if self.looks() {
-            let listing = self.list(&path)?;
-            if self.options.dry_run == DryRun::No {
-                let swept = sweep::there(&self.sftp, &path, &listing, scope);
-                swept.map_err(Error::from_sftp)?;
-            }
-            Some(Arc::new(listing))
+            Some(Arc::new(self.swept(&path)?))
         } else {
+            if self.options.copy.leftovers == Leftovers::Remove {
+                // A directory that cannot be listed can be copied into all the same.
+                let _ = self.swept(&path);
+            }
             None
         };
         self.places.lock().insert(index, place);
@@ -237,6 +236,16 @@ impl Putting<'_> {
             // Whose it is not may be allowed to write all the same.
             let _ = (self.sftp).set_stat(path, &attributes, self.course.scope());
         }
+    }
+
+    /// Lists a directory that was there, and removes what killed copies left in it.
+    fn swept(&self, path: &[u8]) -> Result<Listing, Error> {
+        let listing = self.list(path)?;
+        if self.options.dry_run == DryRun::No {
+            let swept = sweep::there(&self.sftp, path, &listing, self.course.scope());
+            swept.map_err(Error::from_sftp)?;
+        }
+        Ok(listing)
     }
 
     /// Lists a directory that was there.

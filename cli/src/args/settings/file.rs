@@ -8,6 +8,8 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::wording::without_number;
+
 /// What the file says.
 #[derive(Debug)]
 pub(super) struct File {
@@ -56,7 +58,8 @@ impl File {
             Err(error) => {
                 let path = path.display();
                 Err(format!(
-                    "cannot read the configuration file {path}: {error}; check --config"
+                    "cannot read the configuration file {path}: {}; check --config",
+                    without_number(&error.to_string())
                 ))
             }
         }
