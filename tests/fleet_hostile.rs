@@ -224,7 +224,12 @@ fn each_host_of_a_mixed_fleet_ends_as_it_has_to() {
         println!("{count} hosts, seed {seed}: {took:.1?} of {limit:?}, {grown} KiB more at most");
         assert!(grown <= FIXED_KIB + HOST_KIB * count as u64, "{grown} KiB");
     }
-    assert_eq!(descriptors(), before);
+    // Sessions close behind the report, and so did the one that warmed up: it may have been counted.
+    let until = Instant::now() + Duration::from_secs(30);
+    while descriptors() > before && Instant::now() < until {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(descriptors() <= before, "{} of {before}", descriptors());
 }
 
 /// Runs a command on all hosts; returns the report, with the percentile 99 of the sound ones.

@@ -162,6 +162,10 @@ fn many_hosts_at_one_address_are_not_dropped() {
     assert_all_answer(&report);
     assert!(report.outcomes().iter().all(|o| o.attempts() == 1));
     assert!(!server.has_dropped(), "{}", server.sshd.log());
+    // As few as two, for a daemon that hardly gets to run takes them one after the other, and drops none of forty.
+    let Some(server) = Crowded::start("2") else {
+        return;
+    };
     let unbounded = NonZeroUsize::new(HOSTS as usize).unwrap();
     let fleet = server
         .fleet(1)

@@ -62,23 +62,31 @@ impl CallTimes {
     }
 }
 
-/// The measure of one call, if calls are measured.
-pub(crate) struct Call(Option<u64>);
-
-impl Call {
-    pub(crate) fn begin() -> Self {
-        Self(WATCHED.load(Ordering::Relaxed).then(thread_ns))
-    }
+/// The measure of one call, if it is measured: because all are, or because its session asks for it.
+pub(crate) struct Call {
+    watched: bool,
+    began: Option<u64>,
 }
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        let Some(began) = self.0 else { return };
-        let took = thread_ns().saturating_sub(began);
-        // 0 for less than 1 µs, then one more for each power of two.
-        let class = (u64::BITS - (took / 1000).leading_zeros()) as usize;
-        COUNTS[class.min(CLASSES - 1)].fetch_add(1, Ordering::Relaxed);
-        LONGEST_NS.fetch_max(took, Ordering::Relaxed);
+impl Call {
+    pub(crate) fn begin(asked: bool) -> Self {
+        let watched = WATCHED.load(Ordering::Relaxed);
+        Self {
+            watched,
+            began: (watched || asked).then(thread_ns),
+        }
+    }
+
+    /// Returns the CPU time, if it was measured.
+    pub(crate) fn end(self) -> Option<Duration> {
+        let took = thread_ns().saturating_sub(self.began?);
+        if self.watched {
+            // 0 for less than 1 µs, then one more for each power of two.
+            let class = (u64::BITS - (took / 1000).leading_zeros()) as usize;
+            COUNTS[class.min(CLASSES - 1)].fetch_add(1, Ordering::Relaxed);
+            LONGEST_NS.fetch_max(took, Ordering::Relaxed);
+        }
+        Some(Duration::from_nanos(took))
     }
 }
 

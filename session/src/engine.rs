@@ -134,9 +134,9 @@ impl Engine {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
         self.wire.begin_call(true, None);
-        let measured = Call::begin();
+        let measured = Call::begin(false);
         let result = f(library);
-        drop(measured);
+        measured.end();
         if self.wire.end_call().moved {
             self.wire.waiters().wake_registered();
         }
@@ -149,9 +149,9 @@ impl Engine {
         let mut library = self.library.lock();
         let library = library.as_mut().ok_or(ApiMisuse::SessionClosed)?;
         self.wire.begin_call(true, None);
-        let measured = Call::begin();
+        let measured = Call::begin(false);
         let result = f(library);
-        drop(measured);
+        measured.end();
         if self.channels.is_tight() {
             self.wire.flush();
         }
@@ -180,15 +180,15 @@ impl Engine {
 
     /// Makes a call, which begins at that time; what it takes is counted, and logged if that is much.
     fn timed<T>(&self, began: Instant, call: impl FnOnce() -> T) -> T {
-        let measured = Call::begin();
+        let measured = Call::begin(self.wire.is_suspect());
         let result = call();
-        drop(measured);
+        let worked = measured.end();
         let now = Instant::now();
         let took = now.saturating_duration_since(began);
         if took > SLOW_CALL {
             tracing::warn!(?took, "a call into libssh2 held a scheduler thread");
         }
-        self.wire.spent(took, now);
+        self.wire.spent(worked.unwrap_or(took), now);
         result
     }
 

@@ -90,6 +90,8 @@ pub(crate) struct Wire {
     queued: AtomicUsize,
     broken: Mutex<Option<Broken>>,
     is_broken: AtomicBool,
+    /// What its host does seems to be for nothing: calls are counted by CPU time.
+    is_suspect: AtomicBool,
 }
 
 impl Wire {
@@ -120,6 +122,7 @@ impl Wire {
             queued: AtomicUsize::new(0),
             broken: Mutex::new(None),
             is_broken: AtomicBool::new(false),
+            is_suspect: AtomicBool::new(false),
         });
         let hook: Arc<dyn Hook> = wire.clone();
         wire.link.set_hook(Arc::downgrade(&hook));

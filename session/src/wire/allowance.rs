@@ -1,6 +1,7 @@
 //! How much a host that keeps to its windows may send before anybody reads it (law S1).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sshoal_reactor::Interest;
@@ -43,13 +44,23 @@ impl Wire {
             if inbox.windows == 0 && !inbox.work.has_exchanged() {
                 return;
             }
-            (inbox.work.spent(took, now), inbox.work.hold(now))
+            let enough = inbox.work.spent(took, now);
+            let is_suspect = inbox.work.is_suspect();
+            if is_suspect != self.is_suspect() {
+                self.is_suspect.store(is_suspect, Ordering::Relaxed);
+            }
+            (enough, inbox.work.hold(now))
         };
         if !enough {
             self.break_off(TOO_MUCH_WORK);
         } else if held.is_some_and(|worked| pace::ask_turn(worked, self, now)) {
             self.go_on(now);
         }
+    }
+
+    /// Returns whether calls are to be counted by CPU time, which costs two system calls for each.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Ordering::Relaxed)
     }
 
     /// Lets a session on that was held, and wakes who waits for it.

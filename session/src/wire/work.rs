@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// Work for nothing that ends a session, beyond what time and bytes pay for.
 const IDLE_WORK_MAX: Duration = Duration::from_secs(2);
+/// Work from which on calls are to be counted by CPU time: where the machine is busy, the clock
+/// tells of others' work too, and a session must not end for that.
+const SUSPECT: Duration = Duration::from_secs(1);
 /// The share of the time that a session may spend on it for ever: 1/50 of a core.
 const TIME_SHARE: u32 = 50;
 /// What a byte that was delivered pays for. Bytes cost some nanoseconds: it is for key exchanges
@@ -16,7 +19,8 @@ const BYTE_WORK: Duration = Duration::from_micros(2);
 /// What an answer pays for that we asked for: a command without output brings nothing else, and a
 /// host may have new keys behind each packet.
 const ANSWER_WORK: Duration = Duration::from_millis(1);
-/// The most that a call counts: one that took longer was held up, or the whole process was.
+/// The most that a call counts: by the clock, one that took longer was held up, or the whole process
+/// was.
 const CALL_MAX: Duration = Duration::from_millis(100);
 /// Work for nothing up to which key exchanges take no turn: some twenty of them.
 const FREE: Duration = Duration::from_millis(10);
@@ -68,6 +72,11 @@ impl Work {
         self.shared = self.shared.saturating_sub(time / FREE_SHARE) + took.min(FREE_CALL_MAX);
         self.unasked += took.min(CALL_MAX);
         self.idle <= IDLE_WORK_MAX
+    }
+
+    /// Returns whether calls are to be told by CPU time.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.idle > SUSPECT
     }
 
     /// Takes note of the begin of a key exchange behind the first one.
@@ -141,6 +150,7 @@ mod tests {
         while work.spent(CALL, now) {
             now += CALL;
             calls += 1;
+            assert_eq!(work.is_suspect(), calls > 1020, "{calls}");
         }
         assert!((2000..2100).contains(&calls), "{calls}");
     }
