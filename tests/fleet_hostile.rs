@@ -227,7 +227,7 @@ fn each_host_of_a_mixed_fleet_ends_as_it_has_to() {
     // Sessions close behind the report, and so did the one that warmed up: it may have been counted.
     let until = Instant::now() + Duration::from_secs(30);
     while descriptors() > before && Instant::now() < until {
-        thread::sleep(Duration::from_millis(5));
+        sshoal::sleep(Duration::from_millis(5));
     }
     assert!(descriptors() <= before, "{} of {before}", descriptors());
 }

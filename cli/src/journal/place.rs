@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -77,18 +77,27 @@ pub(super) fn create(directory: &Path, now: SystemTime) -> Result<(String, PathB
 /// # Errors
 /// Fails if another process has it.
 pub(super) fn lock(file: &File, run: &str) -> Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::WOULDBLOCK) => bail!("the run {run} is still under way"),
-        // A file system that knows no locks is no reason to have no journal.
-        Err(_) => Ok(()),
+    for _ in 0..LOCK_TRIES {
+        if !is_locked(file, FlockOperation::NonBlockingLockExclusive) {
+            return Ok(());
+        }
+        // Somebody may only have looked, as `is_under_way` does.
+        sshoal::sleep(LOCK_PAUSE);
     }
+    bail!("the run {run} is still under way")
 }
 
 /// Whether a process is busy with the run.
 pub(crate) fn is_under_way(path: &Path) -> bool {
     let file = File::open(path);
-    file.is_ok_and(|file| lock(&file, "").is_err())
+    // Shared, so that two who look do not take each other for it.
+    file.is_ok_and(|file| is_locked(&file, FlockOperation::NonBlockingLockShared))
+}
+
+/// Tries to lock; returns whether another process has it.
+fn is_locked(file: &File, operation: FlockOperation) -> bool {
+    // A file system that knows no locks is no reason to have no journal.
+    flock(file, operation) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 /// Returns the journals of a directory, the oldest first; none if there is no directory.
@@ -171,6 +180,10 @@ fn is_name(name: &str) -> bool {
 
 const EXTENSION: &str = "jsonl";
 
+/// How long, in all a fifth of a second, somebody may look at a journal that is to be locked.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Journals of one millisecond.
 const NAMES_MAX: usize = 1_000;
 
@@ -179,7 +192,7 @@ const BYTES_MAX: u64 = 512 << 20;
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 
@@ -203,6 +216,30 @@ mod tests {
         let found: Vec<&str> = found.iter().filter_map(|path| name(path)).collect();
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(found.last(), names.last().map(String::as_str).as_ref());
+    }
+
+    /// Whoever looks at a journal while a run takes it does not keep the run from it, and sees it then.
+    #[test]
+    fn a_journal_that_is_looked_at_can_be_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = SystemTime::now();
+        let (run, path, taken) = create(dir.path(), at).unwrap();
+        assert!(is_under_way(&path));
+        let error = lock(&File::open(&path).unwrap(), &run).unwrap_err();
+        assert!(error.to_string().contains("under way"), "{error}");
+        drop(taken);
+        assert!(!is_under_way(&path));
+        std::thread::scope(|scope| {
+            let (looking, has_looked) = std::sync::mpsc::channel();
+            let path = &path;
+            scope.spawn(move || {
+                let file = File::open(path).unwrap();
+                assert!(!is_locked(&file, FlockOperation::NonBlockingLockShared));
+                looking.send(()).unwrap();
+            });
+            has_looked.recv().unwrap();
+            lock(&File::open(path).unwrap(), &run).unwrap();
+        });
     }
 
     #[test]

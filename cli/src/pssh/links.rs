@@ -19,12 +19,19 @@ pub(crate) fn install(dir: &Path) -> Result<u8> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let what = || format!("cannot use the directory {}", dir.display());
     std::fs::create_dir_all(dir).with_context(what)?;
-    let missing = missing(dir, &program)?;
-    for path in &missing {
-        let what = || format!("cannot make the link {}", path.display());
-        symlink(&program, path).with_context(what)?;
+    let mut made = 0;
+    for path in missing(dir, &program)? {
+        match symlink(&program, &path) {
+            Ok(()) => made += 1,
+            // Another process has made it meanwhile.
+            Err(_) if leads_to(&path, &program) => {}
+            Err(error) => {
+                let what = format!("cannot make the link {}", path.display());
+                return Err(error).context(what);
+            }
+        }
     }
-    let (made, there) = (missing.len(), NAMES.len() - missing.len());
+    let there = NAMES.len() - made;
     let said = format!("{}: {made} links made, {there} were there\n", dir.display());
     // The links are there, whether anybody reads of them or not.
     let _ = std::io::stdout().write_all(said.as_bytes());
@@ -39,7 +46,7 @@ fn missing(dir: &Path, program: &Path) -> Result<Vec<PathBuf>> {
         match path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => missing.push(path),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
-            Ok(_) if std::fs::read_link(&path).is_ok_and(|to| to == program) => {}
+            Ok(_) if leads_to(&path, program) => {}
             Ok(_) => bail!(
                 "{} is there and is something else; remove it",
                 path.display()
@@ -49,9 +56,27 @@ fn missing(dir: &Path, program: &Path) -> Result<Vec<PathBuf>> {
     Ok(missing)
 }
 
+fn leads_to(link: &Path, program: &Path) -> bool {
+    std::fs::read_link(link).is_ok_and(|to| to == program)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_at_once_make_the_links_together() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let dir = dir.path().join(round.to_string());
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| install(&dir))).collect();
+                for thread in threads {
+                    assert_eq!(thread.join().unwrap().unwrap(), 0);
+                }
+            });
+        }
+    }
 
     #[test]
     fn what_is_something_else_is_left_alone() {
