@@ -340,7 +340,7 @@ impl Drive {
             let (left, hosts) = (left.len(), self.hosts);
             console.say(&format!("{left} of {hosts} hosts did not end in time"));
         }
-        if self.unshown > 0 {
+        if self.unshown > 0 && console.is_read() {
             let bytes = self.unshown;
             console.say(&format!(
                 "{bytes} bytes of output that came after the time for it are not shown"
