@@ -183,15 +183,17 @@ fn a_window_full_of_single_bytes_waits_for_its_reader() {
         let server = Server::start(cipher, move |client| {
             client.accept_command(100_000)?;
             client.send_all((0..WINDOW).map(|_| data(0, b"x")))?;
-            await_taken_in(client, 0)?;
-            sender.send(()).unwrap();
+            let taken_in = await_taken_in(client, 0);
+            sender.send(taken_in.is_ok()).unwrap();
             end(client, 0)
         });
         let session = connect(&server);
         let child = Arc::new(session.command("anything").spawn().unwrap());
         within_memory("a window of single bytes", || {
             let other = wait_for_errors(&child);
-            receiver.recv_timeout(LIMIT).unwrap();
+            if !receiver.recv_timeout(LIMIT).unwrap() {
+                panic!("{cipher:?}: {:?}", other.join());
+            }
             assert_eq!(read_all(&child).unwrap(), WINDOW, "{cipher:?}");
             assert_eq!(other.join().unwrap().unwrap(), 0);
             assert!(child.wait(&limit()).unwrap().is_success());
@@ -219,15 +221,17 @@ fn eight_commands_that_nobody_reads_are_read_later() {
             let large = (WINDOW - small) / 1024;
             client.send_all((0..large).map(|_| data(channel, &[b'y'; 1024])))?;
         }
-        await_taken_in(client, 0)?;
-        sender.send(()).unwrap();
+        let taken_in = await_taken_in(client, 0);
+        sender.send(taken_in.is_ok()).unwrap();
         (0..COMMANDS).try_for_each(|channel| end(client, channel))
     });
     let session = connect(&server);
     let commands = (0..COMMANDS).map(|_| session.command("anything").spawn().unwrap());
     let children: Vec<_> = commands.map(Arc::new).collect();
     let other = wait_for_errors(&children[0]);
-    receiver.recv_timeout(LIMIT).unwrap();
+    if !receiver.recv_timeout(LIMIT).unwrap() {
+        panic!("{:?}", other.join());
+    }
     for child in &children {
         assert_eq!(read_all(child).unwrap(), WINDOW);
     }

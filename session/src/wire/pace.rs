@@ -18,7 +18,7 @@ use super::Wire;
 
 /// One part in so many of the time of all cores.
 const CORES_SHARE: u32 = 10;
-/// Work that was not done is saved up to this: one host alone comes to its own bound by it.
+/// Work that was not done is saved up to this: one host alone comes to half its own bound by it.
 const SAVED_MAX: Duration = Duration::from_secs(2);
 
 /// The work that all of them may still do: pure, the clock is the caller's.

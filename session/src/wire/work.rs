@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Work for nothing that ends a session, beyond what time and bytes pay for.
-const IDLE_WORK_MAX: Duration = Duration::from_secs(2);
+/// Work for nothing that ends a session, beyond what time and bytes pay for. A window full of packets
+/// of one byte, which nobody reads yet, takes half of it in a debug build.
+const IDLE_WORK_MAX: Duration = Duration::from_secs(4);
 /// Work from which on calls are to be counted by CPU time: where the machine is busy, the clock
 /// tells of others' work too, and a session must not end for that.
 const SUSPECT: Duration = Duration::from_secs(1);
@@ -152,7 +153,7 @@ mod tests {
             calls += 1;
             assert_eq!(work.is_suspect(), calls > 1020, "{calls}");
         }
-        assert!((2000..2100).contains(&calls), "{calls}");
+        assert!((4000..4200).contains(&calls), "{calls}");
     }
 
     #[test]
