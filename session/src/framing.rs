@@ -5,6 +5,8 @@
 //! come. The version lines before the first packet are given as libssh2 asks for them, byte by
 //! byte (`session.c`, `session_banner_receive`).
 
+use crate::error::printable;
+
 /// The longest packet on the wire, length field and MAC included, that is taken (RFC 4253 §6.1);
 /// libssh2's own buffer (`PACKETBUFSIZE`) has this size too.
 pub(crate) const PACKET_BYTES_MAX: usize = 35_000;
@@ -24,8 +26,11 @@ const SSH_MSG_KEX_GEX_REPLY: u8 = 33;
 /// What is in front of the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Version lines: how many bytes of the line were given, and its first four.
-    Version { length: usize, head: [u8; 4] },
+    /// Version lines: how many bytes of the line were given, and its first ones.
+    Version {
+        length: usize,
+        head: [u8; HEAD_BYTES],
+    },
     /// Packets in the clear, up to and with the server's first NEWKEYS.
     Clear,
     /// That NEWKEYS was given: the cipher must be known before any later byte.
@@ -87,6 +92,8 @@ pub(crate) struct Framing {
     kexinit: Vec<u8>,
     /// What followed the number in the server's last message of the first key exchange, its reply.
     reply: Vec<u8>,
+    /// The version of the protocol that the server speaks, where it is another than ours.
+    other_version: Option<String>,
 }
 
 impl Framing {
@@ -94,7 +101,7 @@ impl Framing {
         Self {
             state: State::Version {
                 length: 0,
-                head: [0; 4],
+                head: [0; HEAD_BYTES],
             },
             rest: 0,
             sent_newkeys: false,
@@ -103,6 +110,7 @@ impl Framing {
             message: 0,
             kexinit: Vec::new(),
             reply: Vec::new(),
+            other_version: None,
         }
     }
 
@@ -119,6 +127,12 @@ impl Framing {
     /// Returns whether the server's version line is still awaited.
     pub(crate) fn awaits_version(&self) -> bool {
         matches!(self.state, State::Version { .. })
+    }
+
+    /// Returns the version of the protocol that the server's line names, for example `SSH-1.5`, if
+    /// that is none which we speak.
+    pub(crate) fn other_version(&self) -> Option<&str> {
+        self.other_version.as_deref()
     }
 
     /// Returns whether a packet was given in part: the rest must follow at once.
@@ -290,15 +304,30 @@ impl Framing {
             length += 1;
         }
         let ended = length > 0 && (byte == b'\n' || length == VERSION_LINE_BYTES_MAX);
-        self.state = match (ended, &head == b"SSH-") {
-            (true, true) => State::Clear,
+        self.state = match (ended, head.starts_with(b"SSH-")) {
+            (true, true) => {
+                self.other_version = other_version(&head);
+                State::Clear
+            }
             (true, false) => State::Version {
                 length: 0,
-                head: [0; 4],
+                head: [0; HEAD_BYTES],
             },
             (false, _) => State::Version { length, head },
         };
     }
+}
+
+/// Returns the version of a line that begins so, unless it is 2 or stands for it (RFC 4253 §5.1).
+/// libssh2 takes any, and would wait for an answer that never comes.
+fn other_version(head: &[u8]) -> Option<String> {
+    let number = head.get(4..).unwrap_or_default();
+    let end = number
+        .iter()
+        .position(|byte| matches!(byte, b'-' | b'\r' | b'\n' | 0));
+    let number = &number[..end.unwrap_or(number.len())];
+    let ours = number == b"1.99" || number.starts_with(b"2.");
+    (!ours).then(|| format!("SSH-{}", printable(&String::from_utf8_lossy(number))))
 }
 
 /// The length of the packet that `buffer` begins with, if all of it is there.
@@ -337,6 +366,8 @@ fn overhang(buffer: &[u8], trailer: usize, bytes: usize) -> usize {
     run - bytes
 }
 
+/// Bytes of a version line that are looked at: `SSH-`, and a number longer than any there is.
+const HEAD_BYTES: usize = 16;
 /// The longest line before libssh2 takes it as ended (`banner_TxRx_banner`).
 const VERSION_LINE_BYTES_MAX: usize = 8192;
 /// The block of AES, which the MACs' 32 and 64 bytes are multiples of, so that all packets are.

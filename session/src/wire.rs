@@ -257,6 +257,10 @@ impl Wire {
         }
         if inbox.version_at.is_none() && !inbox.framing.awaits_version() {
             inbox.version_at = Some(Instant::now());
+            if let Some(theirs) = inbox.framing.other_version() {
+                self.break_off(Broken::OtherVersion(theirs.to_owned()));
+                return Received::Failed;
+            }
         }
         inbox.start += to.len();
         inbox.budget = inbox.budget.saturating_sub(to.len());

@@ -13,12 +13,13 @@
 //! unread. So the freed block is looked at, and the last refusal is kept.
 
 use std::ffi::c_void;
-use std::ptr;
+use std::{io, ptr};
 
 use zeroize::Zeroize;
 
 use super::callback::break_off;
 use super::conversation::Conversation;
+use crate::error::{Error, Phase, printable};
 
 /// What a session's callbacks share; libssh2's "abstract" points to it.
 #[derive(Default)]
@@ -54,6 +55,13 @@ pub(crate) struct Farewell {
 }
 
 impl Farewell {
+    /// The error of a connection that ended by it.
+    pub(crate) fn into_error(self, phase: Phase) -> Error {
+        let said = format!("the host said: {}", printable(&self.text));
+        let source = io::Error::new(io::ErrorKind::ConnectionAborted, said);
+        Error::Disconnected { phase, source }
+    }
+
     /// Whether it ends an authentication for good: too many failures, or nothing left to try
     /// (RFC 4253 §11.1, reason 14; OpenSSH says 2, "protocol error", and its text).
     pub(crate) fn is_refusal(&self) -> bool {
