@@ -6,6 +6,7 @@
 //! byte (`session.c`, `session_banner_receive`).
 
 use crate::error::printable;
+use crate::wire::Broken;
 
 /// The longest packet on the wire, length field and MAC included, that is taken (RFC 4253 §6.1);
 /// libssh2's own buffer (`PACKETBUFSIZE`) has this size too.
@@ -92,8 +93,6 @@ pub(crate) struct Framing {
     kexinit: Vec<u8>,
     /// What followed the number in the server's last message of the first key exchange, its reply.
     reply: Vec<u8>,
-    /// The version of the protocol that the server speaks, where it is another than ours.
-    other_version: Option<String>,
 }
 
 impl Framing {
@@ -110,7 +109,6 @@ impl Framing {
             message: 0,
             kexinit: Vec::new(),
             reply: Vec::new(),
-            other_version: None,
         }
     }
 
@@ -127,12 +125,6 @@ impl Framing {
     /// Returns whether the server's version line is still awaited.
     pub(crate) fn awaits_version(&self) -> bool {
         matches!(self.state, State::Version { .. })
-    }
-
-    /// Returns the version of the protocol that the server's line names, for example `SSH-1.5`, if
-    /// that is none which we speak.
-    pub(crate) fn other_version(&self) -> Option<&str> {
-        self.other_version.as_deref()
     }
 
     /// Returns whether a packet was given in part: the rest must follow at once.
@@ -245,11 +237,12 @@ impl Framing {
     }
 
     /// Takes note that an offer of `bytes` was given out of `buffer`.
-    pub(crate) fn gave(&mut self, buffer: &[u8], bytes: usize) -> Result<(), &'static str> {
+    pub(crate) fn gave(&mut self, buffer: &[u8], bytes: usize) -> Result<(), Broken> {
         if matches!(self.state, State::Version { .. } | State::Clear) {
             self.early += bytes;
             if self.early > BEFORE_KEYS_BYTES_MAX {
-                return Err("more than 64 KiB before the keys were exchanged");
+                let what = "more than 64 KiB before the keys were exchanged";
+                return Err(Broken::Overstepped(what, false));
             }
         }
         if self.rest > 0 {
@@ -269,7 +262,7 @@ impl Framing {
             }
         }
         match self.state {
-            State::Version { .. } => self.version_byte(buffer[0]),
+            State::Version { .. } => self.version_byte(buffer[0])?,
             State::Clear if self.rest == 0 && self.message == SSH_MSG_NEWKEYS => {
                 self.state = State::Switch;
             }
@@ -287,14 +280,15 @@ impl Framing {
         Ok(())
     }
 
-    /// Follows libssh2: line breaks before a line are skipped, a line ends at 8,192 bytes.
-    fn version_byte(&mut self, byte: u8) {
+    /// Follows libssh2: line breaks before a line are skipped, a line ends at 8,192 bytes. Fails
+    /// where the line names a version that we do not speak.
+    fn version_byte(&mut self, byte: u8) -> Result<(), Broken> {
         let State::Version {
             mut length,
             mut head,
         } = self.state
         else {
-            return;
+            return Ok(());
         };
         let skipped = length == 0 && (byte == b'\r' || byte == b'\n');
         if !skipped {
@@ -306,7 +300,9 @@ impl Framing {
         let ended = length > 0 && (byte == b'\n' || length == VERSION_LINE_BYTES_MAX);
         self.state = match (ended, head.starts_with(b"SSH-")) {
             (true, true) => {
-                self.other_version = other_version(&head);
+                if let Some(theirs) = other_version(&head) {
+                    return Err(Broken::OtherVersion(theirs));
+                }
                 State::Clear
             }
             (true, false) => State::Version {
@@ -315,6 +311,7 @@ impl Framing {
             },
             (false, _) => State::Version { length, head },
         };
+        Ok(())
     }
 }
 

@@ -251,16 +251,12 @@ impl Wire {
     fn give(&self, inbox: &mut Inbox, to: &mut [u8]) -> Received {
         let there = &inbox.bytes[inbox.start..];
         to.copy_from_slice(&there[..to.len()]);
-        if let Err(what) = inbox.framing.gave(there, to.len()) {
-            self.break_off(Broken::Overstepped(what, false));
+        if let Err(why) = inbox.framing.gave(there, to.len()) {
+            self.break_off(why);
             return Received::Failed;
         }
         if inbox.version_at.is_none() && !inbox.framing.awaits_version() {
             inbox.version_at = Some(Instant::now());
-            if let Some(theirs) = inbox.framing.other_version() {
-                self.break_off(Broken::OtherVersion(theirs.to_owned()));
-                return Received::Failed;
-            }
         }
         inbox.start += to.len();
         inbox.budget = inbox.budget.saturating_sub(to.len());
