@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sshoal::{Config, Error, HostKeyPolicy, Kind, Phase, Session};
 use support::{
     fleet::EmbeddedFleet,
-    messages::{kexinit, packet},
+    messages::{any_kexinit, disconnect, kexinit, packet},
     sessions::{
         LATE, assert_failed, config_for, config_for_fleet, connect_with, fails, fleet_host,
         hangs_in, host, host_keys, resident_kib,
@@ -101,6 +101,51 @@ fn an_old_version_is_refused() {
             "{error:?}"
         );
         assert!(took < Duration::from_millis(LIMIT_MS), "{took:?}");
+    }
+}
+
+/// Hosts that speak another version are left at once, and the version is told.
+#[test]
+fn another_version_of_the_protocol_is_refused_by_its_name() {
+    for (line, theirs) in [
+        ("SSH-1.5-Cisco-1.25\r\n", "SSH-1.5"),
+        ("SSH-3.0-x\r\n", "SSH-3.0"),
+        ("first a word\r\nSSH-1.98-\x1b[2Jx\n", "SSH-1.98"),
+        ("SSH-\x1b[31m-x\n", "SSH-[31m"),
+        ("SSH-20-x\n", "SSH-20"),
+        ("SSH-\n", "SSH-"),
+        ("SSH-99999999999999999999999\n", "SSH-999999999999"),
+    ] {
+        let (error, took) = attacked(vec![Step::Say(line.into())], LIMIT_MS);
+        assert_failed(&error, Phase::Banner, Kind::Protocol);
+        assert!(
+            matches!(&error, Error::OtherVersion { theirs: told } if told == theirs),
+            "{error:?}"
+        );
+        assert!(took < Duration::from_millis(LIMIT_MS), "{took:?}");
+    }
+}
+
+/// A farewell instead of a key exchange, first of all or behind the offer: the host left, and its words are told.
+#[test]
+fn a_farewell_in_the_key_exchange_is_no_breach() {
+    let farewell = packet(&disconnect(12, b"Too many\x1b[2J connections\n"));
+    for version in ["SSH-2.0-x\r\n", "SSH-2.1-x\r\n", "SSH-1.99-x\r\n"] {
+        for offer in [Vec::new(), packet(&any_kexinit())] {
+            let steps = vec![
+                Step::Say(version.into()),
+                Step::Say(offer),
+                Step::Say(farewell.clone()),
+            ];
+            let (error, took) = attacked(steps, LIMIT_MS);
+            assert_failed(&error, Phase::Kex, Kind::Closed);
+            let said = std::error::Error::source(&error).map(ToString::to_string);
+            assert_eq!(
+                said.as_deref(),
+                Some("the host said: Too many[2J connections")
+            );
+            assert!(took < Duration::from_millis(LIMIT_MS), "{took:?}");
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use std::{
 };
 
 use sshoal::{
-    HostFiles, Session,
+    HostFiles, Kind, Session,
     transfer::{
-        self, CopyOptions, Delete, DryRun, Error, Existing, Links, Preserve, TreeOptions,
+        self, CopyOptions, Delete, DryRun, Error, Existing, Links, Preserve, RemoteFs, TreeOptions,
         TreeReport, Unchanged, WhySkipped,
     },
 };
@@ -324,4 +324,22 @@ fn endless_directories_are_given_up_by_walks_and_removals() {
             assert_eq!(asked_to_remove(scene.scripts.path()).len(), 0, "{lie:?}");
         }
     }
+}
+
+/// A directory of nothing without an end is not emptied for ever.
+#[test]
+fn an_endless_directory_of_no_names_is_not_emptied_for_ever() {
+    let Some(scene) = Scene::new(Lie::Blank) else {
+        return;
+    };
+    let files = RemoteFs::open(&scene.session, &limit()).expect("opens");
+    let Err(Error::Session(error)) = files.remove_all("/the root") else {
+        panic!("it is endless");
+    };
+    assert_eq!(error.kind(), Kind::Limit, "{error:?}");
+    assert!(
+        error.to_string().contains("more names in a directory"),
+        "{error}"
+    );
+    assert_eq!(asked_to_remove(scene.scripts.path()), Vec::<Vec<u8>>::new());
 }

@@ -37,7 +37,7 @@ impl Codes {
         let mut terminal = Terminal::open()?;
         progress::make_room();
         for text in texts {
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            for line in lines(text) {
                 terminal.show(&format!("{}\n", of_host(host, line))).ok()?;
             }
         }
@@ -53,10 +53,22 @@ impl Codes {
     }
 }
 
+/// Returns the lines of a host's text that are shown: what is longer is no word to a user.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.take(LINES_MAX)
+}
+
 /// Writes who asks before what they ask, as ssh does; the host's text is made harmless.
 fn of_host(host: &Host, text: &str) -> String {
+    let text: String = text.chars().take(LINE_CHARS_MAX).collect();
     one_line(&format!("({host}) {text}")).into_owned()
 }
+
+/// Lines of a host's text that are shown.
+const LINES_MAX: usize = 50;
+/// How much of each is shown.
+const LINE_CHARS_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -67,5 +79,15 @@ mod tests {
         let host: Host = "ann@web1".parse().unwrap();
         let text = of_host(&host, "\r\x1b[2K(bank) Password: ");
         assert_eq!(text, "(ann@web1) \\x0d\\x1b[2K(bank) Password: ");
+    }
+
+    #[test]
+    fn a_host_cannot_fill_the_screen() {
+        let host: Host = "web1".parse().unwrap();
+        let text = "a\n\n b\n".repeat(10_000);
+        assert_eq!(lines(&text).count(), LINES_MAX);
+        assert_eq!(lines("\n \nhello\n").collect::<Vec<_>>(), ["hello"]);
+        let long = of_host(&host, &"x".repeat(30_000));
+        assert_eq!(long.len(), "(web1) ".len() + LINE_CHARS_MAX);
     }
 }

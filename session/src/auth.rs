@@ -18,7 +18,7 @@ pub use self::method::Method;
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
-use crate::error::{Error, Libssh2Error, Phase};
+use crate::error::{Error, Libssh2Error, Phase, printable};
 use crate::ffi::{Refusal, c_string};
 use crate::host::Host;
 use crate::host_key::VerifiedHost;
@@ -379,20 +379,9 @@ impl<'a> Attempts<'a> {
             error,
             Error::Disconnected { .. } | Error::Auth(AuthError::Failed { .. })
         );
-        let farewell = self
-            .engine
-            .with(|library| library.farewell())
-            .ok()
-            .flatten();
-        match farewell.filter(|_| over) {
+        match self.engine.farewell().filter(|_| over) {
             Some(farewell) if farewell.is_refusal() => self.denied(),
-            Some(farewell) => Error::Disconnected {
-                phase: Phase::Auth,
-                source: std::io::Error::new(
-                    std::io::ErrorKind::UnexpectedEof,
-                    format!("the host said: {}", printable(&farewell.text)),
-                ),
-            },
+            Some(farewell) => farewell.into_error(Phase::Auth),
             None => error,
         }
     }
@@ -414,12 +403,4 @@ fn signs_at_once(algorithm: &str) -> bool {
         plain.as_deref().unwrap_or(algorithm),
         "ssh-ed25519" | "ecdsa-sha2-nistp256"
     )
-}
-
-/// A server's words, as they may stand in a report.
-fn printable(text: &str) -> String {
-    text.chars()
-        .filter(|c| c.is_ascii_graphic() || *c == ' ')
-        .take(256)
-        .collect()
 }

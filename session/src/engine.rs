@@ -17,7 +17,7 @@ use crate::calls::Call;
 use crate::channels::Channels;
 use crate::ending::started::Started;
 use crate::error::{ApiMisuse, Error, Kind, Libssh2Error, Phase};
-use crate::ffi::{Called, ChannelId, Code, Library};
+use crate::ffi::{Called, ChannelId, Code, Farewell, Library};
 use crate::wire::{Broken, Wire};
 
 /// One session's library and wire, shared by its channels.
@@ -329,6 +329,7 @@ impl Engine {
                     };
                     Error::Overstepped { phase, what, kind }
                 }
+                Broken::OtherVersion(theirs) => Error::OtherVersion { theirs },
                 Broken::Stalled(silence) => Error::Stalled { phase, silence },
                 Broken::Closed => ApiMisuse::SessionClosed.into(),
             };
@@ -352,6 +353,11 @@ impl Engine {
                 },
             },
         }
+    }
+
+    /// Returns the host's SSH_MSG_DISCONNECT, if one came.
+    pub(crate) fn farewell(&self) -> Option<Farewell> {
+        self.with(|library| library.farewell()).ok().flatten()
     }
 
     /// Returns the error of a session that has ended, for whoever did not ask anything of it.

@@ -252,6 +252,12 @@ pub enum Error {
         /// What libssh2 said.
         source: Libssh2Error,
     },
+    /// The host speaks another version of the protocol, as its version line says.
+    #[error("the host speaks {theirs}, which is no SSH-2.0")]
+    OtherVersion {
+        /// Its version, for example `SSH-1.5`.
+        theirs: String,
+    },
     /// The host offers nothing that we offer, in one of the lists of algorithms.
     #[error("no matching {list} found; their offer: {theirs}")]
     NoCommonAlgorithm {
@@ -279,7 +285,8 @@ pub enum Error {
     Disconnected {
         /// How far the host had come.
         phase: Phase,
-        /// What the system said; `UnexpectedEof` where the peer just closed.
+        /// What the system said; `UnexpectedEof` where the peer just closed, `ConnectionAborted`
+        /// where it said why.
         source: io::Error,
     },
     /// The host went silent, and did not answer when it was asked for a sign of life
@@ -368,6 +375,7 @@ impl Error {
             | Self::Jump { .. }
             | Self::Tunnel { .. }
             | Self::ProxyCommand(_) => Phase::Connect,
+            Self::OtherVersion { .. } => Phase::Banner,
             Self::NoCommonAlgorithm { .. } => Phase::Kex,
             Self::HostKey(_) => Phase::HostKey,
             Self::Auth(_) => Phase::Auth,
@@ -403,6 +411,7 @@ impl Error {
             Self::Disconnected { source, .. } => io_kind(source),
             Self::Stalled { .. } => Kind::Stalled,
             Self::Handshake { source, .. } => libssh2_kind(source.code()),
+            Self::OtherVersion { .. } => Kind::Protocol,
             Self::NoCommonAlgorithm { .. } => Kind::NoCommonAlgorithm,
             Self::HostKey(e) => e.kind(),
             Self::Auth(e) => e.kind(),
@@ -422,6 +431,14 @@ impl Error {
             Self::Local { .. } => Kind::Io,
         }
     }
+}
+
+/// A host's words, as they may stand in a report.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(256)
+        .collect()
 }
 
 /// The kind of a socket's error; hostile-fleet §2 lists what each failing route gives.

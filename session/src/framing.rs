@@ -5,6 +5,9 @@
 //! come. The version lines before the first packet are given as libssh2 asks for them, byte by
 //! byte (`session.c`, `session_banner_receive`).
 
+use crate::error::printable;
+use crate::wire::Broken;
+
 /// The longest packet on the wire, length field and MAC included, that is taken (RFC 4253 §6.1);
 /// libssh2's own buffer (`PACKETBUFSIZE`) has this size too.
 pub(crate) const PACKET_BYTES_MAX: usize = 35_000;
@@ -24,8 +27,11 @@ const SSH_MSG_KEX_GEX_REPLY: u8 = 33;
 /// What is in front of the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Version lines: how many bytes of the line were given, and its first four.
-    Version { length: usize, head: [u8; 4] },
+    /// Version lines: how many bytes of the line were given, and its first ones.
+    Version {
+        length: usize,
+        head: [u8; HEAD_BYTES],
+    },
     /// Packets in the clear, up to and with the server's first NEWKEYS.
     Clear,
     /// That NEWKEYS was given: the cipher must be known before any later byte.
@@ -94,7 +100,7 @@ impl Framing {
         Self {
             state: State::Version {
                 length: 0,
-                head: [0; 4],
+                head: [0; HEAD_BYTES],
             },
             rest: 0,
             sent_newkeys: false,
@@ -231,11 +237,12 @@ impl Framing {
     }
 
     /// Takes note that an offer of `bytes` was given out of `buffer`.
-    pub(crate) fn gave(&mut self, buffer: &[u8], bytes: usize) -> Result<(), &'static str> {
+    pub(crate) fn gave(&mut self, buffer: &[u8], bytes: usize) -> Result<(), Broken> {
         if matches!(self.state, State::Version { .. } | State::Clear) {
             self.early += bytes;
             if self.early > BEFORE_KEYS_BYTES_MAX {
-                return Err("more than 64 KiB before the keys were exchanged");
+                let what = "more than 64 KiB before the keys were exchanged";
+                return Err(Broken::Overstepped(what, false));
             }
         }
         if self.rest > 0 {
@@ -255,7 +262,7 @@ impl Framing {
             }
         }
         match self.state {
-            State::Version { .. } => self.version_byte(buffer[0]),
+            State::Version { .. } => self.version_byte(buffer[0])?,
             State::Clear if self.rest == 0 && self.message == SSH_MSG_NEWKEYS => {
                 self.state = State::Switch;
             }
@@ -273,14 +280,15 @@ impl Framing {
         Ok(())
     }
 
-    /// Follows libssh2: line breaks before a line are skipped, a line ends at 8,192 bytes.
-    fn version_byte(&mut self, byte: u8) {
+    /// Follows libssh2: line breaks before a line are skipped, a line ends at 8,192 bytes. Fails
+    /// where the line names a version that we do not speak.
+    fn version_byte(&mut self, byte: u8) -> Result<(), Broken> {
         let State::Version {
             mut length,
             mut head,
         } = self.state
         else {
-            return;
+            return Ok(());
         };
         let skipped = length == 0 && (byte == b'\r' || byte == b'\n');
         if !skipped {
@@ -290,15 +298,33 @@ impl Framing {
             length += 1;
         }
         let ended = length > 0 && (byte == b'\n' || length == VERSION_LINE_BYTES_MAX);
-        self.state = match (ended, &head == b"SSH-") {
-            (true, true) => State::Clear,
+        self.state = match (ended, head.starts_with(b"SSH-")) {
+            (true, true) => {
+                if let Some(theirs) = other_version(&head) {
+                    return Err(Broken::OtherVersion(theirs));
+                }
+                State::Clear
+            }
             (true, false) => State::Version {
                 length: 0,
-                head: [0; 4],
+                head: [0; HEAD_BYTES],
             },
             (false, _) => State::Version { length, head },
         };
+        Ok(())
     }
+}
+
+/// Returns the version of a line that begins so, unless it is 2 or stands for it (RFC 4253 §5.1).
+/// libssh2 takes any, and would wait for an answer that never comes.
+fn other_version(head: &[u8]) -> Option<String> {
+    let number = head.get(4..).unwrap_or_default();
+    let end = number
+        .iter()
+        .position(|byte| matches!(byte, b'-' | b'\r' | b'\n' | 0));
+    let number = &number[..end.unwrap_or(number.len())];
+    let ours = number == b"1.99" || number.starts_with(b"2.");
+    (!ours).then(|| format!("SSH-{}", printable(&String::from_utf8_lossy(number))))
 }
 
 /// The length of the packet that `buffer` begins with, if all of it is there.
@@ -337,6 +363,8 @@ fn overhang(buffer: &[u8], trailer: usize, bytes: usize) -> usize {
     run - bytes
 }
 
+/// Bytes of a version line that are looked at: `SSH-`, and a number longer than any there is.
+const HEAD_BYTES: usize = 16;
 /// The longest line before libssh2 takes it as ended (`banner_TxRx_banner`).
 const VERSION_LINE_BYTES_MAX: usize = 8192;
 /// The block of AES, which the MACs' 32 and 64 bytes are multiples of, so that all packets are.

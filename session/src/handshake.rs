@@ -10,7 +10,7 @@ use crate::algorithms::nothing_in_common;
 use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::engine::{Attempt, Engine, stopped};
-use crate::error::{Error, Kind, Phase};
+use crate::error::{Error, Kind, Libssh2Error, Phase};
 use crate::ffi::Library;
 use crate::host_key::VerifiedHost;
 use crate::identity::wire::rsa_bits;
@@ -132,7 +132,7 @@ fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
     loop {
         match engine.attempt(allow_costly, &mut Library::handshake) {
             Attempt::Done(()) => return Ok(()),
-            Attempt::Failed(error) => return Err(engine.error(phase(), error)),
+            Attempt::Failed(error) => return Err(said_farewell(engine, phase(), error)),
             Attempt::Again { costly: true } => {
                 let kex = engine.with(|library| library.negotiated(ssh2::MethodType::Kex))?;
                 if kex.is_none_or(|kex| kex.starts_with("diffie-hellman")) {
@@ -153,6 +153,17 @@ fn exchange_keys(engine: &Arc<Engine>, scope: &Scope) -> Result<(), Error> {
                     .map_err(|stop| stopped(stop, phase(), scope))?;
             }
         }
+    }
+}
+
+/// The error of an exchange that failed. libssh2 takes a host's farewell for a broken exchange.
+#[inline(never)]
+fn said_farewell(engine: &Engine, phase: Phase, error: Libssh2Error) -> Error {
+    match (engine.error(phase, error), engine.farewell()) {
+        (Error::Handshake { .. } | Error::Disconnected { .. }, Some(farewell)) => {
+            farewell.into_error(phase)
+        }
+        (error, _) => error,
     }
 }
 

@@ -251,8 +251,8 @@ impl Wire {
     fn give(&self, inbox: &mut Inbox, to: &mut [u8]) -> Received {
         let there = &inbox.bytes[inbox.start..];
         to.copy_from_slice(&there[..to.len()]);
-        if let Err(what) = inbox.framing.gave(there, to.len()) {
-            self.break_off(Broken::Overstepped(what, false));
+        if let Err(why) = inbox.framing.gave(there, to.len()) {
+            self.break_off(why);
             return Received::Failed;
         }
         if inbox.version_at.is_none() && !inbox.framing.awaits_version() {

@@ -326,6 +326,66 @@ fn endless_rounds_end_at_the_bound() {
     );
 }
 
+/// Challenges that lie about their prompts, are cut short or ask for nothing without end, as the first one and behind a
+/// good one: the login fails by itself.
+#[test]
+fn challenges_that_make_no_sense_end_by_themselves() {
+    let counting = |prompts: usize, told: u32| {
+        let mut message = challenge(prompts);
+        message[1 + 9 + 8 + 4..][..4].copy_from_slice(&told.to_be_bytes());
+        message
+    };
+    let told = string("\x1b[2J\n".repeat(6_000).as_bytes());
+    let long = [&[60][..], &told, &string(b""), &string(b""), &[0; 4]].concat();
+    // What has neither name nor instruction may be anything: only as the first one is it told.
+    let no_challenge = [
+        vec![60],
+        [&[60][..], &u32::MAX.to_be_bytes(), &[0; 40]].concat(),
+    ];
+    let challenges = [
+        challenge(2_900),
+        counting(1, 2),
+        counting(1, 101),
+        counting(1, 10_000),
+        counting(1, 0x8000_0000),
+        counting(1, u32::MAX),
+        challenge(1)[..20].to_vec(),
+        challenge(1)[..challenge(1).len() - 1].to_vec(),
+        challenge(0),
+        long,
+    ];
+    for odd in no_challenge.iter().chain(&challenges) {
+        for good_first in [false, true] {
+            if good_first && no_challenge.contains(odd) {
+                continue;
+            }
+            let about = format!("{:?}…, good first: {good_first}", &odd[..odd.len().min(40)]);
+            let odd = odd.clone();
+            let server = Server::start_at_authentication(Cipher::Readable, move |client| {
+                client.await_message(50)?;
+                client.send(&refusal("keyboard-interactive", 0))?;
+                client.await_message(50)?;
+                if good_first {
+                    client.send(&challenge(1))?;
+                    client.await_message(61)?;
+                }
+                loop {
+                    client.send(&odd)?;
+                    client.await_message(61)?;
+                }
+            });
+            let answers = by(|challenge| {
+                let prompts = challenge.prompts().iter();
+                Some(prompts.map(|_| secret("again")).collect())
+            });
+            let config = bare(&server).answers(answers);
+            let error = connect(&server, config).expect_err("does not connect");
+            assert_eq!(error.phase(), Phase::Auth, "{about}: {error:?}");
+            assert_ne!(error.kind(), Kind::Timeout, "{about}: {error:?}");
+        }
+    }
+}
+
 /// Too many prompts, too few answers, and a panic: nothing is sent, and the password is tried instead.
 #[test]
 fn answers_that_do_not_fit_are_none() {

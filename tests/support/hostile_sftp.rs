@@ -59,9 +59,11 @@ pub(crate) enum Lie {
     Twice,
     /// A file of a size that no disk has, and of ten bytes.
     Boast,
+    /// A directory without an end, of names that have no bytes.
+    Blank,
 }
 
-const LIES: [Lie; 15] = [
+const LIES: [Lie; 16] = [
     Lie::Files,
     Lie::Directories,
     Lie::LinkThenThrough,
@@ -77,6 +79,7 @@ const LIES: [Lie; 15] = [
     Lie::Permissions,
     Lie::Twice,
     Lie::Boast,
+    Lie::Blank,
 ];
 
 impl SshdBuilder {
@@ -262,6 +265,7 @@ impl Server {
                     names(&(0..100).map(|n| file(&name(n))).collect::<Vec<_>>()),
                 );
             }
+            Lie::Blank => return (NAME, blank()),
             Lie::Dots => return (NAME, names(&[(b".".to_vec(), DIRECTORY, 0)])),
             Lie::Empty => return (NAME, names(&[])),
             _ if !self.ended.insert(path.to_vec()) => return (STATUS, status(1)),
@@ -304,6 +308,11 @@ impl Server {
         };
         (NAME, names(&told))
     }
+}
+
+/// As many names without a byte as an answer holds, of which nothing is told.
+fn blank() -> Vec<u8> {
+    [&20_000_u32.to_be_bytes()[..], &vec![0; 12 * 20_000]].concat()
 }
 
 /// A file and a directory of each of the permissions.

@@ -18,6 +18,7 @@ pub(crate) mod fleet;
 pub(crate) mod hostile_fleet;
 pub(crate) mod hostile_sftp;
 pub(crate) mod keys;
+pub(crate) mod mangled_sftp;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod sessions;

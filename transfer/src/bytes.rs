@@ -154,7 +154,7 @@ pub(crate) fn list(sftp: &Sftp, directory: &[u8], scope: &Scope) -> Result<Vec<E
     let listed = remote_tree::list(sftp, directory, NAMES_MAX, scope)?;
     listed.ok_or(SftpError::Session(SessionError::Overstepped {
         phase: Phase::Transfer,
-        what: "more names in a directory, or longer ones, than are looked at",
+        what: remote_tree::TOO_LONG,
         kind: Kind::Limit,
     }))
 }

@@ -223,6 +223,14 @@ pub enum Error {
         /// The rule that it broke.
         what: &'static str,
     },
+    /// The host does not tell of a file what has to be known to go on.
+    #[error("the host does not tell the {what} of remote file {}", remote.escape_ascii())]
+    NotTold {
+        /// The path on the host.
+        remote: Vec<u8>,
+        /// What it does not tell.
+        what: &'static str,
+    },
     /// A pattern for lines is none.
     #[error("bad pattern: {message}")]
     Pattern {

@@ -249,12 +249,16 @@ impl Put<'_> {
         let written = fill(&file).and_then(|sent| {
             let told = file.stat(self.scope);
             let told = told.map_err(self.failed(Operation::Stat))?;
-            let arrived = told.size.unwrap_or_default();
-            if arrived != sent.bytes {
-                return Err(Error::Short {
-                    expected: sent.bytes,
-                    arrived,
-                });
+            match told.size {
+                Some(arrived) if arrived != sent.bytes => {
+                    return Err(Error::Short {
+                        expected: sent.bytes,
+                        arrived,
+                    });
+                }
+                // The digest tells more than the size.
+                None if sent.digest.is_none() => self.check_end(part, sent.bytes)?,
+                _ => {}
             }
             // While the permissions are such that the host's command may read it.
             if let Some(ours) = sent.digest {
@@ -273,6 +277,26 @@ impl Put<'_> {
         let sent = written?;
         closed.map_err(self.failed(Operation::Close))?;
         Ok(sent.bytes)
+    }
+
+    /// Checks by its last byte that all of a part file arrived, where the host does not tell sizes.
+    fn check_end(&self, part: &[u8], bytes: u64) -> Result<(), Error> {
+        let read = |offset| {
+            let file = self.sftp.file(part, OpenMode::Read, self.scope)?;
+            file.read_at(offset, &mut [0], self.scope)
+        };
+        let ends = read(bytes).and_then(|beyond| match bytes.checked_sub(1) {
+            Some(last) => Ok(beyond == 0 && read(last)? == 1),
+            None => Ok(beyond == 0),
+        });
+        match ends {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(SftpError::Status(_)) => Err(Error::NotTold {
+                remote: self.remote.to_vec(),
+                what: "size",
+            }),
+            Err(error) => Err(Error::from_sftp(error)),
+        }
     }
 
     /// A failure by the name that the copy is to have.

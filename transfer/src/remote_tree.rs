@@ -13,7 +13,7 @@ use crate::sftp::{Attributes, Entry, FileType, Sftp, SftpError, SftpStatus};
 use crate::tree::is_one_name;
 
 /// Lists the names in a directory that can be names, in the host's order; `None` if it gives more
-/// than so many, or more than 32 MiB of them. Parks.
+/// than so many, more than a million or more than 32 MiB of them. Parks.
 pub(crate) fn list(
     sftp: &Sftp,
     directory: &[u8],
@@ -25,7 +25,7 @@ pub(crate) fn list(
     while let Some(entry) = open.next(scope)? {
         told += 1;
         bytes += entry.name.len();
-        if told > names_max || bytes > NAMES_BYTES_MAX {
+        if told > names_max.min(NAMES_MAX) || bytes > NAMES_BYTES_MAX {
             return Ok(None);
         }
         if is_one_name(&entry.name) {
@@ -33,6 +33,14 @@ pub(crate) fn list(
         }
     }
     Ok(Some(entries))
+}
+
+/// The error of a listing that was too long, where so many names may be taken.
+pub(crate) fn too_long(entries_max: usize) -> Error {
+    match entries_max > NAMES_MAX {
+        true => too_many(TOO_LONG),
+        false => Error::TooManyEntries { entries_max },
+    }
 }
 
 /// Makes a directory, and those that it is in, where they are missing; whether it was not there. The
@@ -86,7 +94,7 @@ struct Level {
     path_bytes: usize,
     /// What is still in it.
     names: Vec<Entry>,
-    /// Bytes of all names that there were.
+    /// Bytes that the names took at first.
     bytes: usize,
     /// Whether something in it stays, and so it does.
     stays: bool,
@@ -158,7 +166,7 @@ impl Deleting<'_> {
         let entries_max = self.entries_max;
         let left = entries_max.saturating_sub(*seen);
         let names = match list(self.sftp, path, left, self.scope) {
-            Ok(listed) => listed.ok_or(Error::TooManyEntries { entries_max })?,
+            Ok(listed) => listed.ok_or_else(|| too_long(entries_max))?,
             // Another has deleted it.
             Err(SftpError::Status(SftpStatus::NO_SUCH_FILE)) => Vec::new(),
             Err(error) => return Err(Error::remote(Operation::List, path, error)),
@@ -166,7 +174,10 @@ impl Deleting<'_> {
         *seen += names.len();
         Ok(Level {
             path_bytes: path.len(),
-            bytes: names.iter().map(|entry| entry.name.len()).sum(),
+            bytes: names
+                .iter()
+                .map(|entry| size_of::<Entry>() + entry.name.len())
+                .sum(),
             names,
             stays: false,
         })
@@ -197,6 +208,11 @@ pub(crate) fn too_many(what: &'static str) -> Error {
     })
 }
 
+/// Names of a directory that are taken, whatever the caller allows: short ones take more memory
+/// than their bytes.
+const NAMES_MAX: usize = 1_000_000;
+/// Of a directory that is too long.
+pub(crate) const TOO_LONG: &str = "more names in a directory, or longer ones, than are looked at";
 /// Bytes of all names of a directory together: most file systems end a name at 255.
 const NAMES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Directories in each other: a path of 4,096 bytes, where Linux ends them, has no more.

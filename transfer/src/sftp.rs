@@ -82,6 +82,10 @@ impl Sftp {
         if version < VERSION {
             return Err(SftpError::Protocol("its version is older than 3"));
         }
+        // It was to choose one that both know; what it sends otherwise would be misread.
+        if version > VERSION {
+            return Err(SftpError::Protocol("its version is newer than 3"));
+        }
         let mut shared = Shared {
             client,
             extensions,
@@ -362,7 +366,11 @@ impl Shared {
 
     /// Asks how much a request may carry (`limits@openssh.com`, OpenSSH's PROTOCOL 4.8).
     fn ask_limits(&self, scope: &Scope) -> Result<Limits, SftpError> {
-        let reply = self.extended(scope, |id| extended(id, "limits@openssh.com"))?;
+        let reply = match self.extended(scope, |id| extended(id, "limits@openssh.com")) {
+            // What every server has to take is enough.
+            Err(SftpError::Status(_)) => return Ok(Limits::default()),
+            other => other?,
+        };
         let mut from = Reader::new(&reply);
         let mut number = || from.u64().map_err(|packet::Malformed| SHORT);
         let (_packet, read, write) = (number()?, number()?, number()?);
@@ -418,6 +426,7 @@ fn done(reply: Reply) -> Result<(), SftpError> {
 fn refused(reply: Reply) -> SftpError {
     match reply {
         Reply::Status(status) if status != SftpStatus::OK => SftpError::Status(status),
+        Reply::LongHandle => SftpError::Protocol("a handle of more than 256 bytes"),
         _ => SftpError::Protocol("an answer to another question"),
     }
 }

@@ -62,12 +62,21 @@ pub(super) unsafe extern "C" fn receive(
     }
 }
 
-/// Ends the connection that the running call is of.
+/// Ends the connection that the running call is of, whose host went past a bound.
 pub(super) fn break_off(what: &'static str) {
+    end(Broken::Overstepped(what, false));
+}
+
+/// Ends the connection that the running call is of, whose host broke the protocol.
+pub(super) fn break_off_breach(what: &'static str) {
+    end(Broken::Overstepped(what, true));
+}
+
+fn end(why: Broken) {
     if let Some(context) = context() {
         // SAFETY: F4.
         let wire = unsafe { &*context.wire };
-        wire.break_off(Broken::Overstepped(what, false));
+        wire.break_off(why);
     }
 }
 

@@ -20,6 +20,8 @@ type Ask = Box<dyn FnMut(&Challenge) -> Option<Vec<Secret>> + Send>;
 pub(crate) struct Conversation {
     ask: Ask,
     rounds: u32,
+    /// Challenges that libssh2 has freed; it frees each one behind its round.
+    freed: u32,
     declined: bool,
 }
 
@@ -33,6 +35,7 @@ impl Conversation {
         Self {
             ask,
             rounds: 0,
+            freed: 0,
             declined: false,
         }
     }
@@ -40,6 +43,14 @@ impl Conversation {
     /// Returns whether the answers were refused on this side.
     pub(crate) fn is_declined(&self) -> bool {
         self.declined
+    }
+
+    /// Takes note of a challenge that libssh2 has freed; returns whether it asked nobody for the
+    /// answers, because it could not read them. Behind the first round it would tell nobody, and
+    /// wait for ever.
+    pub(super) fn is_unread(&mut self) -> bool {
+        self.freed += 1;
+        self.freed > self.rounds
     }
 
     fn answer(&mut self, challenge: &Challenge) -> Option<Vec<Secret>> {

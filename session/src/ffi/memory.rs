@@ -10,15 +10,17 @@
 //! [`Memory::watch`] is on, every block is erased before it goes back to the system. The same
 //! moment tells what libssh2 keeps for itself: a server's refusal (RFC 4252 §5.1) names the methods
 //! that can continue and whether the request was a partial success; libssh2 frees that packet
-//! unread. So the freed block is looked at, and the last refusal is kept.
+//! unread. So the freed block is looked at, and the last refusal is kept. It is the same with a
+//! challenge (RFC 4256 §3.2) that libssh2 cannot read: it frees it and waits for the next.
 
 use std::ffi::c_void;
-use std::ptr;
+use std::{io, ptr};
 
 use zeroize::Zeroize;
 
-use super::callback::break_off;
+use super::callback::{break_off, break_off_breach};
 use super::conversation::Conversation;
+use crate::error::{Error, Phase, printable};
 
 /// What a session's callbacks share; libssh2's "abstract" points to it.
 #[derive(Default)]
@@ -54,6 +56,13 @@ pub(crate) struct Farewell {
 }
 
 impl Farewell {
+    /// The error of a connection that ended by it.
+    pub(crate) fn into_error(self, phase: Phase) -> Error {
+        let said = format!("the host said: {}", printable(&self.text));
+        let source = io::Error::new(io::ErrorKind::ConnectionAborted, said);
+        Error::Disconnected { phase, source }
+    }
+
     /// Whether it ends an authentication for good: too many failures, or nothing left to try
     /// (RFC 4253 §11.1, reason 14; OpenSSH says 2, "protocol error", and its text).
     pub(crate) fn is_refusal(&self) -> bool {
@@ -79,6 +88,7 @@ const METHODS_BYTES_MAX: usize = 1024;
 /// More than any farewell takes.
 const FAREWELL_BYTES_MAX: usize = 1024;
 const USERAUTH_FAILURE: u8 = 51;
+const USERAUTH_INFO_REQUEST: u8 = 60;
 
 impl Memory {
     /// Erases blocks from here on, and looks for refusals; forgets an earlier one.
@@ -132,6 +142,12 @@ impl Memory {
         if let Some(refusal) = refusal(block) {
             self.refusal = Some(refusal);
         }
+        if let Some(conversation) = &mut self.conversation
+            && is_challenge(block)
+            && conversation.is_unread()
+        {
+            break_off_breach("a challenge that cannot be read");
+        }
         block.zeroize();
     }
 }
@@ -153,6 +169,21 @@ fn refusal(block: &[u8]) -> Option<Refusal> {
         methods: String::from_utf8_lossy(methods).into_owned(),
         partial: partial == 1,
     })
+}
+
+/// Returns whether a packet's block is a challenge's, SSH_MSG_USERAUTH_INFO_REQUEST (RFC 4256 §3.2),
+/// as far as to its instruction. Prompts and other texts are freed too, and may begin with the same
+/// byte, `<`; but no text has a length behind it.
+fn is_challenge(block: &[u8]) -> bool {
+    let string = |from: &[u8]| -> Option<usize> {
+        let length = usize::try_from(u32::from_be_bytes(*from.first_chunk()?)).ok()?;
+        from.get(4..)?.get(..length).map(|text| 4 + text.len())
+    };
+    let instruction = |rest: &[u8]| string(rest).and_then(|name| string(&rest[name..]));
+    match block.split_first() {
+        Some((&USERAUTH_INFO_REQUEST, rest)) => instruction(rest).is_some(),
+        _ => false,
+    }
 }
 
 /// Returns the memory that an "abstract" points to.
@@ -270,6 +301,18 @@ mod tests {
         assert_eq!(refusal(&packet(b"password", 2, &[])), None);
         assert_eq!(refusal(&[52, 0, 0, 0, 0, 0]), None);
         assert_eq!(refusal(&packet(&[b'a'; 2000], 0, &[])), None);
+    }
+
+    #[test]
+    fn tells_a_challenge_from_a_text() {
+        let challenge = b"\x3c\0\0\0\x02hi\0\0\0\x03you\0\0\0\0";
+        assert!(is_challenge(challenge) && is_challenge(&challenge[..14]));
+        assert!(!is_challenge(&challenge[..13]) && !is_challenge(b""));
+        let text = format!(
+            "<{}>",
+            "Password of the day for everyone who is here: ".repeat(99)
+        );
+        assert!(!is_challenge(text.as_bytes()));
     }
 
     #[test]

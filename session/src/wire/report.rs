@@ -44,6 +44,8 @@ pub(crate) enum Broken {
     Stalled(Duration),
     /// The host went past a bound; `true` if it broke the protocol rather than a limit.
     Overstepped(&'static str, bool),
+    /// The host speaks this version of the protocol, and not ours.
+    OtherVersion(String),
     /// We closed it.
     Closed,
 }

@@ -22,7 +22,7 @@ pub(super) fn glob(files: &dyn Look, pattern: &[u8]) -> Result<Vec<Vec<u8>>, Err
         .split(|byte| *byte == b'/')
         .filter(|part| !part.is_empty())
         .collect();
-    let (mut found, mut looked) = (Vec::new(), 0);
+    let (mut found, mut looked, mut paths) = (Vec::new(), 0, Paths::default());
     // Directories with how many parts of the pattern led there.
     let mut ahead = vec![(root.to_vec(), 0)];
     while let Some((directory, at)) = ahead.pop() {
@@ -37,7 +37,7 @@ pub(super) fn glob(files: &dyn Look, pattern: &[u8]) -> Result<Vec<Vec<u8>>, Err
                     if entry.name.starts_with(b".") {
                         continue;
                     }
-                    let path = remote_path::join(&directory, &entry.name);
+                    let path = paths.join(&directory, &entry.name)?;
                     if last {
                         found.push(path.clone());
                     }
@@ -60,15 +60,34 @@ pub(super) fn glob(files: &dyn Look, pattern: &[u8]) -> Result<Vec<Vec<u8>>, Err
                 let glob = Glob::new(part);
                 let within = within(files, &directory, &mut looked)?;
                 let fitting = within.into_iter().filter(|entry| glob.fits(&entry.name));
-                ahead.extend(
-                    fitting.map(|entry| (remote_path::join(&directory, &entry.name), at + 1)),
-                );
+                for entry in fitting {
+                    ahead.push((paths.join(&directory, &entry.name)?, at + 1));
+                }
             }
         }
     }
     found.sort_unstable();
     found.dedup();
     Ok(found)
+}
+
+/// The paths that were made of what a host lists: in directories of directories without end they
+/// become long.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    bytes: usize,
+}
+
+impl Paths {
+    /// Returns the path of a name in a directory.
+    pub(super) fn join(&mut self, directory: &[u8], name: &[u8]) -> Result<Vec<u8>, Error> {
+        let path = remote_path::join(directory, name);
+        self.bytes += path.len();
+        match self.bytes > PATHS_BYTES_MAX {
+            true => Err(too_many("longer paths in a tree than are looked at")),
+            false => Ok(path),
+        }
+    }
 }
 
 /// Lists what may be a directory; nothing if it is none.
@@ -94,5 +113,22 @@ fn is_plain(part: &[u8]) -> bool {
         .any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
 }
 
+/// Bytes of all paths together.
+const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Names that are looked at for a pattern.
 const LOOKED_MAX: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_paths_together_have_a_bound() {
+        let (mut paths, directory) = (Paths::default(), vec![b'd'; 1024 * 1024 - 2]);
+        for _ in 0..256 {
+            let path = paths.join(&directory, b"n").expect("fits");
+            assert_eq!(path.len(), 1024 * 1024);
+        }
+        assert!(paths.join(b"d", b"n").is_err());
+    }
+}

@@ -6,6 +6,7 @@
 use regex::bytes::Regex;
 
 use super::diff::{Edit, unified};
+use super::write::untold;
 use super::{RemoteFs, WriteOptions, failed, there};
 use crate::error::{Error, Operation};
 use crate::sftp::{FileType, SftpError, SftpStatus};
@@ -249,7 +250,8 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// `Changed` if others keep changing it; `Pattern`; the host's refusal, or the session's
+    /// `Changed` if others keep changing it; `NotTold` where the host does not tell its permissions;
+    /// `Pattern`; the host's refusal, or the session's
     /// failure. The file is then as it was.
     pub fn line_in_file(
         &self,
@@ -295,13 +297,17 @@ impl RemoteFs<'_> {
 
     fn edit(&self, path: &[u8], edit: &LineEdit) -> Result<LineChange, Error> {
         // The name of the file is given to the edited one, not that of a link to it.
-        let link = there(self.lstat(path))?.is_some_and(|at| at.file_type() == FileType::Link);
+        let at = there(self.lstat(path))?;
+        let link = at.is_some_and(|at| at.file_type() == FileType::Link);
         let target = match link {
             true => self.real_path(path)?,
             false => path.to_vec(),
         };
         let old = self.old(&target, edit)?;
         let before = there(self.lstat(&target))?;
+        if before.is_some_and(|before| before.mode.is_none()) {
+            return Err(untold(path));
+        }
         let Some((bytes, change)) = edit.apply(path, old.as_deref().unwrap_or_default())? else {
             return Ok(unchanged());
         };

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::find::{self, Look};
+use super::find::{self, Look, Paths};
 use super::{RemoteFs, failed, there};
 use crate::error::{Error, Operation};
 use crate::put::DIRECTORY_PERMISSIONS;
@@ -33,18 +33,15 @@ impl RemoteFs<'_> {
         root: impl AsRef<[u8]>,
         found_max: NonZeroUsize,
     ) -> Result<Vec<Found>, Error> {
-        let (mut found, mut bytes) = (Vec::new(), 0);
+        let (mut found, mut paths) = (Vec::new(), Paths::default());
         // What is still to be told, the next one last.
-        let mut ahead = self.below(root.as_ref())?;
+        let mut ahead = self.below(root.as_ref(), &mut paths)?;
         while let Some(next) = ahead.pop() {
-            bytes += next.path.len();
-            if found.len() + ahead.len() >= found_max.get() || bytes > PATHS_BYTES_MAX {
-                return Err(too_many(
-                    "more names in a tree, or longer paths, than were allowed",
-                ));
+            if found.len() + ahead.len() >= found_max.get() {
+                return Err(too_many("more names in a tree than were allowed"));
             }
             if next.attributes.file_type() == FileType::Directory {
-                ahead.extend(self.below(&next.path)?);
+                ahead.extend(self.below(&next.path, &mut paths)?);
             }
             found.push(next);
         }
@@ -52,13 +49,15 @@ impl RemoteFs<'_> {
     }
 
     /// Returns what is in a directory, the first one last.
-    fn below(&self, directory: &[u8]) -> Result<Vec<Found>, Error> {
+    fn below(&self, directory: &[u8], paths: &mut Paths) -> Result<Vec<Found>, Error> {
         let listed = self.list(directory)?;
-        let found = listed.into_iter().rev().map(|entry| Found {
-            path: remote_path::join(directory, &entry.name),
-            attributes: entry.attributes,
+        let found = listed.into_iter().rev().map(|entry| {
+            Ok(Found {
+                path: paths.join(directory, &entry.name)?,
+                attributes: entry.attributes,
+            })
         });
-        Ok(found.collect())
+        found.collect()
     }
 
     /// Returns the paths that fit a pattern, sorted by their bytes; at most 1,000,000 names are
@@ -71,7 +70,7 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// More names than that, or the session's failure.
+    /// More names than that, or 256 MiB of paths; or the session's failure.
     pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Vec<Vec<u8>>, Error> {
         find::glob(self, pattern.as_ref())
     }
@@ -189,6 +188,3 @@ impl Look for RemoteFs<'_> {
         }
     }
 }
-
-/// Bytes of all paths that are found: in an endless directory of directories they become long.
-const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -6,7 +6,7 @@ use super::{LineChange, Owner, RemoteFs, failed, there};
 use crate::error::{Error, Operation};
 use crate::options::Existing;
 use crate::part;
-use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, SftpError};
+use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, SftpError, SftpStatus};
 
 /// How a file is written; the default is what is said at each setter.
 #[derive(Debug, Clone, Default)]
@@ -70,9 +70,13 @@ impl WriteOptions {
             }
             (Some(_), Existing::Keep) => Ok(Before::Kept),
             (Some(_), Existing::Fail) => Err(exists(path)),
-            _ => Ok(Before::File(
-                there.filter(|there| there.file_type() == FileType::File),
-            )),
+            // What is to be kept and is not known may be what keeps others out.
+            (Some(there), _) if there.mode.is_none() && self.permissions.is_none() => {
+                Err(untold(path))
+            }
+            _ => Ok(Before::File(there.filter(|there| {
+                there.mode.is_none() || there.file_type() == FileType::File
+            }))),
         }
     }
 }
@@ -83,7 +87,8 @@ impl RemoteFs<'_> {
     ///
     /// # Errors
     ///
-    /// `Exists` and `IsDirectory` by what is there; `NoAccount` for an unknown name; the host's
+    /// `Exists` and `IsDirectory` by what is there; `NotTold` where the permissions are to be kept
+    /// and the host does not tell them; `NoAccount` for an unknown name; the host's
     /// refusal, or the session's failure. The file is then as it was, and nothing is left beside it.
     pub fn write(
         &self,
@@ -209,7 +214,11 @@ impl RemoteFs<'_> {
             .write_at(0, bytes, scope)
             .map_err(failed(Operation::Write, part))
             .and_then(|()| self.dress(&file, part, before, options))
-            .and_then(|()| file.sync(scope).map_err(failed(Operation::Sync, part)));
+            .and_then(|()| match file.sync(scope) {
+                // Some file systems cannot.
+                Ok(_) | Err(SftpError::Status(SftpStatus::OP_UNSUPPORTED)) => Ok(()),
+                Err(error) => Err(failed(Operation::Sync, part)(error)),
+            });
         let closed = file.close(scope).map_err(failed(Operation::Close, part));
         written?;
         closed
@@ -267,6 +276,13 @@ impl RemoteFs<'_> {
             Ok(_) => exists(path),
             Err(_) => Error::remote(Operation::Rename, path, error),
         })
+    }
+}
+
+pub(super) fn untold(path: &[u8]) -> Error {
+    Error::NotTold {
+        remote: path.to_vec(),
+        what: "permissions",
     }
 }
 

@@ -12,7 +12,7 @@ use sshoal_reactor::{Interest, Scope, WaitList};
 use sshoal_session::{Child, Error, OutputStream, Phase};
 
 use super::packet::{Malformed, Reply, Writer};
-use super::received::{NO_SFTP, Received};
+use super::received::Received;
 use super::status::SftpError;
 use crate::error::stopped;
 
@@ -115,9 +115,10 @@ impl Client {
     /// Receives the next packet, without its length, before any request is made. Parks.
     pub(super) fn receive_bare(&self, scope: &Scope) -> Result<Vec<u8>, SftpError> {
         loop {
-            let whole = self.state.lock().received.next()?.map(<[u8]>::to_vec);
-            if let Some(packet) = whole {
-                return Ok(packet);
+            match self.state.lock().received.next() {
+                Ok(Some(packet)) => return Ok(packet.to_vec()),
+                Ok(None) => {}
+                Err(Malformed) => return Err(SftpError::Protocol(NO_SFTP)),
             }
             self.receive(scope)?;
         }
@@ -203,7 +204,10 @@ impl Client {
             Ok(Some((OutputStream::Stdout, _))) => {
                 let handed_out = state.hand_out();
                 drop(state);
-                handed_out.inspect_err(|_| self.break_off(Broken::Protocol(NO_SFTP)))
+                handed_out.map_err(|what| {
+                    self.break_off(Broken::Protocol(what));
+                    SftpError::Protocol(what)
+                })
             }
             // A word of the server's to its own administrator.
             Ok(Some((OutputStream::Stderr, _))) => Ok(()),
@@ -252,7 +256,8 @@ impl Client {
 
 impl State {
     /// Takes whole packets out of what was received. Before the first request there are none.
-    fn hand_out(&mut self) -> Result<(), SftpError> {
+    /// Fails by the rule that the host broke.
+    fn hand_out(&mut self) -> Result<(), &'static str> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -261,26 +266,26 @@ impl State {
             match received.next() {
                 Ok(None) => break Ok(()),
                 Ok(Some(packet)) => {
-                    if let Err(error) = self.hand(packet) {
-                        break Err(error);
+                    if let Err(what) = self.hand(packet) {
+                        break Err(what);
                     }
                 }
-                Err(error) => break Err(error),
+                Err(Malformed) => break Err("a packet that is empty or too long"),
             }
         };
         self.received = received;
         result
     }
 
-    fn hand(&mut self, packet: &[u8]) -> Result<(), SftpError> {
+    fn hand(&mut self, packet: &[u8]) -> Result<(), &'static str> {
         let parsed = Reply::parse(packet);
-        let (id, reply) = parsed.map_err(|Malformed| SftpError::Protocol(NO_SFTP))?;
+        let (id, reply) = parsed.map_err(|Malformed| "an answer that cannot be read")?;
         match self.pending.get_mut(&id) {
             Some(slot @ Slot::Waiting) => *slot = Slot::Arrived(reply),
             Some(Slot::Abandoned) => drop(self.pending.remove(&id)),
             // Nothing a host sends without being asked is kept.
             Some(Slot::Arrived(_)) | None => {
-                return Err(SftpError::Protocol("an answer that nobody asked for"));
+                return Err("an answer that nobody asked for");
             }
         }
         Ok(())
@@ -320,6 +325,8 @@ pub(super) fn in_transfer(error: Error) -> Error {
     }
 }
 
+/// Of what comes before SFTP began.
+const NO_SFTP: &str = "what came is no SFTP; does a shell on the host print something at login?";
 /// What is rather copied than sent in an SSH packet of its own.
 const COPIED_BYTES_MAX: usize = 4 * 1024;
 /// Requests under way at once, with those that nobody waits for any longer.

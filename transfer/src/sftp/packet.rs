@@ -148,6 +148,8 @@ pub(crate) struct Name {
 pub(crate) enum Reply {
     Status(SftpStatus),
     Handle(Vec<u8>),
+    /// A handle that is longer than one may be.
+    LongHandle,
     Data(Vec<u8>),
     Names(Vec<Name>),
     Attributes(Attributes),
@@ -165,10 +167,10 @@ impl Reply {
             kind::STATUS => Self::Status(SftpStatus::new(from.u32()?)),
             kind::HANDLE => {
                 let handle = from.bytes()?;
-                if handle.len() > HANDLE_BYTES_MAX {
-                    return Err(Malformed);
+                match handle.len() > HANDLE_BYTES_MAX {
+                    true => Self::LongHandle,
+                    false => Self::Handle(handle.to_vec()),
                 }
-                Self::Handle(handle.to_vec())
             }
             kind::DATA => Self::Data(from.bytes()?.to_vec()),
             kind::NAME => Self::Names(names(&mut from)?),

@@ -1,7 +1,6 @@
 //! What an SFTP channel has received, until whole packets of it are handed out.
 
 use super::packet::{Malformed, PACKET_BYTES_MAX};
-use super::status::SftpError;
 
 /// Bytes in their order. The buffer is kept, and its bytes are set to zero once, as long as much
 /// comes; a channel with nothing under way holds none.
@@ -43,10 +42,8 @@ impl Received {
     }
 
     /// Takes the next packet, without its length, once it is whole.
-    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, SftpError> {
-        let whole = whole_packet(&self.bytes[self.start..self.end]);
-        let whole = whole.map_err(|Malformed| SftpError::Protocol(NO_SFTP))?;
-        let Some(length) = whole else {
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, Malformed> {
+        let Some(length) = whole_packet(&self.bytes[self.start..self.end])? else {
             self.give_back();
             return Ok(None);
         };
@@ -79,8 +76,6 @@ fn whole_packet(received: &[u8]) -> Result<Option<usize>, Malformed> {
     Ok((received.len() >= 4 + length).then_some(length))
 }
 
-pub(super) const NO_SFTP: &str =
-    "what came is no SFTP; does a shell on the host print something at login?";
 /// Bytes taken from the channel at once, at first.
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// Bytes taken from the channel at once, while there is much to take.

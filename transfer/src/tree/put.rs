@@ -253,7 +253,7 @@ impl Putting<'_> {
         let (entries_max, scope) = (self.options.entries_max, self.course.scope());
         let listed = remote_tree::list(&self.sftp, path, entries_max, scope);
         let listed = listed.map_err(|error| Error::remote(Operation::List, path, error))?;
-        let listed = listed.ok_or(Error::TooManyEntries { entries_max })?;
+        let listed = listed.ok_or_else(|| remote_tree::too_long(entries_max))?;
         Ok(listed
             .into_iter()
             .map(|entry| (entry.name, entry.attributes))

@@ -4,7 +4,8 @@ use crate::error::Error;
 
 /// What became of a directory that was copied. Paths are from the copied directory on, in bytes.
 ///
-/// Of each list at most 10,000 entries are kept; [`TreeReport::unlisted`] counts the others.
+/// Of each list at most 10,000 entries are kept, and of all together those that take at most 64 MiB;
+/// [`TreeReport::unlisted`] counts the others.
 #[derive(Debug, Default)]
 #[must_use]
 #[non_exhaustive]
@@ -33,6 +34,8 @@ pub struct TreeReport {
     pub unlisted: u64,
     /// What ended the copy before all was looked at: the session's failure, or a bound.
     pub ended_early: Option<Error>,
+    /// Bytes that the entries of all lists take, with what their errors repeat of them.
+    listed_bytes: usize,
 }
 
 /// Something that was not copied.
@@ -100,30 +103,67 @@ impl TreeReport {
     }
 
     pub(crate) fn skip(&mut self, path: Vec<u8>, why: WhySkipped) {
-        if self.skipped.len() < LIST_MAX {
+        if self.has_room(self.skipped.len(), path.len()) {
             self.skipped.push(SkippedEntry { path, why });
-        } else {
-            self.unlisted += 1;
         }
     }
 
     pub(crate) fn fail(&mut self, path: Vec<u8>, error: Error) {
-        if self.failed.len() < LIST_MAX {
+        // An error names the path once more.
+        if self.has_room(self.failed.len(), 2 * path.len()) {
             self.failed.push(FailedEntry { path, error });
-        } else {
-            self.unlisted += 1;
         }
     }
 
     pub(crate) fn change(&mut self, path: &[u8], action: Action) {
-        if self.changes.len() < LIST_MAX {
+        if self.has_room(self.changes.len(), path.len()) {
             let path = path.to_vec();
             self.changes.push(Change { path, action });
-        } else {
-            self.unlisted += 1;
         }
+    }
+
+    /// Whether a list takes one more, of so many bytes; if not, it is counted. The first one of a
+    /// list is always taken: without it a failure would be none.
+    fn has_room(&mut self, length: usize, bytes: usize) -> bool {
+        let fits = length < LIST_MAX && self.listed_bytes + bytes <= LISTED_BYTES_MAX;
+        if length == 0 || fits {
+            self.listed_bytes += bytes;
+            return true;
+        }
+        self.unlisted += 1;
+        false
     }
 }
 
 /// Entries that a list keeps.
 const LIST_MAX: usize = 10_000;
+/// Bytes of all lists: a host's names may be 256 KiB long, and its paths 16 KiB.
+const LISTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_keep_so_many_entries_and_bytes_and_a_failure_in_any_case() {
+        let mut report = TreeReport::default();
+        let long = vec![b'x'; 256 * 1024];
+        for _ in 0..1_000 {
+            report.skip(long.clone(), WhySkipped::Special);
+        }
+        assert_eq!(report.skipped.len(), LISTED_BYTES_MAX / long.len());
+        let bad = Error::BadName { name: long.clone() };
+        report.fail(long, bad);
+        let bad = Error::BadName { name: Vec::new() };
+        report.fail(b"/".to_vec(), bad);
+        assert_eq!(report.failed.len(), 1);
+        assert!(!report.is_success());
+        assert_eq!(report.unlisted, 1_000 - 256 + 1);
+
+        let mut report = TreeReport::default();
+        for _ in 0..LIST_MAX + 5 {
+            report.change(b"a", Action::Copy);
+        }
+        assert_eq!((report.changes.len(), report.unlisted), (LIST_MAX, 5));
+    }
+}

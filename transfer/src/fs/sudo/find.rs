@@ -10,16 +10,19 @@ use crate::fs::find::{self, Look};
 use crate::remote_path;
 use crate::remote_tree::too_many;
 use crate::sftp::Entry;
+use crate::tree::is_one_name;
 
 impl SudoFs<'_> {
-    /// Lists a directory, sorted by the bytes of the names.
+    /// Lists a directory, sorted by the bytes of the names; at most 100,000 of them. What cannot be
+    /// a name is left out.
     ///
     /// # Errors
     ///
-    /// `Command` with what the host said; `sudo`'s refusal or the session's failure.
+    /// `Command` with what the host said; more names than that; `sudo`'s refusal or the session's failure.
     pub fn list(&self, path: impl AsRef<[u8]>) -> Result<Vec<Entry>, Error> {
         let path = path.as_ref();
-        let found = self.found(path, LIST)?.into_iter();
+        let found = self.found(path, LIST, LISTED_MAX)?.into_iter();
+        let found = found.filter(|found| is_one_name(remote_path::name(&found.path)));
         let listed = found.map(|found| Entry {
             name: remote_path::name(&found.path).to_vec(),
             attributes: found.attributes,
@@ -43,22 +46,19 @@ impl SudoFs<'_> {
     ) -> Result<Vec<Found>, Error> {
         let root = root.as_ref();
         let given = arg(root);
-        let mut all = self.found(root, WALK)?;
+        // The root is found as well.
+        let mut all = self.found(root, WALK, found_max.get().saturating_add(1))?;
         all.retain(|found| found.path != given);
-        if all.len() > found_max.get() {
-            return Err(too_many("more names in a tree than were allowed"));
-        }
         for found in &mut all {
             let below = found.path.get(given.len()..).unwrap_or_default();
             let below = below.strip_prefix(b"/").unwrap_or(below);
             found.path = remote_path::join(root, below);
         }
         // By their parts: `a/b` comes before `a.b`, as what is in a directory comes with it.
-        let parts = |found: &Found| -> Vec<Vec<u8>> {
-            let parts = found.path.split(|byte| *byte == b'/');
-            parts.map(<[u8]>::to_vec).collect()
-        };
-        all.sort_by_cached_key(parts);
+        fn parts(found: &Found) -> impl Iterator<Item = &[u8]> {
+            found.path.split(|byte| *byte == b'/')
+        }
+        all.sort_by(|one, other| parts(one).cmp(parts(other)));
         Ok(all)
     }
 
@@ -72,16 +72,20 @@ impl SudoFs<'_> {
         find::glob(self, pattern.as_ref())
     }
 
-    fn found(&self, directory: &[u8], search: &str) -> Result<Vec<Found>, Error> {
+    fn found(&self, directory: &[u8], search: &str, most: usize) -> Result<Vec<Found>, Error> {
         let each = format!("{RECORDS}{EACH}");
         let path = arg(directory);
         let arguments: [&[u8]; 2] = [&path, each.as_bytes()];
         let output = self.run(Script::new(Operation::List, search, &arguments))?;
-        parse(&output).ok_or_else(|| Error::Command {
+        let found = parse(&output, most).ok_or_else(|| Error::Command {
             operation: Operation::List,
             remote: directory.to_vec(),
             message: "the host's answer makes no sense".to_owned(),
-        })
+        })?;
+        match found.len() > most {
+            true => Err(too_many("more names in a tree than were allowed")),
+            false => Ok(found),
+        }
     }
 }
 
@@ -100,27 +104,40 @@ impl Look for SudoFs<'_> {
 }
 
 /// Reads what [`EACH`] printed: names, each ended by NUL, an empty one, and a line for each of them,
-/// ended by NUL; and so on.
-fn parse(told: &[u8]) -> Option<Vec<Found>> {
+/// ended by NUL; and so on. Beyond `most`, one more is read and no others.
+fn parse(told: &[u8], most: usize) -> Option<Vec<Found>> {
     let mut found = Vec::new();
-    let mut parts = told.split(|byte| *byte == 0).peekable();
-    while parts.peek().is_some_and(|part| !part.is_empty()) {
-        let names: Vec<&[u8]> = parts.by_ref().take_while(|name| !name.is_empty()).collect();
-        let lines = parts.next()?.trim_ascii_end();
-        let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').collect();
-        if lines.len() != names.len() {
-            return None;
-        }
-        for (name, line) in names.into_iter().zip(lines) {
+    let mut rest = told;
+    while !rest.is_empty() {
+        // What is told of names is behind all of them.
+        let end = rest.windows(2).position(|pair| pair == b"\0\0")?;
+        let (names, behind) = (rest.get(..end)?, rest.get(end + 2..)?);
+        let lines_end = behind.iter().position(|byte| *byte == 0)?;
+        let mut lines = behind[..lines_end]
+            .trim_ascii_end()
+            .split(|byte| *byte == b'\n');
+        for name in names.split(|byte| *byte == 0) {
+            if name.is_empty() {
+                return None;
+            }
             found.push(Found {
                 path: name.to_vec(),
-                attributes: record(line)?,
+                attributes: record(lines.next()?)?,
             });
+            if found.len() > most {
+                return Some(found);
+            }
         }
+        if lines.next().is_some() {
+            return None;
+        }
+        rest = &behind[lines_end + 1..];
     }
     Some(found)
 }
 
+/// Names of a directory that are taken.
+const LISTED_MAX: usize = 100_000;
 /// What is in a directory, `.` itself left out as POSIX can say it.
 const LIST: &str = "[ -d \"$1\" ] || { ls -d \"$1\" >/dev/null && echo 'Not a directory' >&2; \
                     exit 1; }; exec find -H \"$1/.\" ! -name . -prune -exec sh -c \"$2\" sh {} +";
@@ -140,7 +157,7 @@ mod tests {
     #[test]
     fn names_come_before_what_they_are() {
         let told = b"a\nb\0c\0\0c 81a4 5 1 2 3 4\nc 41ed 6 1 2 3 4\0d\0\0c 81a4 7 1 2 3 4\0";
-        let found = parse(told).expect("makes sense");
+        let found = parse(told, 9).expect("makes sense");
         let sizes: Vec<_> = (found.iter())
             .map(|found| (found.path.as_slice(), found.attributes.size))
             .collect();
@@ -148,14 +165,19 @@ mod tests {
             sizes,
             [(&b"a\nb"[..], Some(5)), (b"c", Some(6)), (b"d", Some(7))]
         );
-        assert_eq!(parse(b"").map(|found| found.len()), Some(0));
+        assert_eq!(parse(told, 1).map(|found| found.len()), Some(2));
+        assert_eq!(parse(b"", 9).map(|found| found.len()), Some(0));
         for wrong in [
             &b"a\0"[..],
             b"a\0\0",
             b"a\0\0x\0",
             b"a\0b\0\0c 81a4 5 1 2 3 4\0",
+            b"a\0\0c 81a4 5 1 2 3 4\nc 81a4 5 1 2 3 4\0",
+            b"a\0\0c 81a4 5 1 2 3 4",
+            b"\0a\0\0c 81a4 5 1 2 3 4\nc 81a4 5 1 2 3 4\0",
+            b"\0",
         ] {
-            assert!(parse(wrong).is_none(), "{}", wrong.escape_ascii());
+            assert!(parse(wrong, 9).is_none(), "{}", wrong.escape_ascii());
         }
     }
 }
