@@ -63,7 +63,9 @@ fn refuses_a_changed_key_before_any_authentication() {
         text.starts_with("Host key verification failed. The ssh-ed25519 host key for ["),
         "{text}"
     );
-    assert!(text.ends_with("offending key in known_hosts:2"), "{text}");
+    assert!(text.contains("offending key in known_hosts:2;"), "{text}");
+    let remedy = format!("ssh-keygen -f \"known_hosts\" -R {name:?}");
+    assert!(text.ends_with(&remedy), "{text}");
 }
 
 #[test]

@@ -29,6 +29,23 @@ pub(crate) fn of(error: &Error) -> Failure {
     }
 }
 
+/// As [`of`], and says what to do where a path on the hosts was meant as a pattern.
+pub(crate) fn with_remedy(error: &Error) -> Failure {
+    let mut failure = of(error);
+    let path = match error {
+        Error::Remote { remote, .. } | Error::Command { remote, .. } => remote.as_slice(),
+        Error::Scp { remote, .. } => remote,
+        _ => return failure,
+    };
+    if error.is_not_found() && path.iter().any(|byte| b"*?[".contains(byte)) {
+        failure.reason.push_str(PATTERN);
+    }
+    failure
+}
+
+const PATTERN: &str = "; patterns are not expanded on hosts: `sshoal get -r` takes a whole directory, \
+                       `sshoal fs glob` tells the names";
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -78,6 +95,28 @@ mod tests {
         check(Error::Session(late()), ("transfer", "timeout", true));
         let late = Error::Sftp(SftpError::Session(late()));
         check(late, ("transfer", "timeout", true));
+    }
+
+    #[test]
+    fn a_pattern_that_names_nothing_has_a_remedy() {
+        let refused = |path: &[u8], status| {
+            let operation = Operation::Stat;
+            let remote = path.to_vec();
+            with_remedy(&Error::Remote {
+                operation,
+                remote,
+                status,
+            })
+            .reason
+        };
+        for path in [&b"/var/log/*"[..], b"a?", b"/srv/[ab]/x"] {
+            let reason = refused(path, SftpStatus::NO_SUCH_FILE);
+            assert!(reason.contains("not expanded on hosts"), "{reason}");
+        }
+        let plain = refused(b"/var/log/x", SftpStatus::NO_SUCH_FILE);
+        assert!(!plain.contains("not expanded"), "{plain}");
+        let denied = refused(b"/srv/*", SftpStatus::PERMISSION_DENIED);
+        assert!(!denied.contains("not expanded"), "{denied}");
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn record(recorder: &Recorder, visited: Visited<Done>, stop: Option<StopCause>) 
                 by_deadline: stop == Some(StopCause::Deadline),
             };
         }
-        Some(error) => record.ending = Ending::Failed(failure::of(error)),
+        Some(error) => record.ending = Ending::Failed(failure::with_remedy(error)),
         None if done.denies => record.ending = Ending::Exited(1),
         None => {}
     }

@@ -8,12 +8,13 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use sshoal::hosts::{Inventory, Selector, Settings, Value, Words};
 use sshoal::ssh_config::{Origin, quote};
-use sshoal::{Host, HostLine, HostOption};
+use sshoal::{Host, HostError, HostLine, HostOption};
 
 use crate::args::WhomArgs;
+use crate::wording::chain;
 
 mod command;
 mod inventory;
@@ -105,8 +106,20 @@ fn named(whom: &WhomArgs, selector: &Selector<'_>) -> Result<Vec<HostLine>> {
     }
     let mut lines: Vec<HostLine> = Vec::new();
     for path in &whom.hosts_files {
-        let (text, origin) = read_file(path, "hosts file")?;
-        lines.extend(lines::read(&text, &origin, selector)?);
+        let what = match whom.called("-h") {
+            "-h" => "hosts file".to_owned(),
+            variable => format!("hosts file of {variable}"),
+        };
+        let (text, origin) = read_file(path, &what)?;
+        let read = lines::read(&text, &origin, selector);
+        lines.extend(read.map_err(
+            |error| match path.extension().and_then(|own| own.to_str()) {
+                Some("ini" | "yml" | "yaml" | "toml" | "json") => {
+                    anyhow!("{}; an inventory is given to --inventory", chain(&*error))
+                }
+                _ => error,
+            },
+        )?);
     }
     let specs = whom.host_lists.iter();
     for spec in specs.flat_map(|list| list.split_whitespace()) {
@@ -116,15 +129,22 @@ fn named(whom: &WhomArgs, selector: &Selector<'_>) -> Result<Vec<HostLine>> {
             } else {
                 ""
             };
-            format!("-H {spec:?}{hint}")
+            let flag = whom.called("-H");
+            match lines::has_password(spec) {
+                true => flag.to_owned(),
+                false => format!("{flag} {spec:?}{hint}"),
+            }
         })?;
         lines.push(host.into());
     }
     for (flag, texts, words) in [
-        ("-w", &whom.nodes, Words::Hosts),
-        ("--group", &whom.host_groups, Words::Groups),
+        (whom.called("-w"), &whom.nodes, Words::Hosts),
+        (whom.called("--group"), &whom.host_groups, Words::Groups),
     ] {
         for text in texts {
+            if lines::has_password(text) {
+                return Err(HostError::Password).context(flag);
+            }
             let names = selector
                 .select(text, words)
                 .with_context(|| format!("{flag} {text:?}"))?;

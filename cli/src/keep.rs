@@ -91,8 +91,9 @@ impl Resumed {
             Err(error) if named.is_some() => Err(error).context("--journal"),
             Err(error) => {
                 notices.push(format!(
-                    "no journal is kept, so that this run cannot be resumed: {error:#}; \
-                     --no-journal asks for that"
+                    "no journal is kept, so that this run cannot be resumed: {}; --no-journal asks \
+                     for that",
+                    crate::wording::chain(&*error)
                 ));
                 Ok(None)
             }

@@ -8,6 +8,7 @@
     reason = "this crate is the user's terminal"
 )]
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -126,7 +127,8 @@ fn refused(error: &clap::Error) -> ExitCode {
     }
     let mut what = plain(error) + remedy(error);
     // What is wrong with a file, or has its own place to look, has nothing to gain from it.
-    if !what.contains("see sshoal ") && !what.contains("check --config") {
+    if !what.contains("see sshoal ") && !what.contains("--help") && !what.contains("check --config")
+    {
         what.push_str("; see --help");
     }
     complain(&what);
@@ -136,8 +138,11 @@ fn refused(error: &clap::Error) -> ExitCode {
 /// Returns what to do about a command line that has no sub-command, or what is none in its place, and
 /// how a letter of another tool is spelt here.
 fn remedy(error: &clap::Error) -> &'static str {
-    let is_option = |word: std::ffi::OsString| word.as_encoded_bytes().starts_with(b"-");
+    let is_option = |word: OsString| word.as_encoded_bytes().starts_with(b"-");
     match error.kind() {
+        ErrorKind::InvalidSubcommand if first_word() == "fs" => {
+            "; sshoal fs --help lists the verbs"
+        }
         ErrorKind::InvalidSubcommand => {
             "; a command for hosts follows `run`, as in: sshoal run -H web1 uptime"
         }
@@ -157,15 +162,36 @@ fn elsewhere(flag: &str) -> &'static str {
     match flag {
         "-x" | "-X" => "; --exclude leaves hosts out, -O sets an option of ssh",
         "-u" => "; -l is the user, -t the limit of a command's time",
-        "-f" => "; -p is how many hosts at once",
+        "-f" | "--fanout" | "--forks" => "; -p is how many hosts at once",
+        "-a" | "--all" => "; -w '@*' is all hosts of the inventory",
+        "-m" | "-R" | "--module-name" => "; the command is given as it is, behind the options",
+        "-B" => "; -b puts equal outputs together",
+        "-N" => "; --no-headers leaves the names of the hosts out",
+        "--become" | "-K" => "; --sudo runs as another user, --ask-sudo asks for its password",
+        "-C" | "--check" => "; -n shows what would be done",
+        "--port" => "; -O Port=N is the port, or HOST:PORT",
+        "--password" | "--pass" => "; -A asks for a password, --password-file reads it",
+        "-V" => "; --version tells the version",
         _ => "",
     }
 }
 
 /// Returns what is wrong with the command line in one line.
 fn plain(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let is_lone = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if error.kind() == ErrorKind::MissingSubcommand || is_lone && first_word() == "fs" {
+        return "no verb; as in: sshoal fs read -H web1 /etc/hostname".to_owned();
+    }
+    if is_lone {
         return "no sub-command; begin with one, as in: sshoal run -H web1 uptime".to_owned();
+    }
+    if error.kind() == ErrorKind::MissingRequiredArgument
+        && let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg)
+    {
+        return match missing.as_slice() {
+            [wave] if wave.starts_with("--wave ") => NO_WAVE.to_owned(),
+            missing => format!("missing: {}", missing.join(" ")),
+        };
     }
     let text = error.to_string();
     let message = text.split("\n\nUsage:").next().unwrap_or(&text);
@@ -192,6 +218,15 @@ fn plain(error: &clap::Error) -> String {
         .unwrap_or(&message)
         .to_owned()
 }
+
+/// Returns the sub-command, if one was typed.
+fn first_word() -> OsString {
+    std::env::args_os().nth(1).unwrap_or_default()
+}
+
+/// clap names what is missing, and not to what.
+const NO_WAVE: &str = "--gate and --wave-pause stand between waves, and there are none; say which with \
+                       --wave, as --wave 1,10%,100%";
 
 /// Writes one line to standard error; if that is closed there is nowhere left to say so.
 fn complain(message: &str) {

@@ -3,8 +3,10 @@
 //!
 //! The principal type is [`Plan`]. Making one asks nobody anything, and connects to nothing.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sshoal::ssh_config::quote;
-use sshoal::{Args, Commands, Host, HostOption, Listed, OnTimeout, RetryOn, StopAfter, Template};
+use sshoal::{
+    Args, ArgumentError, Commands, Host, HostOption, Listed, OnTimeout, RetryOn, RunError,
+    StopAfter, Template,
+};
 
 use crate::args::{AccessArgs, HostKeyArg, PaceArgs, RunArgs};
 use crate::hosts::{Chosen, Variables};
 use crate::journal::Kept;
 use crate::launch::{Launching, Taken};
 use crate::render::Colors;
+use crate::wording::chain;
 use crate::{hosts, local};
 
 mod show;
@@ -139,7 +145,7 @@ impl Plan {
             Some(kept) => kept.hosts()?,
             None => match hosts::choose(&args.whom) {
                 Err(error) if args.whom.names_nobody() => {
-                    bail!("{error:#}{}", late_hosts(&args.command))
+                    bail!("{}{}", chain(&*error), late_hosts(args))
                 }
                 chosen => chosen?,
             },
@@ -219,13 +225,19 @@ impl From<crate::args::ColorArg> for ColorChoice {
 
 /// Returns what to do where nobody is named but by words of the command, as after an option's value
 /// that was taken for its first.
-fn late_hosts(command: &[OsString]) -> String {
+fn late_hosts(args: &RunArgs) -> String {
     let names_hosts = |word: &OsString| {
         let word = word.to_string_lossy();
         let long = ["--hosts", "--host", "--nodes", "--group", "--inventory"];
         ["-h", "-H", "-w"].iter().any(|flag| word.starts_with(flag)) || long.contains(&&*word)
     };
-    match command {
+    match args.command.as_slice() {
+        // Ansible's -i.
+        [first, ..] if args.show.inline && Path::new(first).is_file() => format!(
+            "; `{}` was taken for the command: -i shows output, -h names a hosts file and --inventory \
+             an inventory",
+            first.display()
+        ),
         [first, rest @ ..] if rest.iter().any(names_hosts) => format!(
             "; `{}` was taken for the command: options stand before it, and --sudo's user is \
              written --sudo=USER",
@@ -244,6 +256,12 @@ pub(crate) fn join(words: &[OsString]) -> Vec<u8> {
 /// Returns what each host runs. A template that cannot be filled in is refused before anyone is
 /// asked for a password.
 fn template(command: Vec<u8>, hosts: &[Host], variables: Vec<Variables>) -> Result<Commands> {
+    let known: BTreeSet<&str> = variables
+        .iter()
+        .flatten()
+        .map(|(name, _)| &**name)
+        .collect();
+    let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
     let args = variables.into_iter().map(|own| {
         let named = |args: Args, (name, value)| args.named(name, value);
         own.into_iter().fold(Args::new(), named)
@@ -253,10 +271,46 @@ fn template(command: Vec<u8>, hosts: &[Host], variables: Vec<Variables>) -> Resu
     for (index, host) in hosts.iter().enumerate() {
         let listed = Listed::new((index, hosts.len()), host, login);
         let filled = commands.of(&listed);
+        if let Err(RunError::Argument {
+            placeholder,
+            source: ArgumentError::Missing,
+            ..
+        }) = &filled
+        {
+            bail!("--template: {}", no_value(placeholder, host, &known));
+        }
         filled.with_context(|| format!("--template, for {host}"))?;
     }
     Ok(commands)
 }
+
+/// Returns what to do about a placeholder without a value: `known` are the inventory's variables.
+fn no_value(placeholder: &str, host: &Host, known: &[String]) -> String {
+    let name = placeholder.trim_matches(['{', '}']);
+    let name = name.strip_suffix(":raw").unwrap_or(name);
+    if known.iter().any(|own| own == name) {
+        return format!(
+            "{placeholder} has no value for {host}: the inventory has {name} for other hosts alone"
+        );
+    }
+    let mut all = "{host}, {user}, {port}, {n} and {total}".to_owned();
+    if !known.is_empty() {
+        let shown: Vec<String> = known
+            .iter()
+            .take(NAMES_SHOWN_MAX)
+            .map(|name| format!("{{{name}}}"))
+            .collect();
+        let more = match known.len() > NAMES_SHOWN_MAX {
+            true => " and more",
+            false => "",
+        };
+        all = format!("{all}, and of the inventory {}{more}", shown.join(", "));
+    }
+    format!("{placeholder} is not known; known are {all}; {{{{ and }}}} are braces themselves")
+}
+
+/// What a line has room for.
+const NAMES_SHOWN_MAX: usize = 20;
 
 pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) -> Result<Access> {
     let options = options(args);
@@ -280,11 +334,25 @@ pub(crate) fn access(args: &AccessArgs, pace: &PaceArgs, home: Option<PathBuf>) 
     if let Some(user) = &args.user {
         Host::new("host")?.with_user(user.as_str())?;
     }
+    if let Some(file) = args.config_file.as_ref().filter(|file| file.is_dir()) {
+        bail!(
+            "-F {} is a directory; name a file, or `none`",
+            file.display()
+        );
+    }
     for path in &args.identities {
-        File::open(path).with_context(|| {
+        let opened = match path.is_dir() {
+            true => Err(ErrorKind::IsADirectory.into()),
+            false => File::open(path),
+        };
+        opened.with_context(|| {
             format!(
-                "cannot read the identity {}; check --identity",
-                path.display()
+                "cannot read the identity {}; check {}",
+                path.display(),
+                match args.from_environment.contains(&"identities") {
+                    true => "SSHOAL_IDENTITY, or `identity` of the configuration file",
+                    false => "--identity",
+                }
             )
         })?;
     }

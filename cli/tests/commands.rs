@@ -72,7 +72,7 @@ fn refuses_a_template_that_cannot_be_filled_in() {
     let with = |text| ["--template", text];
     check_refused(
         &with("echo {rack}"),
-        &["--template", "{rack} of host 0", "no value"],
+        &["--template", "{rack} is not known", "{host}"],
     );
     check_refused(
         &with("find {} ;"),

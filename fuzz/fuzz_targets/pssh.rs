@@ -58,7 +58,11 @@ fuzz_target!(|input: &[u8]| {
     let of_file = pssh::hosts::read(&options, &mut |_| {}).expect("the file is there");
     for host in listed.into_iter().chain(of_file) {
         assert!(!host.label.contains(char::is_whitespace));
-        if let Ok(host) = host.host {
+        // A user with a colon is refused in our own lists, where a password would stand so.
+        let is_ours = |host: &sshoal::Host| !host.user().is_some_and(|user| user.contains(':'));
+        if let Ok(host) = host.host
+            && is_ours(&host)
+        {
             assert_eq!(host.to_string().parse(), Ok(host));
         }
     }

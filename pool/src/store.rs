@@ -7,11 +7,13 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+
+use crate::limits;
 
 /// The memory and the file of one run.
 #[derive(Debug)]
@@ -82,7 +84,12 @@ impl Store {
 
     /// Appends bytes to a stream's regions. On an error the bytes that the regions count are
     /// still whole, and the call may be repeated with what is left.
-    pub(crate) fn append(&self, regions: &mut Vec<Region>, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&self, regions: &mut Vec<Region>, bytes: &[u8]) -> io::Result<()> {
+        let appended = self.write(regions, bytes);
+        appended.map_err(|error| in_folder("output", self.folder.as_deref(), error))
+    }
+
+    fn write(&self, regions: &mut Vec<Region>, mut bytes: &[u8]) -> io::Result<()> {
         let file = self.file()?;
         while !bytes.is_empty() {
             if regions
@@ -156,6 +163,22 @@ impl Store {
     }
 }
 
+/// Names the folder of a temporary file in what the system said of it; a lack of descriptors stays as it
+/// is, since that is waited out (P6).
+pub(crate) fn in_folder(what: &str, folder: Option<&Path>, error: io::Error) -> io::Error {
+    if limits::is_descriptor_limit(&error) {
+        return error;
+    }
+    let text = match folder {
+        Some(folder) => format!("cannot keep {what} in {}: {error}", folder.display()),
+        None => format!(
+            "cannot keep {what} in {} (TMPDIR names another folder): {error}",
+            std::env::temp_dir().display()
+        ),
+    };
+    io::Error::new(error.kind(), text)
+}
+
 /// The first region of a stream; holes cost no disk, so it may be generous.
 const REGION_MIN: u64 = 2 * 1024 * 1024;
 /// Later regions double up to this, so that a terabyte takes some ten thousand of them.
@@ -164,6 +187,27 @@ const REGION_MAX: u64 = 64 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_full_is_named() {
+        let full = || io::Error::from_raw_os_error(28);
+        let set = in_folder("output", Some("/spill".as_ref()), full());
+        assert_eq!(set.kind(), io::ErrorKind::StorageFull);
+        let text = set.to_string();
+        assert!(
+            text.starts_with("cannot keep output in /spill: No space left"),
+            "{text}"
+        );
+        let text = in_folder("input", None, full()).to_string();
+        let folder = std::env::temp_dir();
+        let expected = format!(
+            "in {} (TMPDIR names another folder): No space",
+            folder.display()
+        );
+        assert!(text.contains(&expected), "{text}");
+        let none_left = in_folder("output", None, io::Error::from_raw_os_error(24));
+        assert!(limits::is_descriptor_limit(&none_left), "{none_left}");
+    }
 
     #[test]
     fn regions_that_were_read_are_written_anew() {

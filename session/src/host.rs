@@ -1,4 +1,5 @@
-//! How a user names a host: `[user@]host[:port]`, one by one or as the lines of a hosts file.
+//! How a user names a host: `[user@]host[:port]` or `ssh://` and that, one by one or as the lines of a
+//! hosts file.
 //!
 //! Nothing is resolved here. A name is taken only if it can stand in a known_hosts line, a report
 //! and a file name without meaning anything else there; the principal type is [`Host`].
@@ -13,8 +14,10 @@ pub use self::lines::{HostLine, HostOption, HostsFileError, parse_host_lines, pa
 
 /// A machine to reach: a name or address, and optionally a port and a user.
 ///
-/// IPv6 addresses stand in brackets where a port follows, and may stand bare where none does.
-/// The text form parses back to the same value.
+/// IPv6 addresses stand in brackets where a port follows, and may stand bare where none does; `ssh://`
+/// may stand before it all. A user with a colon is refused in a text, since what follows the colon is
+/// most often a password, and taken by [`with_user`](Self::with_user) alone. Any other text form
+/// parses back to the same value.
 ///
 /// # Examples
 /// ```
@@ -97,11 +100,14 @@ impl FromStr for Host {
     type Err = HostError;
 
     fn from_str(spec: &str) -> Result<Self, HostError> {
+        let spec = without_scheme(spec)?;
         // The last `@` divides, as in ssh: user names with a domain have one of their own.
         let (user, rest) = match spec.rsplit_once('@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, spec),
         };
+        // Before anything else is said of a text that may hold a password.
+        user.map_or(Ok(()), refuse_password)?;
         let (name, port) = split_port(rest)?;
         let mut host = Self::new(name)?;
         if let Some(port) = port {
@@ -152,6 +158,18 @@ pub enum HostError {
         text: String,
         /// The first such character.
         character: char,
+    },
+    /// A user holds a colon, behind which most often a password stands.
+    #[error(
+        "passwords do not go into host lists: log in by key, or give it apart (-A asks for it, \
+         --password-file reads it); a user with a colon is the option User"
+    )]
+    Password,
+    /// A URI has another scheme than `ssh`, which is the only one that names a host.
+    #[error("{scheme}:// leads to no host of SSH: write [user@]host[:port]")]
+    Scheme {
+        /// What stands before `://`.
+        scheme: String,
     },
     /// A port is something else than decimal digits.
     #[error("port {text:?} is not a number")]
@@ -207,8 +225,29 @@ pub enum HostError {
         second: String,
     },
     /// A line of a hosts file is not UTF-8.
-    #[error("the line is not UTF-8")]
+    #[error("the line is not UTF-8; save the file as UTF-8")]
     NotUtf8,
+}
+
+/// Takes `ssh://` away, and the `/` that may end such a URI.
+fn without_scheme(spec: &str) -> Result<&str, HostError> {
+    match spec.split_once("://") {
+        Some(("ssh", rest)) => Ok(rest.strip_suffix('/').unwrap_or(rest)),
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            Err(HostError::Scheme {
+                scheme: scheme.to_owned(),
+            })
+        }
+        _ => Ok(spec),
+    }
+}
+
+/// Refuses a user of a host list that may be a user with a password.
+fn refuse_password(user: &str) -> Result<(), HostError> {
+    match user.contains(':') {
+        true => Err(HostError::Password),
+        false => Ok(()),
+    }
 }
 
 /// Divides `name:port`, `[name]:port`, `[name]`, `name` and a bare IPv6 address.

@@ -11,7 +11,8 @@ use super::parse_count;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = false,
-    subcommand_negates_reqs = true
+    subcommand_negates_reqs = true,
+    override_usage = "sshoal demo [OPTIONS] [COMMAND]...\n       sshoal demo up [--count N]"
 )]
 pub(crate) struct DemoArgs {
     #[command(subcommand)]

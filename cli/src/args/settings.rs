@@ -3,10 +3,11 @@
 //! The command line is parsed once without it, to see where it is and what is said already. What it
 //! adds becomes the definition's own defaults, and the command line is parsed again.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, Resettable};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command};
@@ -35,6 +36,16 @@ pub(super) struct SettingsArgs {
 /// Fails if it, or the configuration file, is no good.
 pub(super) fn matches(command: Command) -> Result<ArgMatches, clap::Error> {
     let words: Vec<OsString> = std::env::args_os().collect();
+    // As one that is not set: that is how a shell's user takes one back for a call.
+    let mut empty = BTreeSet::new();
+    each_variable(&command, &mut |name| {
+        if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
+            empty.insert(name.to_owned());
+        }
+    });
+    let command = empty
+        .iter()
+        .fold(command, |command, name| without(command, name));
     matches_of(command, &words, place)
 }
 
@@ -43,7 +54,8 @@ fn matches_of(
     words: &[OsString],
     place: impl Fn(&ArgMatches) -> Result<Option<(PathBuf, Must)>, String>,
 ) -> Result<ArgMatches, clap::Error> {
-    let said = command.clone().try_get_matches_from(words)?;
+    let said = command.clone().try_get_matches_from(words);
+    let said = said.map_err(|error| by_variable(&command, words, error))?;
     more::check(&mut command, &said)?;
     if said.subcommand_name().is_none_or(takes_none) {
         return Ok(said);
@@ -66,6 +78,50 @@ fn matches_of(
         }),
         Err(why) => Err(defined.clone().error(ErrorKind::ValueValidation, why)),
     }
+}
+
+/// Names the variable in an error that it has caused: without it the command line is another one.
+fn by_variable(command: &Command, words: &[OsString], error: clap::Error) -> clap::Error {
+    if error.exit_code() == 0 {
+        return error;
+    }
+    let mut set = BTreeSet::new();
+    each_variable(command, &mut |name| {
+        if super::from_this_process(name).is_some() {
+            set.insert(name.to_owned());
+        }
+    });
+    let why = crate::plain(&error);
+    let is_cause = |name: &&String| match without(command.clone(), name).try_get_matches_from(words)
+    {
+        Err(other) => crate::plain(&other) != why,
+        Ok(_) => true,
+    };
+    match set.iter().find(is_cause) {
+        Some(name) => {
+            let why = format!("{name}: {why}");
+            command.clone().error(ErrorKind::ValueValidation, why)
+        }
+        None => error,
+    }
+}
+
+/// Calls with the name of each variable of a definition.
+fn each_variable(command: &Command, call: &mut impl FnMut(&str)) {
+    let names = command.get_arguments().filter_map(Arg::get_env);
+    names.filter_map(|name| name.to_str()).for_each(&mut *call);
+    for sub in command.get_subcommands() {
+        each_variable(sub, call);
+    }
+}
+
+/// Takes a variable out of a definition.
+fn without(command: Command, name: &str) -> Command {
+    let command = command.mut_args(|arg| match arg.get_env() == Some(name.as_ref()) {
+        true => arg.env(Resettable::Reset),
+        false => arg,
+    });
+    command.mut_subcommands(|sub| without(sub, name))
 }
 
 /// Whether the file has to be there.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::builder::{FalseyValueParser, Resettable};
 use clap::{Args, Command};
 
-use super::parse_count;
+use super::{from_this_process, parse_count};
 
 /// On which hosts.
 #[derive(Debug, Args)]
@@ -85,6 +85,9 @@ pub(crate) struct WhomArgs {
     /// Takes a host that is named twice once, as it was named first
     #[arg(long, env = "SSHOAL_UNIQUE", value_parser = FalseyValueParser::new())]
     pub(crate) unique: bool,
+    /// Which of those that name hosts were not typed.
+    #[arg(skip)]
+    untyped: Vec<&'static str>,
 }
 
 impl WhomArgs {
@@ -96,10 +99,25 @@ impl WhomArgs {
             && self.host_groups.is_empty()
     }
 
+    /// Returns what an error calls the flag by: the variable in its place, where that has said it.
+    pub(crate) fn called(&self, flag: &'static str) -> &'static str {
+        let of_flag = |(own, ..): &&(&str, &str, &str)| *own == flag;
+        match NAMING.iter().find(of_flag) {
+            Some((_, id, variable))
+                if self.untyped.contains(id) && from_this_process(variable).is_some() =>
+            {
+                variable
+            }
+            _ => flag,
+        }
+    }
+
     /// Has the command line replace what the environment says, and not add to it: where one of these
     /// was typed, the others count only if they were, too.
     pub(super) fn without_weaker(&mut self, is_from_environment: impl Fn(&str) -> bool) {
         let from = |id: &str| is_from_environment(id);
+        let untyped = NAMING.iter().map(|(_, id, _)| *id).filter(|id| from(id));
+        self.untyped = untyped.collect();
         let typed = |named: bool, id: &str| named && !from(id);
         let any = typed(!self.hosts_files.is_empty(), "hosts_files")
             || typed(!self.host_lists.is_empty(), "host_lists")
@@ -126,6 +144,14 @@ impl WhomArgs {
         }
     }
 }
+
+/// The flags that name hosts, with their ids and variables.
+const NAMING: [(&str, &str, &str); 4] = [
+    ("-h", "hosts_files", "SSHOAL_HOSTS"),
+    ("-H", "host_lists", "SSHOAL_HOST"),
+    ("-w", "nodes", "SSHOAL_NODES"),
+    ("--group", "host_groups", "SSHOAL_GROUP_HOSTS"),
+];
 
 /// One part of the hosts: the `index`th of `count`, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

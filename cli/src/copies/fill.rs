@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use anyhow::{Result, bail};
 
-/// Fills placeholders in: `value` says what stands for a name; `{{` and `}}` are braces.
+/// Fills placeholders in: `value` says what stands for a name, which is one that paths always have, one
+/// of `also`, or a variable; `{{` and `}}` are braces.
 ///
 /// # Errors
 /// A brace stands alone, or a name is not known.
 pub(super) fn fill<'a>(
     text: &[u8],
+    also: &str,
     value: impl Fn(&str) -> Option<Cow<'a, [u8]>>,
 ) -> Result<Vec<u8>> {
     let mut filled = Vec::with_capacity(text.len());
@@ -32,7 +34,10 @@ pub(super) fn fill<'a>(
         let name = String::from_utf8_lossy(&found[1..end]);
         match value(name.strip_suffix(":raw").unwrap_or(&name)) {
             Some(value) => filled.extend_from_slice(&value),
-            None => bail!("{{{name}}} is not known"),
+            None => bail!(
+                "{{{name}}} is not known; known are {also}{{host}}, {{user}}, {{port}}, {{n}}, {{total}} \
+                 and the host's variables of the inventory"
+            ),
         }
         rest = &found[end + 1..];
     }
@@ -72,7 +77,7 @@ mod tests {
             "n" => Some(Cow::from(b"0".to_vec())),
             _ => None,
         };
-        fill(text.as_bytes(), value).map(|bytes| String::from_utf8(bytes).unwrap())
+        fill(text.as_bytes(), "", value).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Names {
                     }
                 }
             }
-            fill::fill(path, value).map_err(|error| error.context("--template"))
+            fill::fill(path, "", value).map_err(|error| error.context("--template"))
         };
         (0..self.labels.len()).map(own).collect()
     }

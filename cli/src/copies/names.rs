@@ -133,7 +133,7 @@ fn filled(
         "file" => paths::file_of(source).ok().map(Cow::from),
         name => names.value(index, name),
     };
-    let filled = fill::fill(template, value);
+    let filled = fill::fill(template, "{path}, {file}, ", value);
     filled.with_context(|| match &inside {
         Err(wrong) => format!("--name: {wrong:#}"),
         Ok(_) => "--name".to_owned(),

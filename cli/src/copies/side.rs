@@ -13,7 +13,7 @@ use super::became::Copies;
 use super::paths;
 use super::plan::{Item, Sent};
 use super::work::{Way, Work};
-use crate::failure::of;
+use crate::failure::with_remedy as of;
 
 /// One host's side.
 pub(super) struct Side<'a> {

@@ -108,7 +108,9 @@ pub(crate) fn all(directory: &Path) -> Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the directory {}", directory.display());
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error).with_context(cannot),
     };
     let mut found = Vec::new();

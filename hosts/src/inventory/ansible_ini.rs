@@ -1,5 +1,7 @@
 //! Ansible's inventories in their INI form, which hosts without any section are, too.
 
+use std::collections::HashSet;
+
 use super::file::File;
 use crate::error::InventoryError;
 use crate::inventory::ansible::{host, variable};
@@ -16,6 +18,7 @@ enum Section {
 /// Reads a text.
 pub(super) fn read(text: &str, file: &File, into: &mut Inventory) -> Result<(), InventoryError> {
     let mut section = Section::Hosts(None);
+    let mut named = Named::of(into);
     for (index, line) in text.lines().enumerate() {
         let (line, number) = (line.trim(), index + 1);
         if line.is_empty() || line.starts_with(['#', ';']) {
@@ -23,6 +26,7 @@ pub(super) fn read(text: &str, file: &File, into: &mut Inventory) -> Result<(), 
         }
         if let Some(found) = header(line) {
             section = begin(found, number, file, into)?;
+            named.section(&section, number);
             continue;
         }
         match &section {
@@ -35,6 +39,7 @@ pub(super) fn read(text: &str, file: &File, into: &mut Inventory) -> Result<(), 
                     );
                 };
                 file.check_group(child, number)?;
+                named.child(group, child, number);
                 into.group_mut(child);
                 let member = (Member::Group(child.clone()), file.place(number));
                 match group.as_str() {
@@ -57,7 +62,55 @@ pub(super) fn read(text: &str, file: &File, into: &mut Inventory) -> Result<(), 
             }
         }
     }
-    Ok(())
+    named.check(file)
+}
+
+/// Which groups there are, and which are only spoken of.
+struct Named {
+    there: HashSet<String>,
+    /// Groups that have to be there, with the section that speaks of them and the line.
+    wanted: Vec<(String, String, usize)>,
+}
+
+impl Named {
+    /// Begins with the groups of inventories that were read before.
+    fn of(before: &Inventory) -> Self {
+        let always = ["all", "ungrouped"].into_iter();
+        Self {
+            there: before.groups().chain(always).map(str::to_owned).collect(),
+            wanted: Vec::new(),
+        }
+    }
+
+    fn section(&mut self, section: &Section, line: usize) {
+        match section {
+            Section::Hosts(None) => {}
+            Section::Hosts(Some(group)) | Section::Children(group) => {
+                self.there.insert(group.clone());
+            }
+            Section::Variables(group) => {
+                let section = format!("[{group}:vars]");
+                self.wanted.push((group.clone(), section, line));
+            }
+        }
+    }
+
+    fn child(&mut self, group: &str, child: &str, line: usize) {
+        let section = format!("[{group}:children]");
+        self.wanted.push((child.to_owned(), section, line));
+    }
+
+    /// Refuses groups that are nowhere defined, as Ansible does: most often a name is misspelt.
+    fn check(self, file: &File) -> Result<(), InventoryError> {
+        let missing = |(group, ..): &&(String, String, usize)| !self.there.contains(group);
+        match self.wanted.iter().find(missing) {
+            Some((group, section, line)) => Err(file.error(
+                *line,
+                format!("{section} speaks of {group:?}, which is no group here; add [{group}]"),
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Returns what stands in the brackets of a section's first line.

@@ -108,6 +108,7 @@ url = http://x/#y
 [prod:children]
 web
 cache ; not a comment in a name
+[cache]
 [all:vars]
 ansible_user=ops
 tier=any
@@ -309,6 +310,23 @@ fn files_add_up_and_the_later_one_has_the_word() {
         .unwrap();
     check(&inventory, "@web", "web1 web2");
     check_said(&inventory, "web1", "| tier=b x=2");
+}
+
+#[test]
+fn groups_that_are_nowhere_defined_are_named() {
+    refuse(
+        "[prod:children]\nweb\nwbe\n[web]\nweb1\n",
+        "i",
+        "i:3: [prod:children] speaks of \"wbe\", which is no group here; add [wbe]",
+    );
+    refuse(
+        "[web]\nweb1\n[wbe:vars]\na=b\n",
+        "i",
+        "i:3: [wbe:vars] speaks of \"wbe\", which is no group here; add [wbe]",
+    );
+    let mut known = read("[web]\nweb1\n", "one");
+    known.read("[prod:children]\nweb\n", "two").unwrap();
+    check(&known, "@prod", "web1");
 }
 
 #[test]

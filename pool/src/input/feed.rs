@@ -13,6 +13,7 @@ use sshoal_reactor::{Interest, Scope, Stop, WaitList, blocking_within};
 
 use super::window::{Next, Task, Window};
 use crate::limits;
+use crate::store::in_folder;
 
 /// An input that the hosts of one run are fed from.
 #[derive(Debug)]
@@ -195,10 +196,13 @@ impl Shared {
                     piece,
                     offset,
                     bytes,
-                } => self.keep(offset, &bytes).map(|()| {
-                    self.state.lock().window.kept(piece);
-                    false
-                }),
+                } => self
+                    .keep(offset, &bytes)
+                    .map(|()| {
+                        self.state.lock().window.kept(piece);
+                        false
+                    })
+                    .map_err(|error| in_folder("it", self.folder.as_deref(), error)),
                 Task::Read => source.read(offset).map(|bytes| {
                     let complete = bytes.is_empty();
                     offset += bytes.len() as u64;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Host, HostError};
+use super::{Host, HostError, refuse_password};
 use crate::ssh_config::Origin;
 
 /// A host of a hosts file, with what its line says of it.
@@ -161,6 +161,7 @@ fn parse_line(line: &[u8]) -> Result<Option<(Host, Vec<&str>)>, HostError> {
     let mut host: Host = spec.parse()?;
     let mut fields = fields.peekable();
     if let Some(user) = fields.next_if(|field| !is_option(field)) {
+        refuse_password(user)?;
         host = match host.user() {
             Some(first) if first != user => {
                 return Err(HostError::TwoUsers {

@@ -44,6 +44,9 @@ fn reads_every_form_of_a_spec() {
     check("fe80::1%eth0", ("fe80::1%eth0", None, None));
     check("[web1]:22", ("web1", Some(22), None));
     check("web1:0022", ("web1", Some(22), None));
+    check("ssh://web1", ("web1", None, None));
+    check("ssh://root@web1:2222/", ("web1", Some(2222), Some("root")));
+    check("ssh://[::1]:22", ("::1", Some(22), None));
 }
 
 #[test]
@@ -91,6 +94,39 @@ fn refuses_what_names_no_host() {
     refuse("a b@web1", "bad character ' ' in user \"a b\"");
     refuse("a;b@web1", "bad character ';' in user \"a;b\"");
     refuse("a\\@web1", "bad character '\\\\' in user \"a\\\\\"");
+}
+
+#[test]
+fn refuses_passwords_without_a_word_of_them() {
+    for spec in [
+        "root:s3cret@web1",
+        "root:s3cret@web1:0",
+        "root:s3;cret@we;b1",
+        "root:s3@cret@web1",
+        "ssh://root:s3cret@web1",
+        "web1 root:s3cret",
+        ":s3cret@web1",
+    ] {
+        let error = parse_hosts_file(spec, "f").expect_err(spec);
+        assert_eq!(error.source, HostError::Password, "{spec}");
+        assert!(!error.source.to_string().contains("s3"), "{spec}");
+    }
+    // A jump host for others may be told by the user whom to reach; that is no text of a list.
+    let host = Host::new("gate").unwrap().with_user("ann:web1").unwrap();
+    assert_eq!(host.user(), Some("ann:web1"));
+}
+
+#[test]
+fn refuses_other_uris() {
+    let other = "leads to no host of SSH: write [user@]host[:port]";
+    refuse("http://web1", &format!("http:// {other}"));
+    refuse("sftp://root@web1:22", &format!("sftp:// {other}"));
+    refuse("ssh://", "the host name is empty");
+    refuse(
+        "ssh://web1/srv",
+        "bad character '/' in host name \"web1/srv\"",
+    );
+    refuse("ssh://web1:22/srv", "port \"22/srv\" is not a number");
 }
 
 #[test]

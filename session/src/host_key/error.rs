@@ -33,7 +33,9 @@ pub enum HostKeyError {
     /// Other keys are known for the host.
     #[error(
         "Host key verification failed. The {algorithm} host key for {name} has changed \
-         ({fingerprint}); offending key in {}:{line}", file.display()
+         ({fingerprint}); offending key in {}:{line}; somebody may be in between: only if the new \
+         key is the host's own, remove the old one: ssh-keygen -f {:?} -R {name:?}",
+        file.display(), file.display().to_string()
     )]
     #[non_exhaustive]
     Changed {

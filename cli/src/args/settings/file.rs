@@ -54,7 +54,13 @@ impl File {
     ) -> Result<Option<Self>, String> {
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::parse(path, &text, command).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound && !must_be => Ok(None),
+            // Accounts of services have no home, or /dev/null.
+            Err(error)
+                if !must_be
+                    && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
             Err(error) => {
                 let path = path.display();
                 Err(format!(
