@@ -31,7 +31,14 @@ has_libc_headers() {
     echo '#include <stdlib.h>' | cc -E -
 }
 has_libclang() {
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH-}" ]
+    [ -n "${LIBCLANG_PATH-}" ] && return
+    # Not libclang-cpp, which is another library.
+    local directory
+    for directory in /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu; do
+        compgen -G "$directory/libclang.so*" || compgen -G "$directory/libclang-[0-9]*.so*" || continue
+        return 0
+    done
+    return 1
 }
 
 [ $# -gt 0 ] || set -- build
