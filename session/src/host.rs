@@ -100,23 +100,31 @@ impl FromStr for Host {
     type Err = HostError;
 
     fn from_str(spec: &str) -> Result<Self, HostError> {
-        let spec = without_scheme(spec)?;
-        // The last `@` divides, as in ssh: user names with a domain have one of their own.
-        let (user, rest) = match spec.rsplit_once('@') {
-            Some((user, rest)) => (Some(user), rest),
-            None => (None, spec),
+        let inner = match spec.strip_prefix("ssh://") {
+            Some(rest) => rest.strip_suffix('/').unwrap_or(rest),
+            None => spec,
         };
-        // Before anything else is said of a text that may hold a password.
-        user.map_or(Ok(()), refuse_password)?;
-        let (name, port) = split_port(rest)?;
-        let mut host = Self::new(name)?;
-        if let Some(port) = port {
-            host.port = Some(parse_port(port)?);
-        }
-        match user {
-            Some(user) => host.with_user(user),
-            None => Ok(host),
-        }
+        // No name, port or user that is taken has what another scheme ends with.
+        parse(inner).map_err(|error| other_scheme(inner).unwrap_or(error))
+    }
+}
+
+fn parse(spec: &str) -> Result<Host, HostError> {
+    // The last `@` divides, as in ssh: user names with a domain have one of their own.
+    let (user, rest) = match spec.rsplit_once('@') {
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, spec),
+    };
+    // Before anything else is said of a text that may hold a password.
+    user.map_or(Ok(()), refuse_password)?;
+    let (name, port) = split_port(rest)?;
+    let mut host = Host::new(name)?;
+    if let Some(port) = port {
+        host.port = Some(parse_port(port)?);
+    }
+    match user {
+        Some(user) => host.with_user(user),
+        None => Ok(host),
     }
 }
 
@@ -229,17 +237,13 @@ pub enum HostError {
     NotUtf8,
 }
 
-/// Takes `ssh://` away, and the `/` that may end such a URI.
-fn without_scheme(spec: &str) -> Result<&str, HostError> {
-    match spec.split_once("://") {
-        Some(("ssh", rest)) => Ok(rest.strip_suffix('/').unwrap_or(rest)),
-        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
-            Err(HostError::Scheme {
-                scheme: scheme.to_owned(),
-            })
-        }
-        _ => Ok(spec),
-    }
+/// Returns the error of a URI whose scheme is not `ssh`, if a text is one.
+fn other_scheme(spec: &str) -> Option<HostError> {
+    let (scheme, _) = spec.split_once("://")?;
+    let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    is_scheme.then(|| HostError::Scheme {
+        scheme: scheme.to_owned(),
+    })
 }
 
 /// Refuses a user of a host list that may be a user with a password.
