@@ -31,6 +31,11 @@ pub(super) struct Reader {
     word_start: bool,
     /// The byte before, if it has its meaning for the shell.
     last: u8,
+    /// Between double quotes: the bytes up to here are a `$` and what may be a parameter's name.
+    parameter: bool,
+    /// What ends the brackets and parentheses within a word that are open, the innermost last. In
+    /// `a[WORD]=`, and for zsh in `$a[WORD]` and `*(WORD)`, quotes keep nothing.
+    closers: Vec<u8>,
     duplicate: Duplicate,
 }
 
@@ -61,6 +66,8 @@ impl Reader {
             dollar: false,
             word_start: true,
             last: b'\n',
+            parameter: false,
+            closers: Vec::new(),
             duplicate: Duplicate::No,
         }
     }
@@ -76,9 +83,10 @@ impl Reader {
     /// Returns where a value that follows is put, and reads on behind it.
     pub(super) fn value(&mut self) -> Place {
         let place = match self.state {
-            _ if self.escaped || self.after_dollar() || self.duplicate != Duplicate::No => {
-                Place::Unknown
-            }
+            _ if self.escaped || self.after_dollar() => Place::Unknown,
+            _ if self.duplicate != Duplicate::No || !self.closers.is_empty() => Place::Unknown,
+            // zsh reads `$$'…'` as `$` and `$'…'`.
+            State::Outside if self.last == b'$' => Place::Unknown,
             State::Outside => Place::Outside,
             State::Single => Place::Single,
             State::Double => Place::Double,
@@ -132,8 +140,31 @@ impl Reader {
         }
     }
 
+    /// Reads what may begin a subscript or the like, if one may begin here, or end it. Returns
+    /// whether it can be followed.
+    fn nested(&mut self, byte: u8, begins: bool) -> bool {
+        if !begins && self.closers.is_empty() {
+            return true;
+        }
+        match byte {
+            b'[' => self.closers.push(b']'),
+            b'(' => self.closers.push(b')'),
+            b']' | b')' => return self.closers.pop() == Some(byte),
+            _ => return !b"'\"\\`<>".contains(&byte),
+        }
+        true
+    }
+
     fn double(&mut self, byte: u8, rest: &[u8]) -> usize {
         self.dollar = false;
+        if !self.nested(byte, self.parameter && byte == b'[') {
+            self.state = State::Lost;
+            return 1;
+        }
+        if self.closers.is_empty() {
+            // zsh has flags before the name, and a name may have more than one subscript.
+            self.parameter &= byte.is_ascii_alphanumeric() || b"_=~^+#]".contains(&byte);
+        }
         match byte {
             b'"' => self.state = State::Outside,
             b'\\' => self.escaped = true,
@@ -149,6 +180,11 @@ impl Reader {
         self.dollar = false;
         self.word_start = b" \t\n;&|()<>".contains(&byte);
         self.last = byte;
+        let begins = !word_start && (byte == b'[' || byte == b'(' && !matches!(last, b'$' | b'='));
+        if !self.nested(byte, begins) {
+            self.state = State::Lost;
+            return 1;
+        }
         self.duplicate = match self.duplicate {
             Duplicate::No if byte == b'&' && matches!(last, b'<' | b'>') => Duplicate::Before,
             Duplicate::Before if matches!(byte, b' ' | b'\t' | b'\\') => Duplicate::Before,
@@ -174,6 +210,7 @@ impl Reader {
     /// Reads on behind a `$`; returns how much is read with it.
     fn expansion(&mut self, rest: &[u8]) -> usize {
         let outside = self.state == State::Outside;
+        self.parameter = true;
         match rest.first() {
             // A line that is continued is nothing at all: what is behind it belongs to the `$`.
             Some(b'\\') if rest.get(1) == Some(&b'\n') => self.state = State::Lost,
@@ -181,7 +218,10 @@ impl Reader {
                 let name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
                 let len = rest[1..].iter().take_while(|byte| name(byte)).count();
                 match rest.get(1 + len) {
-                    Some(b'}') if len > 0 => return len + 3,
+                    Some(b'}') if len > 0 => {
+                        (self.last, self.parameter) = (b'}', false);
+                        return len + 3;
+                    }
                     // Quotes within it nest in ways in which shells differ.
                     _ => self.state = State::Lost,
                 }
@@ -191,8 +231,15 @@ impl Reader {
             // `$'…'` is read in two ways, by shells that know it and by others.
             Some(b'\'' | b'[') if outside => self.state = State::Lost,
             Some(b'(' | b'[') => self.state = State::Lost,
-            // Parameters of one byte, `$$` and `$#` among them, begin nothing else.
-            Some(b'$' | b'#' | b'?' | b'!' | b'@' | b'*' | b'-') => return 2,
+            // In zsh the second `$` of `$$` begins a quote of this kind too.
+            Some(b'$') if outside && matches!(rest.get(1), Some(b'\'' | b'\\' | b'(')) => {
+                self.state = State::Lost;
+            }
+            // Parameters of one byte, `$#` among them, begin nothing else.
+            Some(byte @ (b'$' | b'#' | b'?' | b'!' | b'@' | b'*' | b'-')) => {
+                self.last = *byte;
+                return 2;
+            }
             Some(_) => {}
             None => self.dollar = true,
         }

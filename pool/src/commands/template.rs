@@ -31,11 +31,13 @@ use crate::error::RunError;
 /// Each value reaches the command as the bytes that it is: it is quoted for a POSIX shell, in the
 /// way that its place in the template asks for. Outside of quotes of the template's own that is
 /// [`quote`]; between double or single quotes what would end them is escaped. Where quotes are not
-/// followed (behind a backslash, in a comment, and from a backquote, a here-document, arithmetic,
-/// `$'…'`, `"$(…)"` or `${…}` with more than a name in it on) only plain words are put, and another
-/// value is [`ArgumentError::Place`]; with `f={0}` at the front, `"$f"` can be used anywhere.
-/// Quotes in values that are put as they are count like the template's own. A value that a shell
-/// reads twice, as with `eval` or `sh -c`, is quoted for the first reading.
+/// followed (behind a backslash, in a comment, in the brackets of `a[…]` and `$a[…]`, and from a
+/// backquote, a here-document, arithmetic, `$'…'`, `"$(…)"` or `${…}` with more than a name in it on)
+/// only plain words are put, and another value is [`ArgumentError::Place`]; with `f={0}` at the
+/// front, `"$f"` can be used anywhere. Quotes in values that are put as they are count like the
+/// template's own. A value that a shell reads twice, as with `eval` or `sh -c`, is quoted for the
+/// first reading; and what it takes for a number, as `[[ {0} -gt 1 ]]` or `let`, it reads as
+/// arithmetic, in which `a[$(…)]` runs a command: check such values first.
 ///
 /// All arguments are resolved and checked before anything is run. A list that is too short or too
 /// long, a position or name that is missing, and a position that no placeholder uses are errors

@@ -209,6 +209,17 @@ fn a_value_that_cannot_be_quoted_in_its_place_is_refused() {
         "((x = {0}))",
         "echo >&{0}",
         "echo >& \"x{0}\"",
+        "echo $${0}",
+        "echo $$'{0}'",
+        "echo $$\\\n'{0}'",
+        "echo $$({0})",
+        "a[{0}]=1",
+        "a[\"b\"{0}]=1",
+        "echo $a[{0}]",
+        "echo \"$a[{0}]\"",
+        "echo \"$a[1][{0}]\"",
+        "echo \"$#a[{0}]\"",
+        "echo *({0})",
     ];
     for place in places {
         let unsafe_there = Template::new(place).args([["a"], ["a b"]]);
@@ -224,6 +235,15 @@ fn a_value_that_cannot_be_quoted_in_its_place_is_refused() {
         "x 2>&1 {0}",
         "x >& y>{0}",
         "x >&-;{0}",
+        "echo $$ {0} \"$$'{0}'\"",
+        "ls a[0-9]* {0}",
+        "[ {0} = a ]",
+        "echo \"$HOME [{0}]\"",
+        "echo \"${{HOME}}[{0}]\"",
+        "f() {{ echo {0}; }}; f",
+        "[[ a =~ ^(a|b)$ ]] && echo {0}",
+        "case a in (a) echo {0};; esac",
+        "(echo {0})",
     ];
     for place in elsewhere {
         commands(1, Template::new(place).args(["a b"])).unwrap();

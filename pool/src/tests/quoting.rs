@@ -17,12 +17,13 @@ fn cases() -> u32 {
 
 /// The shells of this machine, each with what starts it.
 fn shells() -> Vec<(&'static str, &'static [&'static str])> {
-    let all: [(&str, &[&str]); 6] = [
+    let all: [(&str, &[&str]); 7] = [
         ("sh", &[]),
         ("dash", &[]),
         ("bash", &[]),
         ("busybox", &["sh"]),
         ("ksh", &[]),
+        ("mksh", &[]),
         ("zsh", &["-f"]),
     ];
     let there = |(shell, first): &(&str, &[&str])| {
@@ -230,5 +231,10 @@ fn token() -> impl Strategy<Value = &'static str> {
         "if ",
         "$(",
         "*",
+        "$$",
+        "$a",
+        "${{a}}[",
+        "a[",
+        "]=",
     ])
 }
