@@ -29,6 +29,15 @@ pub(crate) fn of(error: &Error) -> Failure {
     }
 }
 
+/// As [`with_remedy`], of a copy, for which the bound of what is taken can be set.
+pub(crate) fn of_copy(error: &Error) -> Failure {
+    let mut failure = with_remedy(error);
+    if matches!(error, Error::TooLarge { .. } | Error::TreeTooLarge { .. }) {
+        failure.reason.push_str("; --max-bytes sets another bound");
+    }
+    failure
+}
+
 /// As [`of`], and says what to do where a path on the hosts was meant as a pattern.
 pub(crate) fn with_remedy(error: &Error) -> Failure {
     let mut failure = of(error);

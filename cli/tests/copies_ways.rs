@@ -105,6 +105,52 @@ fn a_tree_goes_there_and_back_by_scp_and_overwrites_nothing() {
     assert_site(&hosts.here("out/1"));
 }
 
+/// No more is taken than is asked for: of a file, and of all files of a directory, in every way.
+#[test]
+fn no_more_bytes_are_taken_than_are_asked_for() {
+    let Some(hosts) = Copying::start(1) else {
+        return;
+    };
+    hosts.make("site/a", [b'a'; 60]);
+    hosts.make("site/b", [b'b'; 40]);
+    let to = hosts.dest("to");
+    hosts.run(0, &["put", "-r", "site", &to]);
+    let file = hosts.dest("to/a");
+    for way in [&[][..], &["--scp"]] {
+        let get = |code, most| {
+            let name = ["get", "--name", "got", "--overwrite", "--max-bytes", most];
+            hosts.run(code, &[&name[..], way, &[&file, "out"]].concat())
+        };
+        let said = stderr(&get(4, "59"));
+        let reason = "larger than the 59 bytes allowed; --max-bytes sets another bound";
+        assert!(said.contains(reason), "{way:?}: {said}");
+        assert_eq!(list(&hosts.here("out")), [""; 0], "{way:?}");
+        get(0, "60");
+        assert_eq!(fs::read(hosts.here("out/got")).unwrap(), [b'a'; 60]);
+        fs::remove_file(hosts.here("out/got")).unwrap();
+    }
+    for way in [&[][..], &["--scp"], &["--tar"]] {
+        let get = |code, most| {
+            let name = ["get", "-r", "--name", "all", "--max-bytes", most];
+            hosts.run(code, &[&name[..], way, &[&to, "out"]].concat())
+        };
+        let said = stderr(&get(4, "99"));
+        let reason = "larger than the 99 bytes allowed; --max-bytes sets another bound";
+        assert!(said.contains(reason), "{way:?}: {said}");
+        assert!(list(&hosts.here("out/all")).len() < 2, "{way:?}");
+        fs::remove_dir_all(hosts.here("out")).unwrap();
+        get(0, "100");
+        assert_eq!(list(&hosts.here("out/all")), ["a", "b"], "{way:?}");
+        fs::remove_dir_all(hosts.here("out")).unwrap();
+    }
+    let none = hosts.run(2, &["get", "--max-bytes", "0", &file, "out"]);
+    assert!(
+        stderr(&none).contains("write 1 at least"),
+        "{}",
+        stderr(&none)
+    );
+}
+
 /// A tree goes there and back in one stream, links and all; what is there is a failure where that is
 /// asked for, and a file goes its usual way.
 #[test]

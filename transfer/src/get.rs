@@ -163,6 +163,9 @@ impl<'a> Coming<'a> {
         let bytes_max = bytes_max(self.options, self.about.size);
         let mut bytes = from;
         let size = self.about.size;
+        if size.is_some_and(|size| size > bytes_max) {
+            return Err(Error::TooLarge { bytes_max });
+        }
         let read = self.file.read_to_end(from, size, self.scope, |piece| {
             let before = bytes;
             bytes += piece.len() as u64;

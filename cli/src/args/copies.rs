@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Command, ValueEnum};
 
+use super::show::parse_bytes;
 use super::{AccessArgs, FarArgs, JournalArgs, PaceArgs, TellArgs, WhomArgs, parse_count};
 use crate::size;
 
@@ -44,6 +45,11 @@ pub(crate) struct GetArgs {
     #[arg(long, value_name = "TEMPLATE", env = "SSHOAL_NAME")]
     #[arg(help_heading = "What to call it")]
     pub(crate) name: Option<OsString>,
+    /// Takes no more than this of a file, nor of all files of a directory with -r [default: of a file
+    /// what the host says that it has, of a directory 64Gi]
+    #[arg(long, value_name = "BYTES", env = "SSHOAL_MAX_BYTES", value_parser = parse_max_bytes)]
+    #[arg(help_heading = "How to copy")]
+    pub(crate) max_bytes: Option<NonZeroU64>,
     /// Directory of the copies, which are DIR/{host}/DEST, as pslurp has them
     #[arg(short = 'L', long, value_name = "DIR", env = "SSHOAL_LOCALDIR")]
     #[arg(conflicts_with = "name", help_heading = "What to call it")]
@@ -215,6 +221,11 @@ pub(super) fn without_what_sync_refuses(command: Command) -> Command {
             sync.mut_arg(other, |arg| arg.hide(true))
         })
     })
+}
+
+fn parse_max_bytes(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = NonZeroU64::new(parse_bytes(text)?);
+    bytes.ok_or_else(|| "no copy would be made; write 1 at least".to_owned())
 }
 
 fn parse_bandwidth(text: &str) -> Result<Bandwidth, String> {

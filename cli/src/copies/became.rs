@@ -3,7 +3,7 @@
 use sshoal::transfer::{Action, TreeReport, WhySkipped};
 
 use super::paths;
-use crate::failure::with_remedy as of;
+use crate::failure::of_copy as of;
 use crate::record::Failure;
 use crate::sanitise::one_line;
 use crate::size;

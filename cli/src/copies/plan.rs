@@ -3,6 +3,7 @@
 //! The principal type is [`Plan`].
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub(super) struct Plan {
     /// By host.
     pub(super) items: Vec<Vec<Item>>,
     pub(super) tree: TreeOptions,
+    /// How many bytes of a file are taken.
+    pub(super) bytes_max: Option<NonZeroU64>,
     /// Whether changes are written to standard output.
     pub(super) itemize: bool,
     /// The positions of the hosts that it is on: the others are done.
@@ -140,6 +143,10 @@ impl Plan {
     pub(super) fn get(args: &GetArgs, resumed: &Resumed) -> Result<Self> {
         let mut plan = Self::begin(Direction::Get, &args.copy, resumed)?;
         plan.tree = options::tree(&args.copy);
+        if let Some(bytes) = args.max_bytes {
+            plan.bytes_max = Some(bytes);
+            plan.tree = plan.tree.bytes_max(bytes);
+        }
         let (sources, dest) = split(&args.paths, Direction::Get)?;
         let naming = Naming::of(args, dest);
         let Filled { sources, dests } = plan.filled((&sources, dest), &args.copy, resumed)?;
@@ -193,6 +200,7 @@ impl Plan {
             },
             items: Vec::new(),
             tree: TreeOptions::new(),
+            bytes_max: None,
             itemize: false,
             whom,
             goes_on: resumed.kept.is_some(),

@@ -13,7 +13,7 @@ use super::became::Copies;
 use super::paths;
 use super::plan::{Item, Sent};
 use super::work::{Way, Work};
-use crate::failure::with_remedy as of;
+use crate::failure::of_copy as of;
 
 /// One host's side.
 pub(super) struct Side<'a> {
@@ -182,6 +182,10 @@ impl<'a> Side<'a> {
 
     fn scp(&self, keep: Keep) -> Scp<'a> {
         let scp = Scp::new(self.session, self.scope).keep(keep);
-        scp.limits(&self.file)
+        let scp = scp.limits(&self.file);
+        match self.work.plan.bytes_max {
+            Some(bytes) => scp.bytes_max(bytes.get()),
+            None => scp,
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::size;
 /// What the hosts do.
 #[derive(Debug)]
 pub(super) struct Work {
-    plan: Plan,
+    pub(super) plan: Plan,
     file: CopyOptions,
     tree: TreeOptions,
     pub(super) existing: Existing,
@@ -51,10 +51,13 @@ impl Work {
         progress: Progress,
         sudo: Option<Sudo>,
     ) -> Result<Self> {
-        let file = options::file(args, &progress).leftovers(match plan.goes_on {
+        let mut file = options::file(args, &progress).leftovers(match plan.goes_on {
             true => Leftovers::Remove,
             false => Leftovers::Leave,
         });
+        if let Some(bytes) = plan.bytes_max {
+            file = file.bytes_max(bytes);
+        }
         let min = args.flow.min_rate;
         let slow = min.map(Slow::watch).transpose();
         Ok(Self {

@@ -163,6 +163,9 @@ impl Getting<'_> {
     ) -> Result<u64, Error> {
         let one_max = bytes_max(&self.options.copy, about.size);
         let all_max = self.options.bytes_max;
+        if about.size.is_some_and(|size| size > one_max) {
+            return Err(Error::TooLarge { bytes_max: one_max });
+        }
         let mut hasher = (self.options.copy.verify == Verify::Sha256).then(Sha256::new);
         let mut bytes = 0;
         let read = file.read_to_end(0, about.size, self.course.scope(), |piece| {
