@@ -17,7 +17,7 @@ use sshoal::{
     },
 };
 use support::{
-    hostile_sftp::{EVIL, Lie, PERMISSIONS, asked_to_remove, bad_names, liar, odd_names},
+    hostile_sftp::{EVIL, Lie, PERMISSIONS, SCANT_BYTES, asked, bad_names, liar, odd_names},
     sessions::{connect, limit},
     sshd::Sshd,
     trees::{Snapshot, age, snapshot},
@@ -117,6 +117,23 @@ fn one_file_with_a_lie_about_its_size_leaves_nothing() {
             assert_eq!(scene.changed(), [PathBuf::from("in")], "{name}");
         }
     }
+}
+
+/// A host that gives less than it is asked for is asked for less: nothing is read twice, but for what
+/// was under way when its first answer came.
+#[test]
+fn short_answers_are_not_asked_for_again_and_again() {
+    let Some(scene) = Scene::new(Lie::Scant) else {
+        return;
+    };
+    let (remote, to) = (b"/the root/scant", scene.at("in/copy"));
+    let got = transfer::get(&scene.session, remote, &to, &CopyOptions::new(), &limit());
+    assert_eq!(got.expect("is got").bytes, SCANT_BYTES);
+    let whole: Vec<u8> = EVIL.iter().copied().cycle().take(1_000_000).collect();
+    assert!(std::fs::read(&to).expect("is there") == whole);
+    // A hundred answers and one at the end, behind 31 that were under way.
+    let reads = asked(scene.scripts.path()).len();
+    assert!(reads < 150, "{reads}");
 }
 
 /// Of every permission only what is harmless arrives, for one file and for those of a tree.
@@ -297,17 +314,20 @@ fn walks_and_removals_stay_beneath() {
             .fs()
             .expect("opens a channel with another liar");
         assert!(files.remove_all("/the root").expect("removes"), "{lie:?}");
-        let asked = asked_to_remove(scene.scripts.path());
-        assert!(asked.iter().all(|path| beneath(path)), "{lie:?}: {asked:?}");
+        let removed = asked(scene.scripts.path());
+        assert!(
+            removed.iter().all(|path| beneath(path)),
+            "{lie:?}: {removed:?}"
+        );
         assert_eq!(
-            asked.last().map(Vec::as_slice),
+            removed.last().map(Vec::as_slice),
             Some(&b"/the root"[..]),
             "{lie:?}"
         );
         for path in ["/the root/..", "/", ".", ".."] {
             assert!(files.remove_all(path).is_err());
         }
-        assert_eq!(asked_to_remove(scene.scripts.path()).len(), asked.len());
+        assert_eq!(asked(scene.scripts.path()).len(), removed.len());
     }
 }
 
@@ -321,7 +341,7 @@ fn endless_directories_are_given_up_by_walks_and_removals() {
         assert!(opened().walk("/the root", thousand).is_err(), "{lie:?}");
         if lie != Lie::Endless {
             assert!(opened().remove_all("/the root").is_err(), "{lie:?}");
-            assert_eq!(asked_to_remove(scene.scripts.path()).len(), 0, "{lie:?}");
+            assert_eq!(asked(scene.scripts.path()).len(), 0, "{lie:?}");
         }
     }
 }
@@ -341,5 +361,5 @@ fn an_endless_directory_of_no_names_is_not_emptied_for_ever() {
         error.to_string().contains("more names in a directory"),
         "{error}"
     );
-    assert_eq!(asked_to_remove(scene.scripts.path()), Vec::<Vec<u8>>::new());
+    assert_eq!(asked(scene.scripts.path()), Vec::<Vec<u8>>::new());
 }

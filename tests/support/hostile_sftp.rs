@@ -61,9 +61,11 @@ pub(crate) enum Lie {
     Boast,
     /// A directory without an end, of names that have no bytes.
     Blank,
+    /// No lie: a file of a million bytes, of which a read gets 10,000 at most.
+    Scant,
 }
 
-const LIES: [Lie; 16] = [
+const LIES: [Lie; 17] = [
     Lie::Files,
     Lie::Directories,
     Lie::LinkThenThrough,
@@ -80,6 +82,7 @@ const LIES: [Lie; 16] = [
     Lie::Twice,
     Lie::Boast,
     Lie::Blank,
+    Lie::Scant,
 ];
 
 impl SshdBuilder {
@@ -104,8 +107,9 @@ pub(crate) fn liar(lie: Lie, dir: &Path) -> Option<Sshd> {
     Sshd::builder().log_level("INFO").lying(lie, dir).start()
 }
 
-/// The paths that a liar with this directory was asked to remove, in their order.
-pub(crate) fn asked_to_remove(dir: &Path) -> Vec<Vec<u8>> {
+/// What a liar with this directory was asked: the paths to remove, in their order, and each `read`
+/// of [`Lie::Scant`].
+pub(crate) fn asked(dir: &Path) -> Vec<Vec<u8>> {
     let asked = fs::read(dir.join("asked")).unwrap_or_default();
     let paths = asked.split(|byte| *byte == 0).map(<[u8]>::to_vec);
     paths.filter(|path| !path.is_empty()).collect()
@@ -204,7 +208,7 @@ impl Server {
     /// What a path is said to be: where the lie is about files, all but the root are some.
     fn told_unopened(&self, path: &[u8]) -> Vec<u8> {
         match self.lie {
-            Lie::Sizes | Lie::Permissions | Lie::Boast if !path.ends_with(b"root") => {
+            Lie::Sizes | Lie::Permissions | Lie::Boast | Lie::Scant if !path.ends_with(b"root") => {
                 self.told_of(path)
             }
             _ => attributes(DIRECTORY | 0o755, 0),
@@ -227,6 +231,7 @@ impl Server {
                 attributes(FILE | mode, EVIL.len() as u64)
             }
             Lie::Boast => attributes(FILE | 0o644, 1 << 62),
+            Lie::Scant => attributes(FILE | 0o644, SCANT_BYTES),
             Lie::Pipe => attributes(0o010_644, EVIL.len() as u64),
             _ => attributes(FILE | 0o644, EVIL.len() as u64),
         }
@@ -238,13 +243,23 @@ impl Server {
         let end = match self.lie {
             Lie::Sizes if path.ends_with(b"short") => 10,
             Lie::Sizes => u64::MAX,
+            Lie::Scant => SCANT_BYTES,
             _ => EVIL.len() as u64,
         };
         if offset >= end {
             return (STATUS, status(1));
         }
-        let count = u64::from(most).min(end - offset).min(32_768) as usize;
-        let data: Vec<u8> = EVIL.iter().cycle().take(count).copied().collect();
+        let most = match self.lie {
+            Lie::Scant => {
+                note_asked(b"read");
+                most.min(10_000)
+            }
+            _ => most.min(32_768),
+        };
+        let count = u64::from(most).min(end - offset) as usize;
+        let begin = offset as usize % EVIL.len();
+        let data = EVIL.iter().cycle().skip(begin).take(count);
+        let data: Vec<u8> = data.copied().collect();
         (DATA, field(&data))
     }
 
@@ -305,6 +320,7 @@ impl Server {
             Lie::Permissions => permissions(),
             Lie::Twice => twice(),
             Lie::Boast => vec![file(b"boast")],
+            Lie::Scant => vec![file(b"scant")],
         };
         (NAME, names(&told))
     }
@@ -380,6 +396,9 @@ fn names(all: &[Told]) -> Vec<u8> {
 
 /// What every file holds.
 pub(crate) const EVIL: &[u8] = b"evil bytes";
+
+/// How large the file of [`Lie::Scant`] is.
+pub(crate) const SCANT_BYTES: u64 = 1_000_000;
 
 /// Writes down a path that was to be removed.
 fn note_asked(path: &[u8]) {

@@ -82,14 +82,14 @@ impl RemoteFile {
         scope: &Scope,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<u64, E> {
-        let most = self.read_max();
+        let mut most = self.read_max();
         let (mut asked, mut taken) = (from, from);
         let mut under_way = VecDeque::new();
         loop {
             // Beyond the size that the host told, one read at a time finds the end.
             // One read begins where the file should end, to learn that it does.
             while under_way.is_empty()
-                || (under_way.len() < self.reads_max() && size.is_some_and(|size| asked <= size))
+                || (under_way.len() < reads_max(most) && size.is_some_and(|size| asked <= size))
             {
                 let left = size.and_then(|size| size.checked_sub(asked)).unwrap_or(0);
                 let length = match usize::try_from(left) {
@@ -111,6 +111,8 @@ impl RemoteFile {
                 // A short answer, at the end or not: what was asked for beyond it leaves a gap.
                 under_way.clear();
                 asked = taken;
+                // No more is asked for than such a host gives, or each answer would leave one.
+                most = most.min(data.len().max(READ_BYTES_MIN));
             }
         }
     }
@@ -185,12 +187,6 @@ impl RemoteFile {
 
     fn read_max(&self) -> usize {
         self.sftp.0.limits.read as usize
-    }
-
-    /// Returns how many reads are under way at most: as many as the channel's window holds, since
-    /// a host that cannot send does not read either.
-    fn reads_max(&self) -> usize {
-        (READS_BYTES / self.read_max()).max(1)
     }
 
     fn ask_for(&self, offset: u64, most: usize, scope: &Scope) -> Result<Pending<'_>, SftpError> {
@@ -282,6 +278,12 @@ impl Writing<'_> {
     }
 }
 
+/// Returns how many reads of so many bytes are under way at most: as many as the channel's window
+/// holds, since a host that cannot send does not read either.
+fn reads_max(most: usize) -> usize {
+    (READS_BYTES / most).max(1)
+}
+
 /// Returns the data of an answer to a read; `None` at the end of the file.
 fn data_of(reply: Reply, most: usize) -> Result<Option<Vec<u8>>, SftpError> {
     match reply {
@@ -299,6 +301,8 @@ fn data_of(reply: Reply, most: usize) -> Result<Option<Vec<u8>>, SftpError> {
 const WRITES_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of reads under way, less than the channel's window.
 const READS_BYTES: usize = 3 * 1024 * 1024 - 64 * 1024;
+/// The fewest bytes that a read asks for, however short answers are.
+const READ_BYTES_MIN: usize = 4 * 1024;
 /// What libssh2 puts into one packet of a channel (law S11).
 pub(crate) const CHANNEL_BYTES: usize = 32_700;
 /// How long a host may take to close what nobody waits for.
