@@ -287,6 +287,13 @@ fn habits_from_other_tools_are_answered_with_ours() {
         at(home.path(), &["run", "-i"]).arg(&file).arg("true"),
         &["no hosts", "-h", "--inventory"],
     );
+    for (action, paths) in [
+        ("put", ["hosts", "me@web1:/tmp/"]),
+        ("get", ["me@web1:/tmp/", "hosts"]),
+    ] {
+        let parts = ["no hosts", "for me@web1:/tmp/ write -H me@web1 and /tmp/"];
+        check(at(home.path(), &[action]).args(paths), &parts);
+    }
     for (flag, ours) in [
         ("-a", "-w '@*'"),
         ("--forks", "-p"),

@@ -3,12 +3,13 @@
 //! The principal type is [`Plan`].
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use sshoal::Host;
 use sshoal::transfer::{Existing, LocalTree, Source, TreeOptions};
 
@@ -86,6 +87,18 @@ pub(super) struct Plan {
     pub(super) filled: Option<Vec<Vec<Vec<u8>>>>,
 }
 
+/// Adds to what is wrong with the choice of hosts how to write a path that names one, as scp has it.
+fn with_host_of(error: anyhow::Error, paths: &[OsString]) -> anyhow::Error {
+    let named = paths.iter().find_map(|path| {
+        let (host, path) = path.to_str()?.split_once(':')?;
+        (!host.is_empty() && !host.contains(['/', '['])).then_some((host, path))
+    });
+    match named {
+        Some((host, path)) => anyhow!("{error:#}; for {host}:{path} write -H {host} and {path}"),
+        None => error,
+    }
+}
+
 /// What is copied and where to, by host.
 struct Filled {
     sources: Vec<Vec<Vec<u8>>>,
@@ -114,7 +127,7 @@ impl Plan {
         if args.copy.how.scp && args.copy.how.overwrite && !args.copy.how.keep {
             bail!("scp overwrites nothing here; leave --overwrite or --scp out");
         }
-        let mut plan = Self::begin(Direction::Put, &args.copy, resumed)?;
+        let mut plan = Self::begin(Direction::Put, (&args.copy, &args.paths), resumed)?;
         plan.tree = options::tree(&args.copy);
         let (sources, dest) = split(&args.paths, Direction::Put)?;
         let paths = plan.filled((&sources, dest), &args.copy, resumed)?;
@@ -131,7 +144,7 @@ impl Plan {
         if options::existing(&args.copy) != Existing::Overwrite {
             bail!("sync makes files equal; leave --keep and --no-clobber out, or use put");
         }
-        let mut plan = Self::begin(Direction::Sync, &args.copy, resumed)?;
+        let mut plan = Self::begin(Direction::Sync, (&args.copy, &args.paths), resumed)?;
         let (sources, dest) = split(&args.paths, Direction::Sync)?;
         plan.tree = options::step(args).sync();
         plan.itemize = args.itemize;
@@ -141,7 +154,7 @@ impl Plan {
     }
 
     pub(super) fn get(args: &GetArgs, resumed: &Resumed) -> Result<Self> {
-        let mut plan = Self::begin(Direction::Get, &args.copy, resumed)?;
+        let mut plan = Self::begin(Direction::Get, (&args.copy, &args.paths), resumed)?;
         plan.tree = options::tree(&args.copy);
         if let Some(bytes) = args.max_bytes {
             plan.bytes_max = Some(bytes);
@@ -163,7 +176,11 @@ impl Plan {
         Ok(plan)
     }
 
-    fn begin(direction: Direction, args: &CopyArgs, resumed: &Resumed) -> Result<Self> {
+    fn begin(
+        direction: Direction,
+        (args, paths): (&CopyArgs, &[OsString]),
+        resumed: &Resumed,
+    ) -> Result<Self> {
         options::check(args)?;
         keep::wanted(&args.journal, &args.access.from_environment)?;
         if args.how.tar && !args.how.recursive {
@@ -176,6 +193,9 @@ impl Plan {
             variables,
         } = match &resumed.kept {
             Some(kept) => kept.hosts()?,
+            None if args.whom.names_nobody() => {
+                hosts::choose(&args.whom).map_err(|error| with_host_of(error, paths))?
+            }
             None => hosts::choose(&args.whom)?,
         };
         let whom = resumed.whom(&args.journal, hosts.len());
