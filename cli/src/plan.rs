@@ -120,10 +120,19 @@ impl ColorChoice {
         let wanted = match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            Self::Auto => {
+                let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                is_terminal && !no_color && knows_escape_sequences()
+            }
         };
         if wanted { Colors::On } else { Colors::Off }
     }
+}
+
+/// Returns whether the terminal does, by its name.
+fn knows_escape_sequences() -> bool {
+    let name = std::env::var_os("TERM").unwrap_or_default();
+    !name.is_empty() && name != "dumb"
 }
 
 impl Plan {

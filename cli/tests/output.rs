@@ -345,10 +345,16 @@ fn headings_and_names_have_colours_where_they_are_wanted() {
         );
     }
     assert_eq!(run(&["--no-headers", "-P", "echo", "x"]), "x\n");
-    // On a terminal, NO_COLOR is heeded; without it there are some.
-    for (color, expected) in [(None, true), (Some("1"), false)] {
+    // On a terminal, NO_COLOR is heeded, and a name of the terminal that knows none; without them
+    // there are some.
+    for (color, term, expected) in [
+        (None, "xterm", true),
+        (Some("1"), "xterm", false),
+        (None, "dumb", false),
+        (None, "", false),
+    ] {
         let mut run = fleet.run_on(1);
-        run.args(["-q", "-b", "echo", "x"]);
+        run.args(["-q", "-b", "echo", "x"]).env("TERM", term);
         if let Some(color) = color {
             run.env("NO_COLOR", color);
         }
@@ -391,6 +397,7 @@ fn no_control_byte_of_a_host_reaches_a_terminal() {
     }
     // A diff of two hosts that print noise, and one of what differs in noise.
     let mut run = copying.command("run");
+    run.env("TERM", "xterm");
     run.args([
         "-H",
         &copying.sshd.sockets()[0].to_string(),

@@ -74,7 +74,7 @@ pub(crate) struct TellArgs {
     #[arg(long, env = "SSHOAL_NO_SUMMARY", value_parser = FalseyValueParser::new())]
     #[arg(overrides_with = "summary")]
     pub(crate) no_summary: bool,
-    /// Colours in status lines, headings and names; NO_COLOR is heeded
+    /// Colours in status lines, headings and names; NO_COLOR and TERM are heeded
     #[arg(
         long,
         value_name = "WHEN",
@@ -121,7 +121,7 @@ pub(crate) struct OutputArgs {
 /// When there are colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorArg {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless NO_COLOR is set, or TERM is not or is dumb
     Auto,
     /// Always
     Always,

@@ -24,13 +24,13 @@ impl Screen {
             &shell_line(program),
             "/dev/null",
         ]);
+        script.env("TERM", "xterm");
         for (name, value) in program.get_envs() {
             match value {
                 Some(value) => script.env(name, value),
                 None => script.env_remove(name),
             };
         }
-        script.env("TERM", "xterm");
         let mut child = script
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
