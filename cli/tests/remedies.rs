@@ -295,6 +295,12 @@ fn habits_from_other_tools_are_answered_with_ours() {
         ("-N", "--no-headers"),
         ("--port", "-O Port=N"),
         ("--password", "-A"),
+        ("--hostfile", "-h reads"),
+        ("--rcopy", "`sshoal get`"),
+        ("--list-hosts", "`sshoal hosts`"),
+        ("--maxrc", "-S"),
+        ("--nostdin", "-I"),
+        ("--private-key", "--identity"),
     ] {
         let call = ["run", "-H", "web1", flag, "true"];
         check(&mut at(home.path(), &call), &[&format!("'{flag}'"), ours]);
