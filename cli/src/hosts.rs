@@ -124,7 +124,7 @@ fn named(whom: &WhomArgs, selector: &Selector<'_>) -> Result<Vec<HostLine>> {
     let specs = whom.host_lists.iter();
     for spec in specs.flat_map(|list| list.split_whitespace()) {
         let host: Host = spec.parse().with_context(|| {
-            let hint = if spec.contains(['[', '@', ',']) {
+            let hint = if spec.contains(['[', ',']) || spec.starts_with('@') {
                 "; node sets are -w's"
             } else {
                 ""
