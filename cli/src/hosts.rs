@@ -88,6 +88,11 @@ fn left(whom: &WhomArgs, inventory: &Inventory, selector: &Selector<'_>) -> Resu
     if lines.is_empty() {
         let files = whom.hosts_files.iter().map(|file| file.display());
         let files: Vec<String> = files.map(|file| file.to_string()).collect();
+        let mut sets = whom.nodes.iter().chain(&whom.host_groups);
+        let set = sets.find(|set| !set.trim().is_empty());
+        if let Some(set) = set.filter(|_| files.is_empty()) {
+            bail!("{set:?} stands for no host; sshoal hosts --groups shows who is in which group");
+        }
         let named = match files.is_empty() {
             true => String::new(),
             false => format!(" ({})", files.join(", ")),

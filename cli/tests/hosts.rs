@@ -414,6 +414,7 @@ fn what_is_wrong_is_refused_before_any_connection() {
     refuse(&["-w", "web[1"], &["-w", "not closed"]);
     refuse(&["-w", "web$"], &["-w", "'$'"]);
     refuse(&["-w", ""], &["empty"]);
+    refuse(&["-w", "a!a"], &["\"a!a\" stands for no host"]);
     refuse(&["-w", "@web"], &["group \"web\"", "--inventory"]);
     refuse(&["-H", "web[1-2]"], &["-H", "-w"]);
     refuse(&["-h", "bad"], &["bad:2", "9-1", "larger"]);
