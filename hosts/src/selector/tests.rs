@@ -155,7 +155,7 @@ fn expressions_choose_among_candidates() {
     check("", "");
 }
 
-/// Method: the hosts that Ansible 2.21 chooses by each of these patterns, in the order of the inventory.
+/// Method: the hosts that Ansible 2.19 chooses by each of these patterns, in the order of the inventory.
 #[test]
 fn expressions_mean_what_they_mean_to_ansible() {
     let mut inventory = Inventory::default();
