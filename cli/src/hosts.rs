@@ -88,6 +88,11 @@ fn left(whom: &WhomArgs, inventory: &Inventory, selector: &Selector<'_>) -> Resu
     if lines.is_empty() {
         let files = whom.hosts_files.iter().map(|file| file.display());
         let files: Vec<String> = files.map(|file| file.to_string()).collect();
+        let mut sets = whom.nodes.iter().chain(&whom.host_groups);
+        let set = sets.find(|set| !set.trim().is_empty());
+        if let Some(set) = set.filter(|_| files.is_empty()) {
+            bail!("{set:?} stands for no host; sshoal hosts --groups shows who is in which group");
+        }
         let named = match files.is_empty() {
             true => String::new(),
             false => format!(" ({})", files.join(", ")),
@@ -124,7 +129,7 @@ fn named(whom: &WhomArgs, selector: &Selector<'_>) -> Result<Vec<HostLine>> {
     let specs = whom.host_lists.iter();
     for spec in specs.flat_map(|list| list.split_whitespace()) {
         let host: Host = spec.parse().with_context(|| {
-            let hint = if spec.contains(['[', '@', ',']) {
+            let hint = if spec.contains(['[', ',']) || spec.starts_with('@') {
                 "; node sets are -w's"
             } else {
                 ""

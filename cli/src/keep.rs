@@ -134,12 +134,17 @@ pub(crate) fn end(recorder: &Recorder, code: u8, left: Option<String>) -> u8 {
     }
 }
 
-/// Notes what a run reads here, to see later whether it is the same; `-` is standard input.
+/// Notes what a run reads here, to see later whether it is the same; `-` is standard input. A pipe is read
+/// once, as that is.
 ///
 /// # Errors
 /// Fails if it cannot be looked at.
 pub(crate) fn input(path: &Path) -> Result<InputPlan> {
-    let state = match path == Path::new("-") {
+    let is_once = |path: &Path| {
+        let facts = std::fs::metadata(path);
+        facts.is_ok_and(|facts| !facts.is_file() && !facts.is_dir())
+    };
+    let state = match path == Path::new("-") || is_once(path) {
         true => String::new(),
         false => state(path)?,
     };
@@ -156,8 +161,8 @@ fn check(input: &InputPlan) -> Result<()> {
     let path = PathBuf::from(std::ffi::OsStr::from_bytes(&path));
     if input.state.is_empty() {
         bail!(
-            "it read its standard input, which is gone; begin it again, with the input in a file, \
-             on the hosts that are left"
+            "it read its standard input, which is gone, or a pipe; begin it again, with the input in a \
+             file, on the hosts that are left"
         );
     }
     if state(&path)? != input.state {

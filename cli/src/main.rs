@@ -162,7 +162,7 @@ fn elsewhere(flag: &str) -> &'static str {
     match flag {
         "-x" | "-X" => "; --exclude leaves hosts out, -O sets an option of ssh",
         "-u" => "; -l is the user, -t the limit of a command's time",
-        "-f" | "--fanout" | "--forks" => "; -p is how many hosts at once",
+        "-f" | "--fanout" | "--forks" | "--parallel" => "; -p is how many hosts at once",
         "-a" | "--all" => "; -w '@*' is all hosts of the inventory",
         "-m" | "-R" | "--module-name" => "; the command is given as it is, behind the options",
         "-B" => "; -b puts equal outputs together",
@@ -171,6 +171,12 @@ fn elsewhere(flag: &str) -> &'static str {
         "-C" | "--check" => "; -n shows what would be done",
         "--port" => "; -O Port=N is the port, or HOST:PORT",
         "--password" | "--pass" => "; -A asks for a password, --password-file reads it",
+        "--hostfile" | "--hosts-file" => "; -h reads a hosts file",
+        "-c" | "--copy" | "--rcopy" => "; `sshoal put` and `sshoal get` copy files",
+        "--list-hosts" => "; `sshoal hosts` shows whom, -n what would run on them",
+        "--maxrc" => "; -S exits with the largest exit status",
+        "--nostdin" => "; standard input is read with -I alone",
+        "--private-key" => "; --identity names a private key",
         "-V" => "; --version tells the version",
         _ => "",
     }
@@ -202,7 +208,13 @@ fn plain(error: &clap::Error) -> String {
     let paragraphs = message.split("\n\n");
     let paragraphs = paragraphs.map(|paragraph| {
         // That it could be no option is of no help to anybody who meant one.
-        let is_said = |line: &&str| !line.trim_start().starts_with("tip: to pass '");
+        // What is known better needs no guess.
+        let tip = if remedy(error).is_empty() {
+            "tip: to pass '"
+        } else {
+            "tip: "
+        };
+        let is_said = |line: &&str| !line.trim_start().starts_with(tip);
         let words = paragraph
             .lines()
             .filter(is_said)

@@ -36,15 +36,19 @@ pub(crate) fn script(args: ScriptArgs) -> Result<u8> {
     run::run(&run)
 }
 
-/// Returns the first bytes of a script; of standard input, nothing is taken.
+/// Returns the first bytes of a script; of standard input and pipes, which are read once, nothing is taken.
 fn begin(file: &Path) -> Result<Vec<u8>> {
     let mut begin = Vec::new();
     if file != Path::new("-") {
         let what = || format!("cannot read the script {}", file.display());
-        let opened = File::open(file).with_context(what)?;
-        if opened.metadata().with_context(what)?.is_dir() {
+        let facts = std::fs::metadata(file).with_context(what)?;
+        if facts.is_dir() {
             bail!("the script {} is a folder; name a file", file.display());
         }
+        if !facts.is_file() {
+            return Ok(begin);
+        }
+        let opened = File::open(file).with_context(what)?;
         let read = opened.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut begin);
         read.with_context(what)?;
     }

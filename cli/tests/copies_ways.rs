@@ -205,6 +205,28 @@ fn a_tree_goes_there_and_back_through_tar() {
     assert_eq!(fs::read(hosts.here("top/0")).unwrap(), b"top");
 }
 
+/// Files that a system makes up as they are read say that they have no bytes.
+#[test]
+fn what_tells_no_size_arrives_whole() {
+    let Some(hosts) = Copying::start(1) else {
+        return;
+    };
+    let get = |more: &[&str]| {
+        let words = ["get", "--name", "{n}", "--template"];
+        hosts.run(0, &[&words[..], more].concat());
+    };
+    get(&["--verify", "/proc/version", "one"]);
+    let version = fs::read("/proc/version").unwrap();
+    assert_eq!(fs::read(hosts.here("one/0")).unwrap(), version);
+    get(&["-r", "/proc/sys/kernel/random", "all"]);
+    let told = fs::read("/proc/sys/kernel/random/boot_id").unwrap();
+    assert_eq!(fs::read(hosts.here("all/0/boot_id")).unwrap(), told);
+    // An empty file is one.
+    fs::write(hosts.there("empty"), "").unwrap();
+    get(&[&hosts.dest("empty"), "none"]);
+    assert_eq!(fs::read(hosts.here("none/0")).unwrap(), b"");
+}
+
 #[test]
 fn ways_that_do_not_go_together_are_refused_before_any_connection() {
     let Some(hosts) = Copying::start(1) else {

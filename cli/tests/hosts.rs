@@ -244,6 +244,18 @@ fn lists_are_narrowed_in_the_order_of_the_help() {
     );
 }
 
+#[test]
+fn a_word_of_a_limit_that_is_nobody_is_told() {
+    let folder = folder();
+    let words = "hosts --inventory inventory.ini --limit prod:!wbe1.eu:!ungrouped";
+    let words: Vec<&str> = words.split(' ').collect();
+    let told = output(&mut program(folder.path(), &words));
+    assert_eq!(stdout(&told), "web01.eu\nweb02.eu\nweb03.eu\n");
+    let expected = "sshoal: --limit \"prod:!wbe1.eu:!ungrouped\": \"wbe1.eu\" is no group and none of \
+                    these hosts, and changes nothing\n";
+    assert_eq!(stderr(&told), expected);
+}
+
 /// 20 times 3 of 50: that they are the same each time would be a chance of one in 10^85.
 #[test]
 fn a_pick_is_another_one_each_time_and_in_order() {
@@ -402,6 +414,7 @@ fn what_is_wrong_is_refused_before_any_connection() {
     refuse(&["-w", "web[1"], &["-w", "not closed"]);
     refuse(&["-w", "web$"], &["-w", "'$'"]);
     refuse(&["-w", ""], &["empty"]);
+    refuse(&["-w", "a!a"], &["\"a!a\" stands for no host"]);
     refuse(&["-w", "@web"], &["group \"web\"", "--inventory"]);
     refuse(&["-H", "web[1-2]"], &["-H", "-w"]);
     refuse(&["-h", "bad"], &["bad:2", "9-1", "larger"]);
@@ -432,6 +445,10 @@ fn what_is_wrong_is_refused_before_any_connection() {
     refuse(
         &["-w", "a", "--limit", "a!"],
         &["--limit", "nothing behind"],
+    );
+    refuse(
+        &["-w", "a", "--limit", "a:!~b"],
+        &["--limit", "\"~b\"", "regular expression"],
     );
     refuse(&["-w", "a", "--shard", "2/2"], &["--shard 2/2", "none"]);
     refuse(&["-w", "a", "--shard", "0/2"], &["--shard", "I/N"]);

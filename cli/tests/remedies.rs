@@ -302,10 +302,65 @@ fn habits_from_other_tools_are_answered_with_ours() {
         ("-N", "--no-headers"),
         ("--port", "-O Port=N"),
         ("--password", "-A"),
+        ("--hostfile", "-h reads"),
+        ("--rcopy", "`sshoal get`"),
+        ("--list-hosts", "`sshoal hosts`"),
+        ("--maxrc", "-S"),
+        ("--nostdin", "-I"),
+        ("--private-key", "--identity"),
     ] {
         let call = ["run", "-H", "web1", flag, "true"];
         check(&mut at(home.path(), &call), &[&format!("'{flag}'"), ours]);
     }
+}
+
+/// What pdsh would read in its place is missing from the list.
+#[test]
+fn an_include_in_a_hosts_file_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("hosts");
+    std::fs::write(&file, "web1\n#include more\n#included\n# include x\n").unwrap();
+    let listed = output(at(home.path(), &["hosts", "-h"]).arg(&file));
+    assert_eq!(stdout(&listed), "web1\n");
+    let said = stderr(&listed);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("hosts:2: #include") && said.contains("-h"),
+        "{said}"
+    );
+}
+
+/// `-o KEY=VALUE` of ssh would be a folder, and the option would be lost.
+#[test]
+fn an_option_of_ssh_in_the_place_of_a_folder_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    for flag in ["-o", "-e"] {
+        let call = [
+            "run",
+            "-H",
+            "web1",
+            flag,
+            "StrictHostKeyChecking=no",
+            "true",
+        ];
+        let parts = [flag, "StrictHostKeyChecking=no", "-O", "./"];
+        check(&mut at(home.path(), &call), &parts);
+    }
+    assert!(!home.path().join("StrictHostKeyChecking=no").exists());
+    let call = [
+        "run",
+        "-F",
+        "none",
+        "-l",
+        "me",
+        "-n",
+        "-H",
+        "web1",
+        "-o",
+        "./Port=22",
+        "true",
+    ];
+    assert_eq!(dry(&mut at(home.path(), &call)), "me@web1:22 true\n");
 }
 
 #[test]

@@ -69,20 +69,22 @@ fn the_interpreter_can_be_named_and_launched_in_another_way() {
     ];
     let out = hosts.run(0, &[&words[..], &["script", "b"]].concat());
     assert!(stdout(&out).starts_with("1 b / /"), "{}", stdout(&out));
-    let mut typed = hosts.command("script");
-    typed
-        .args(["-q", "-i", "-", "arg"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut child = typed.spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"echo typed $1")
-        .unwrap();
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(stdout(&out), "typed arg\n");
+    for source in ["-", "/dev/stdin"] {
+        let mut typed = hosts.command("script");
+        typed
+            .args(["-q", "-i", source, "arg"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = typed.spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"echo typed $1")
+            .unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(stdout(&out), "typed arg\n", "{source}");
+    }
 }
 
 #[track_caller]

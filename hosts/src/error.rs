@@ -71,6 +71,14 @@ pub enum NodeSetError {
         /// The operator.
         operator: char,
     },
+    /// A regular expression, as Ansible's patterns may be.
+    #[error(
+        "{text:?} is a regular expression, which is not read; write a pattern with *, ? and [a-z]"
+    )]
+    Regex {
+        /// The word.
+        text: String,
+    },
     /// No inventory has this group.
     #[error("there is no group {group:?}; {known}")]
     UnknownGroup {

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use crate::error::NodeSetError;
 use crate::expression::{Manner, Term, terms};
 use crate::glob::glob;
-use crate::inventory::{Group, Inventory, Member, Settings};
+use crate::inventory::{Group, Inventory, Member};
 use crate::names::{NameSet, Operator};
 use crate::pattern::{Dialect, Pattern, shortened};
 
 mod asked;
 mod candidates;
+mod limit;
+mod said;
 
 use asked::Asked;
 use candidates::{Candidates, bare};
+use limit::in_order;
 
 /// Answers questions about one inventory. What a group stands for is found out once.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub struct Selector<'a> {
     /// Groups that sources were asked for; their positions come behind those of the inventory's.
     asked: RefCell<Asked>,
     all: OnceCell<Rc<NameSet>>,
+    /// Words that stood for nobody, of expressions that may name hosts and groups alike.
+    strangers: RefCell<Vec<String>>,
     /// By host, the groups that have something to say of it, the most particular one last.
     said: OnceCell<HashMap<Arc<str>, Vec<usize>>>,
 }
@@ -40,7 +45,10 @@ pub enum Words {
     Hosts,
     /// As a group, which has to be there.
     Groups,
-    /// As a group if there is one of this name, and as a host otherwise; colons join, as in Ansible.
+    /// As a group if there is one of this name, and as a host otherwise, as in Ansible: colons join,
+    /// wildcards are about the names of groups and hosts, and wherever a `&` or `!` stands, it is about
+    /// all that the others add, `!` last. An expression with `^`, which Ansible does not have, is read
+    /// from left to right.
     Either,
 }
 
@@ -63,6 +71,7 @@ impl Inventory {
             groups: RefCell::default(),
             asked: RefCell::default(),
             all: OnceCell::new(),
+            strangers: RefCell::default(),
             said: OnceCell::new(),
         }
     }
@@ -117,37 +126,6 @@ impl<'a> Selector<'a> {
         Ok(all.iter().map(ToString::to_string).collect())
     }
 
-    /// Returns what is said of a host: by its inventory as a whole, by its groups from the most
-    /// general one on, and by itself, each in the place of what was said before. A spec with a user
-    /// or a port is looked up as it is, and else by its name.
-    ///
-    /// # Errors
-    /// As [`Selector::select`], of the groups.
-    pub fn settings(&self, spec: &str) -> Result<Settings, NodeSetError> {
-        let mut settings = self.inventory.everywhere.clone();
-        let everywhere_files = &self.inventory.everywhere_files;
-        let said = self.said()?;
-        let name = [spec, bare(spec)].into_iter();
-        let known = |name: &&str| said.contains_key(*name) || self.inventory.host(name).is_some();
-        let Some(name) = name.into_iter().find(known) else {
-            settings.extend(everywhere_files);
-            return Ok(settings);
-        };
-        let groups = said.get(name).into_iter().flatten();
-        let groups = groups.map(|at| &self.inventory.all_groups()[*at]);
-        groups
-            .clone()
-            .for_each(|group| settings.extend(&group.settings));
-        // As in Ansible: files of variables say more than the inventory itself.
-        settings.extend(everywhere_files);
-        groups.for_each(|group| settings.extend(&group.files));
-        if let Some(host) = self.inventory.host(name) {
-            settings.extend(&host.settings);
-            settings.extend(&host.files);
-        }
-        Ok(settings)
-    }
-
     /// Returns the groups that each of these hosts is in, in the order of the inventory, those of the
     /// default source last; a name without user and port is in the groups of that name.
     ///
@@ -178,7 +156,11 @@ impl<'a> Selector<'a> {
             Words::Hosts | Words::Groups => Manner::NodeSet,
         };
         let mut result = NameSet::default();
-        for (index, Term { operator, operand }) in terms(text, manner)?.into_iter().enumerate() {
+        let mut terms = terms(text, manner)?;
+        if manner == Manner::Ansible {
+            in_order(&mut terms);
+        }
+        for (index, Term { operator, operand }) in terms.into_iter().enumerate() {
             let operator = operator.unwrap_or(Operator::Union);
             if index == 0 && operator != Operator::Union {
                 let Some(among) = view.among else {
@@ -192,6 +174,9 @@ impl<'a> Selector<'a> {
                 Some(among) => Rc::new(among.of(&names)),
                 None => names,
             };
+            if view.words == Words::Either && names.len() == 0 {
+                self.note_stranger(operand)?;
+            }
             let again = if operator == Operator::Intersection {
                 result.len()
             } else {
@@ -213,8 +198,13 @@ impl<'a> Selector<'a> {
         if let Some(group) = text.strip_prefix('@') {
             return self.named(group, view.within, open);
         }
+        if view.words == Words::Either && text.starts_with('~') {
+            return Err(NodeSetError::Regex {
+                text: shortened(text),
+            });
+        }
         if view.words == Words::Groups
-            || (view.words == Words::Either && self.is_group(text)?)
+            || (view.words == Words::Either && (self.is_group(text)? || self.is_ungrouped(text)))
             || (view.words == Words::Either && view.among.is_none() && matches!(text, "all" | "*"))
         {
             return self.named(text, None, open);
@@ -223,8 +213,15 @@ impl<'a> Selector<'a> {
             return self.named("*", None, open);
         }
         if text.contains(['*', '?']) {
+            let mut groups = match view.words {
+                Words::Either => self.of_matching_groups(text, open)?,
+                Words::Hosts | Words::Groups => NameSet::default(),
+            };
             let all = match view.among {
-                Some(among) => return Ok(Rc::new(among.matching(text))),
+                Some(among) => {
+                    groups.apply(Operator::Union, &among.matching(text));
+                    return Ok(Rc::new(groups));
+                }
                 None => self.everyone(open)?,
             };
             if all.len() == 0 {
@@ -233,9 +230,9 @@ impl<'a> Selector<'a> {
                 });
             }
             self.spend(all.len(), text)?;
-            return Ok(Rc::new(
-                all.iter().filter(|name| glob(text, name)).collect(),
-            ));
+            let hosts = all.iter().filter(|name| glob(text, name)).collect();
+            groups.apply(Operator::Union, &hosts);
+            return Ok(Rc::new(groups));
         }
         self.expand(text).map(Rc::new)
     }
@@ -275,6 +272,8 @@ impl<'a> Selector<'a> {
             groups.push(at);
         } else if text == "all" {
             return self.everyone(open);
+        } else if self.is_ungrouped(text) {
+            return Ok(Rc::new(self.ungrouped()));
         }
         match groups.as_slice() {
             [] => Err(self.unknown(text)),
@@ -349,6 +348,9 @@ impl<'a> Selector<'a> {
         group: &Group,
         open: &mut Vec<usize>,
     ) -> Result<NameSet, NodeSetError> {
+        if group.members.is_empty() && self.is_ungrouped(&group.name) {
+            return Ok(self.ungrouped());
+        }
         let mut members = NameSet::default();
         let within = group.source.as_deref();
         for (member, place) in &group.members {
@@ -395,30 +397,6 @@ impl<'a> Selector<'a> {
         Ok(Rc::clone(self.all.get_or_init(|| Rc::new(all))))
     }
 
-    fn said(&self) -> Result<&HashMap<Arc<str>, Vec<usize>>, NodeSetError> {
-        if let Some(said) = self.said.get() {
-            return Ok(said);
-        }
-        let groups = self.inventory.all_groups();
-        let speaks = |at: &usize| !groups[*at].settings.is_empty() || !groups[*at].files.is_empty();
-        let mut speaking: Vec<usize> = (0..groups.len()).filter(speaks).collect();
-        // The members first: cycles are found there.
-        let mut members = HashMap::new();
-        for at in &speaking {
-            members.insert(*at, self.members(*at, &mut Vec::new())?);
-        }
-        let depths = depths(self.inventory);
-        // As in Ansible: the deeper group is the more particular one, then the later name.
-        speaking.sort_by_key(|at| (depths[*at], &groups[*at].name));
-        let mut said: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
-        for at in speaking {
-            for name in members[&at].iter() {
-                said.entry(Arc::clone(name)).or_default().push(at);
-            }
-        }
-        Ok(self.said.get_or_init(|| said))
-    }
-
     fn check_count(&self, text: &str, count: u64) -> Result<(), NodeSetError> {
         match count > self.inventory.hosts_max() as u64 {
             true => Err(NodeSetError::TooMany {
@@ -451,34 +429,6 @@ fn in_group(error: NodeSetError, group: &str, place: &crate::Place) -> NodeSetEr
             source: Box::new(source),
         },
     }
-}
-
-/// Returns for each group over how many groups it is reached at most.
-fn depths(inventory: &Inventory) -> Vec<usize> {
-    let groups = inventory.all_groups();
-    let mut depths = vec![1; groups.len()];
-    // Cycles were refused before; without them a longest way is found in as many rounds as it is long.
-    for _ in 0..groups.len().min(GROUPS_DEEP_MAX) {
-        let mut is_settled = true;
-        for (at, group) in groups.iter().enumerate() {
-            for (member, _) in &group.members {
-                let Member::Group(name) = member else {
-                    continue;
-                };
-                let Some(child) = inventory.group(name) else {
-                    continue;
-                };
-                if depths[child] <= depths[at] {
-                    depths[child] = depths[at] + 1;
-                    is_settled = false;
-                }
-            }
-        }
-        if is_settled {
-            break;
-        }
-    }
-    depths
 }
 
 /// Groups that an error names.

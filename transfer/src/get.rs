@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Operation};
 use crate::limits::Governor;
-use crate::options::{CopyOptions, Existing, Parents, Preserve, Resume, Verify};
+use crate::options::{BYTES_MAX, CopyOptions, Existing, Parents, Preserve, Resume, Verify};
 use crate::part::{self, sweep};
 use crate::put::Copied;
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, Sftp, SftpError};
@@ -160,43 +160,47 @@ impl<'a> Coming<'a> {
     ) -> Result<u64, Error> {
         self.governor.begin(self.about.size.unwrap_or(0));
         self.governor.resume(from);
-        let bytes_max = bytes_max(self.options, self.about.size);
-        let mut bytes = from;
-        let size = self.about.size;
-        if size.is_some_and(|size| size > bytes_max) {
-            return Err(Error::TooLarge { bytes_max });
+        let mut about = self.about;
+        loop {
+            let bytes_max = bytes_max(self.options, about.size);
+            let mut bytes = from;
+            let size = about.size;
+            if size.is_some_and(|size| size > bytes_max) {
+                return Err(Error::TooLarge { bytes_max });
+            }
+            let read = self.file.read_to_end(from, size, self.scope, |piece| {
+                let before = bytes;
+                bytes += piece.len() as u64;
+                if size.is_some_and(|size| bytes > size) {
+                    // More than it said: nothing of it is kept, but it may have grown since.
+                    return Err(Failed::Beyond(before));
+                }
+                if bytes > bytes_max {
+                    return Err(Failed::Here(Error::TooLarge { bytes_max }));
+                }
+                self.governor
+                    .pass(piece.len(), self.scope)
+                    .map_err(Failed::Here)?;
+                into(piece).map_err(Failed::Here)
+            });
+            let (bytes, beyond) = match read {
+                Ok(end) => (end, None),
+                Err(Failed::Beyond(_))
+                    if is_without_size(&self.file, (self.remote, &about), self.scope)? =>
+                {
+                    about.size = None;
+                    continue;
+                }
+                Err(Failed::Beyond(end)) => (end, Some(bytes_max)),
+                Err(Failed::Here(error)) => return Err(error),
+                Err(Failed::There(error)) => {
+                    return Err(Error::remote(Operation::Read, self.remote, error));
+                }
+            };
+            let about = (self.remote, &about);
+            check_whole(&self.file, about, (bytes, beyond), self.scope)?;
+            return Ok(bytes);
         }
-        let read = self.file.read_to_end(from, size, self.scope, |piece| {
-            let before = bytes;
-            bytes += piece.len() as u64;
-            if size.is_some_and(|size| bytes > size) {
-                // More than it said: nothing of it is kept, but it may have grown since.
-                return Err(Failed::Beyond(before));
-            }
-            // Without a size the caller's bound alone holds.
-            if bytes > bytes_max {
-                return Err(Failed::Here(Error::TooLarge { bytes_max }));
-            }
-            self.governor
-                .pass(piece.len(), self.scope)
-                .map_err(Failed::Here)?;
-            into(piece).map_err(Failed::Here)
-        });
-        let (bytes, beyond) = match read {
-            Ok(end) => (end, None),
-            Err(Failed::Beyond(end)) => (end, Some(bytes_max)),
-            Err(Failed::Here(error)) => return Err(error),
-            Err(Failed::There(error)) => {
-                return Err(Error::remote(Operation::Read, self.remote, error));
-            }
-        };
-        check_whole(
-            &self.file,
-            (self.remote, &self.about),
-            (bytes, beyond),
-            self.scope,
-        )?;
-        Ok(bytes)
     }
 
     /// Gives the copy its name; what came to have it meanwhile may stay.
@@ -306,10 +310,25 @@ pub(crate) fn check_whole(
     }
 }
 
-/// How many bytes are taken: what the host says that there are, or what the caller allows.
+/// Returns whether a file of which there is more than the host said has no size that could be told: it
+/// stays 0, as under `/proc`. Parks.
+pub(crate) fn is_without_size(
+    file: &RemoteFile,
+    (remote, about): (&[u8], &Attributes),
+    scope: &Scope,
+) -> Result<bool, Error> {
+    if about.size != Some(0) {
+        return Ok(false);
+    }
+    let told = file.stat(scope);
+    let told = told.map_err(|error| Error::remote(Operation::Stat, remote, error))?;
+    Ok(told.size == Some(0))
+}
+
+/// How many bytes are taken: what the caller allows, or what the host says that there are, if it does.
 pub(crate) fn bytes_max(options: &CopyOptions, told: Option<u64>) -> u64 {
     let allowed = options.bytes_max.map(std::num::NonZeroU64::get);
-    allowed.or(told).unwrap_or(u64::MAX)
+    allowed.or(told).unwrap_or(BYTES_MAX)
 }
 
 /// Returns the directory of the copy, made where it is missing.

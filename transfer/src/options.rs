@@ -136,7 +136,7 @@ impl CopyOptions {
     }
 
     /// Sets how many bytes a host may send of a file; more is an error. Default: as many as it said
-    /// that the file has, when it was opened.
+    /// that the file has, when it was opened, and 64 GiB where it says nothing.
     pub fn bytes_max(mut self, bytes: NonZeroU64) -> Self {
         self.bytes_max = Some(bytes);
         self
@@ -180,3 +180,6 @@ impl CopyOptions {
         self
     }
 }
+
+/// How many bytes are taken of what tells no size, and of all files of a tree.
+pub(crate) const BYTES_MAX: u64 = 64 << 30;

@@ -46,7 +46,7 @@ pub(crate) struct GetArgs {
     #[arg(help_heading = "What to call it")]
     pub(crate) name: Option<OsString>,
     /// Takes no more than this of a file, nor of all files of a directory with -r [default: of a file
-    /// what the host says that it has, of a directory 64Gi]
+    /// what the host says that it has, of one without a size and of a directory 64Gi]
     #[arg(long, value_name = "BYTES", env = "SSHOAL_MAX_BYTES", value_parser = parse_max_bytes)]
     #[arg(help_heading = "How to copy")]
     pub(crate) max_bytes: Option<NonZeroU64>,

@@ -19,7 +19,8 @@ pub(crate) struct ShowArgs {
     /// As --inline, without standard error
     #[arg(long, env = "SSHOAL_INLINE_STDOUT", value_parser = FalseyValueParser::new())]
     pub(crate) inline_stdout: bool,
-    /// Shows output as it comes, each complete line after its host's name
+    /// Shows output as it comes, each complete line after its host's name; one of more than 64 KiB in
+    /// several lines
     #[arg(short = 'P', long, env = "SSHOAL_PRINT", value_parser = FalseyValueParser::new())]
     pub(crate) print: bool,
     /// Leaves out status lines, the headings of what is gathered, and the names before lines

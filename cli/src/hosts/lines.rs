@@ -4,6 +4,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use sshoal::hosts::{Selector, Words};
 use sshoal::{Host, HostError, HostLine, parse_host_lines};
 
+use crate::complain;
+
 /// Reads a hosts file. A line whose first field names a host means that host, whatever else it could
 /// mean; another one is a node set.
 ///
@@ -28,6 +30,12 @@ pub(super) fn read(text: &[u8], origin: &str, selector: &Selector<'_>) -> Result
                  hosts with --group, --limit, or -w '@*' for all",
                 index + 1
             );
+        }
+        if field == b"#include" && !rest.trim_ascii().is_empty() {
+            let line = index + 1;
+            complain(&format!(
+                "{origin}:{line}: #include, which pdsh has, is a comment here; give that file to -h, too"
+            ));
         }
         let set = std::str::from_utf8(field)
             .ok()

@@ -9,6 +9,7 @@ use sshoal::HostLine;
 use sshoal::hosts::{Selector, Words, glob};
 
 use crate::args::{Shard, WhomArgs};
+use crate::complain;
 
 /// Narrows in the order in which the help names the flags.
 ///
@@ -41,6 +42,11 @@ pub(super) fn narrow(
         let chosen = choose(selector, (text, Words::Either), lines);
         let keep = chosen.with_context(|| format!("--limit {text:?}"))?;
         keep_those(lines, keep, &format!("--limit {text:?}"))?;
+        for word in selector.strangers() {
+            complain(&format!(
+                "--limit {text:?}: {word:?} is no group and none of these hosts, and changes nothing"
+            ));
+        }
     }
     if whom.unique {
         let mut known = HashSet::new();

@@ -132,6 +132,15 @@ pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
         (false, true) => Some(Inline::Both),
         (false, false) => None,
     };
+    for (flag, folder) in [("-o", &args.outdir), ("-e", &args.errdir)] {
+        let folder = folder.as_deref().map(Path::to_string_lossy);
+        if let Some(folder) = folder.filter(|folder| is_option(folder)) {
+            bail!(
+                "{flag} is a folder for output, and {folder} looks like an option of ssh, which is \
+                 -O's; write ./{folder} if it is the folder"
+            );
+        }
+    }
     let show = Show {
         print: args.print,
         inline,
@@ -147,6 +156,16 @@ pub(crate) fn show(args: &ShowArgs) -> Result<Show> {
         bail!("{flag} - takes standard output for itself; leave -i and -P out, or name a file");
     }
     Ok(show)
+}
+
+/// Whether a folder's name is one of no folder but of an option, as ssh and others have them behind `-o`:
+/// `StrictHostKeyChecking=no`.
+fn is_option(folder: &str) -> bool {
+    let key = folder.split_once('=').map_or("", |(key, _)| key);
+    key.len() > 3
+        && key.starts_with(|c: char| c.is_ascii_uppercase())
+        && key.chars().all(|c| c.is_ascii_alphanumeric())
+        && !Path::new(folder).exists()
 }
 
 /// Weighs what is asked of the output of commands.

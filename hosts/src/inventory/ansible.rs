@@ -73,8 +73,10 @@ fn group(entry: &Entry, file: &File, into: &mut Inventory) -> Result<(), Invento
             Some(name)
         }
     };
+    // Who is ungrouped is found out, and is more than is named there.
+    let of = name.filter(|name| *name != "ungrouped");
     if !matches!(entry.value.kind, Kind::Table(_)) {
-        return members(&entry.value, name, file, into);
+        return members(&entry.value, of, file, into);
     }
     for part in entry
         .value
@@ -82,7 +84,7 @@ fn group(entry: &Entry, file: &File, into: &mut Inventory) -> Result<(), Invento
         .map_err(fault)?
     {
         match part.key.as_str() {
-            "hosts" => members(&part.value, name, file, into)?,
+            "hosts" => members(&part.value, of, file, into)?,
             "children" => children(&part.value, name, file, into)?,
             "vars" => {
                 let said = variables(&part.value, file, into)?;

@@ -55,7 +55,7 @@ pub(super) fn read(text: &str, file: &File, into: &mut Inventory) -> Result<(), 
                     "all" => &mut into.everywhere,
                     group => &mut into.group_mut(group).settings,
                 };
-                let value = unquoted(uncommented(value.trim()));
+                let value = unquoted(spoken(value.trim()));
                 let (name, place) = (name.trim(), file.place(number));
                 let notice = variable(settings, name, value, &place);
                 into.notices.extend(notice);
@@ -143,7 +143,8 @@ fn begin(
         into.group_mut(name);
     }
     match kind {
-        None if name == "all" => Ok(Section::Hosts(None)),
+        // Who is ungrouped is found out, and is more than is named here.
+        None if matches!(name, "all" | "ungrouped") => Ok(Section::Hosts(None)),
         None => Ok(Section::Hosts(Some(name.to_owned()))),
         Some("children") => Ok(Section::Children(name.to_owned())),
         Some("vars") => Ok(Section::Variables(name.to_owned())),
@@ -217,6 +218,16 @@ fn uncommented(line: &str) -> &str {
         before = c;
     }
     line
+}
+
+/// Returns a variable's value without its comment. As in Ansible, only what Python would read as a value
+/// has one behind it: in other words a `#` is a character.
+fn spoken(value: &str) -> &str {
+    let bare = uncommented(value);
+    let is_literal = bare.starts_with(['"', '\'', '[', '(', '{'])
+        || bare.parse::<f64>().is_ok()
+        || matches!(bare, "True" | "False" | "None");
+    if is_literal { bare } else { value }
 }
 
 fn unquoted(text: &str) -> &str {

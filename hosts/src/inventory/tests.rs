@@ -104,6 +104,8 @@ db[1-2]
 ansible_port = 2222
 tier = "front"  # a comment
 url = http://x/#y
+motd = here # and there
+weight = 2 # a comment
 
 [prod:children]
 web
@@ -129,7 +131,8 @@ fn ansible_in_ini_has_ranges_children_and_variables() {
     check_said(
         &inventory,
         "www-a",
-        "Port=2222 User=ops | ansible_port=2222 ansible_user=ops rack=a 1 tier=front url=http://x/#y",
+        "Port=2222 User=ops | ansible_port=2222 ansible_user=ops motd=here # and there rack=a 1 \
+         tier=front url=http://x/#y weight=2",
     );
     check_said(
         &inventory,

@@ -155,6 +155,55 @@ fn expressions_choose_among_candidates() {
     check("", "");
 }
 
+/// Method: the hosts that Ansible 2.19 chooses by each of these patterns, in the order of the inventory.
+#[test]
+fn expressions_mean_what_they_mean_to_ansible() {
+    let mut inventory = Inventory::default();
+    let text = "lone\nspare:2222\n[web]\nweb[1:3]\ndbx\n[web-old]\nweb3\nlegacy\n[db]\ndb[1:2]\nweb2\n\
+                [all-of-them:children]\nweb\ndb\n[ungrouped]\nlate\n[ungrouped:vars]\nrack=z\n";
+    inventory.read(text.as_bytes(), "hosts.ini").unwrap();
+    let selector = inventory.selector();
+    let all = selector.all().unwrap();
+    let check = |text: &str, expected: &str| {
+        let chosen = selector.choose(text, Words::Either, &all);
+        let chosen = chosen.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let chosen = all.iter().zip(chosen).filter(|(_, is)| *is);
+        let chosen: Vec<&str> = chosen.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(chosen.join(" "), expected, "{text}");
+    };
+    // Who is left out stays out, wherever that is said.
+    check("web:!web-old:db", "web1 web2 dbx db1 db2");
+    check("!web-old,web,web3", "web1 web2 dbx");
+    check("&db:web", "web2");
+    check("web:!web1:&db:dbx", "web2");
+    check("!web:!db", "lone spare legacy late");
+    // Wildcards are about groups as well.
+    check("web*", "web1 web2 web3 dbx legacy");
+    check("lone:web*:!*-old", "lone web1 web2 dbx");
+    check("*them:!d?", "web1 web3 dbx");
+    // Who is in no group.
+    check("ungrouped", "lone spare late");
+    check("*:!ungrouped", "web1 web2 web3 dbx legacy db1 db2");
+    assert_eq!(
+        selector.settings("lone").unwrap().variables["rack"].text,
+        "z"
+    );
+    assert_eq!(selector.strangers(), Vec::<String>::new());
+    check(
+        "web:!web-odl:!web[7-8]:!w?x:@db",
+        "web1 web2 web3 dbx db1 db2",
+    );
+    assert_eq!(selector.strangers(), ["web-odl", "web[7-8]", "w?x"]);
+    let refused = selector.choose("web:!~web[12]", Words::Either, &all);
+    assert!(
+        matches!(refused, Err(NodeSetError::Regex { .. })),
+        "{refused:?}"
+    );
+    // Not Ansible's, and read as a node set.
+    check("web3,web1^web3", "web1");
+    check("web!web3^web3", "web1 web2 web3 dbx");
+}
+
 proptest! {
     #[test]
     fn folded_names_expand_to_themselves(

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use crate::glob::Glob;
-use crate::options::{CopyOptions, Preserve, Verify};
+use crate::options::{BYTES_MAX, CopyOptions, Preserve, Verify};
 
 /// How a directory is copied; the default is what is said at each setter.
 #[derive(Debug, Clone)]
@@ -277,7 +277,6 @@ impl Exclude {
 
 const DEPTH_MAX: usize = 64;
 const ENTRIES_MAX: usize = 1_000_000;
-const BYTES_MAX: u64 = 64 << 30;
 const FILES_AT_ONCE: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 const WORKERS_MAX: usize = 256;
 /// OpenSSH allows ten channels to a session (`MaxSessions`), and one is ours already.

@@ -10,7 +10,7 @@ use sshoal_reactor::{blocking, offload};
 use super::{Getting, Job};
 use crate::checksum::{self, Digest};
 use crate::error::{Error, Operation};
-use crate::get::{bytes_max, check_whole};
+use crate::get::{bytes_max, check_whole, is_without_size};
 use crate::limits::Governor;
 use crate::options::{Existing, Preserve, Verify};
 use crate::sftp::{Attributes, FileType, OpenMode, RemoteFile, SftpError};
@@ -193,6 +193,14 @@ impl Getting<'_> {
         });
         let beyond = matches!(read, Err(Failed::Beyond)).then_some(one_max);
         match read {
+            Err(Failed::Beyond) if is_without_size(file, (remote, about), self.course.scope())? => {
+                // Nothing of it was taken yet.
+                let about = Attributes {
+                    size: None,
+                    ..*about
+                };
+                return self.receive(file, (remote, path), &about, (part, governor));
+            }
             Ok(_) | Err(Failed::Beyond) => {}
             Err(Failed::Here(error)) => return Err(error),
             Err(Failed::There(error)) => {
