@@ -384,7 +384,7 @@ fn each(
 }
 
 /// Takes the words apart into what is copied, and where to.
-fn split(words: &[std::ffi::OsString], direction: Direction) -> Result<(Vec<&[u8]>, &[u8])> {
+fn split(words: &[OsString], direction: Direction) -> Result<(Vec<&[u8]>, &[u8])> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     let word = direction.word();
     let Some((dest, sources)) = words.split_last().filter(|(_, rest)| !rest.is_empty()) else {
