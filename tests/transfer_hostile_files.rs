@@ -130,7 +130,7 @@ fn short_answers_are_not_asked_for_again_and_again() {
     let got = transfer::get(&scene.session, remote, &to, &CopyOptions::new(), &limit());
     assert_eq!(got.expect("is got").bytes, SCANT_BYTES);
     let whole: Vec<u8> = EVIL.iter().copied().cycle().take(1_000_000).collect();
-    assert!(std::fs::read(&to).expect("is there") == whole);
+    assert!(fs::read(&to).expect("is there") == whole);
     // A hundred answers and one at the end, behind 31 that were under way.
     let reads = asked(scene.scripts.path()).len();
     assert!(reads < 150, "{reads}");
