@@ -100,7 +100,7 @@ fn difference(host: &str, before: &State, after: &State) -> Option<String> {
 fn verdict(state: &State) -> String {
     match state {
         State::Untouched => "not run".to_owned(),
-        State::Accepted => "cut off".to_owned(),
+        State::Asked => "cut off".to_owned(),
         State::Ended(ended) => ended.verdict(),
     }
 }

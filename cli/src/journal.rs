@@ -86,7 +86,9 @@ impl Journal {
             inputs: subject.inputs,
             hosts: subject.hosts,
         };
-        let journal = Self::begin((run, path), file, &Line::Plan(Box::new(plan)))?;
+        let journal = Self::begin((run, path.clone()), file, &Line::Plan(Box::new(plan)));
+        // On a full disk, say: what has no plan would be taken for the last run.
+        let journal = journal.inspect_err(|_| drop(std::fs::remove_file(&path)))?;
         place::prune(directory, &journal.path, keep);
         Ok(journal)
     }
@@ -132,9 +134,9 @@ impl Journal {
         &self.run
     }
 
-    /// Notes that a host accepted the command.
-    pub(crate) fn accepted(&mut self, index: usize) {
-        self.write(&Line::Accepted(index));
+    /// Notes that a host is asked to run the command.
+    pub(crate) fn asked(&mut self, index: usize) {
+        self.write(&Line::Asked(index));
     }
 
     /// Takes in what a host's command printed.

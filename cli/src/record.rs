@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use sshoal::{
-    Collected, Config, End, Error, Event, Host, Jump, Outcome, Phase, StopCause, Visited,
+    Collected, Config, End, Error, Event, Host, Jump, Kind, Outcome, Phase, StopCause, Visited,
 };
 
 use crate::console::Sink;
@@ -232,7 +232,8 @@ impl Recorder {
             return;
         };
         match event {
-            Event::Accepted { index, .. } => journal.accepted(*index),
+            // Not when it has accepted: if we are killed before, it may run the command all the same.
+            Event::Authenticated { index, .. } => journal.asked(*index),
             Event::Output {
                 index,
                 stream,
@@ -376,11 +377,17 @@ impl Recorder {
     }
 }
 
-/// Whether the command may have been begun.
+/// Whether the command may have been begun: a host that was asked for it, and not heard of again,
+/// may run it.
 fn is_started(end: &End) -> bool {
     match end {
+        End::Failed(error) if error.phase() == Phase::Open => !matches!(
+            error.kind(),
+            // The host, or we before it was asked.
+            Kind::Denied | Kind::Internal | Kind::WorkerCrashed
+        ),
         End::Failed(_) => !end.is_not_started(),
-        End::Cancelled { phase, .. } => *phase == Phase::Run,
+        End::Cancelled { phase, .. } => matches!(phase, Phase::Open | Phase::Run),
         _ => true,
     }
 }

@@ -107,6 +107,31 @@ fn a_killed_copy_that_is_resumed_leaves_nothing_behind() {
     }
 }
 
+/// As above, of a directory that comes in one stream.
+#[test]
+fn a_killed_get_by_tar_that_is_resumed_leaves_nothing_behind() {
+    let Some(hosts) = Copying::start(1) else {
+        return;
+    };
+    let all = bytes(1_500_000);
+    fs::create_dir(hosts.there("tree")).unwrap();
+    fs::write(hosts.there("tree/big"), &all).unwrap();
+    let from = hosts.dest("tree");
+    let label = hosts.sshd.sockets()[0].to_string();
+    let to = hosts.here("out").join(label).join(&from[1..]);
+    let slow = ["get", "-r", "--tar", "--bandwidth", "1M"];
+    let mut child = hosts.spawn(&[&slow[..], &["--journal", "journals", &from, "out"]].concat());
+    wait_for_part(&to, 300_000);
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    let mut resume = support::sshoal(&hosts.here("."));
+    resume.current_dir(hosts.here("."));
+    let done = output(resume.args(["resume", "--journal", "journals", "last"]));
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert_eq!(fs::read(to.join("big")).unwrap(), all);
+    assert_eq!(list(&to), ["big"]);
+}
+
 #[test]
 fn a_copy_that_is_too_slow_or_takes_too_long_is_given_up() {
     let Some(hosts) = Copying::start(1) else {

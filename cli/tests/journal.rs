@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::openssh::sshd::{Sshd, current_user};
 use support::openssh::{Home, section};
-use support::{Fleet, output, sshoal, stderr, stdout};
+use support::{Fleet, output, sshoal, started_by, stderr, stdout};
 
 /// The journals of a home directory, the oldest first.
 fn journals(home: &Path) -> Vec<PathBuf> {
@@ -166,6 +166,17 @@ fn a_journal_that_cannot_be_written_is_missed_only_where_it_was_asked_for() {
     run.arg("--journal").arg(fleet.home.path().join(".local/x"));
     let (_, text) = done(run.arg("true"), 2);
     has(&text, &["--journal", "cannot make the directory"]);
+}
+
+/// A journal without its plan says nothing, and would be the one that `last` means.
+#[test]
+fn a_journal_that_cannot_be_begun_leaves_no_file() {
+    let fleet = Fleet::start(1);
+    let mut run = fleet.run_on(1);
+    let no_room = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    let mut run = started_by(&["sh", "-c", no_room, "sh"], run.arg("true"));
+    has(&done(&mut run, 0).1, &["no journal is kept"]);
+    assert_eq!(journals(fleet.home.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -329,11 +340,11 @@ fn an_interrupted_run_is_resumed() {
     let mut run = fleet.run_on(3);
     run.args(["-p", "2", "sleep", "600"]);
     let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
-    let is_accepted = |line: &&Value| line["accepted"].is_u64();
+    let is_asked = |line: &&Value| line["asked"].is_u64();
     until(&mut child, || {
         let journals = journals(home);
         let journal = journals.first();
-        journal.is_some_and(|path| lines(path).iter().filter(is_accepted).count() == 2)
+        journal.is_some_and(|path| lines(path).iter().filter(is_asked).count() == 2)
     });
     // A second process would do the same work.
     let (_, text) = done(&mut sub_command(home, &["resume", "last"]), 2);

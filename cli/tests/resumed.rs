@@ -6,13 +6,16 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use support::copying::{Copying, wait_until};
 use support::screen::Screen;
+use support::working::pid;
 use support::{output, stderr, stdout};
 
 /// A command in the same surroundings as others, to its end.
@@ -258,21 +261,14 @@ fn scripts_and_signals_are_gone_on_with() {
     fs::write(&path, text + "reboot\n").unwrap();
     refused(&hosts, &["last"], &["script has changed since"]);
     let mut script = on_half(&hosts, "script");
-    done(
-        script.args(["-q", "-"]).stdin(std::process::Stdio::null()),
-        4,
-    );
+    done(script.args(["-q", "-"]).stdin(Stdio::null()), 4);
     refused(
         &hosts,
         &["last"],
         &["it read its standard input, which is gone"],
     );
     let mut run = on_half(&hosts, "run");
-    done(
-        run.args(["-q", "-I", "cat"])
-            .stdin(std::process::Stdio::null()),
-        4,
-    );
+    done(run.args(["-q", "-I", "cat"]).stdin(Stdio::null()), 4);
     refused(&hosts, &["last"], &["it read its standard input"]);
 
     let mut kill = on_half(&hosts, "kill");
@@ -286,6 +282,62 @@ fn scripts_and_signals_are_gone_on_with() {
     let said = stderr(&done(&mut resume(&hosts, &["last"]), 4));
     assert!(said.contains("Connection refused"), "{said}");
     assert!(said.contains("1 failed, 1 left"), "{said}");
+}
+
+/// One of two hosts lets us in and never answers: whether it runs the command, nobody can know then.
+#[test]
+fn a_host_that_has_not_answered_may_have_run_the_command() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let dir = home.join("fleet");
+    let mut fleet = support::sshoal(home);
+    fleet
+        .args(["demo-fleet", "--hosts", "2", "--dir"])
+        .arg(&dir)
+        .args(["--fault", "stall-open=0-0"]);
+    let mut fleet = fleet
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    let mut said = BufReader::new(fleet.stdout.take().unwrap());
+    said.read_line(&mut ready).unwrap();
+    assert!(ready.starts_with("ready "), "{ready}");
+    for (sent, name) in [(Signal::INT, "interrupted"), (Signal::KILL, "killed")] {
+        let directory = home.join(name);
+        let in_directory = |words: &[&str]| {
+            let mut command = support::sshoal(home);
+            command.args(words).arg("--journal").arg(&directory);
+            command
+        };
+        let mut run = in_directory(&["run", "--connect-timeout", "100", "-F", "none"]);
+        run.arg("-h").arg(dir.join("hosts"));
+        run.arg("--identity").arg(dir.join("user_ed25519"));
+        let known = dir.join("known_hosts");
+        run.arg("-O")
+            .arg(format!("UserKnownHostsFile={}", known.display()));
+        run.args(["sleep", "600"]);
+        let mut run = run.stderr(Stdio::null()).spawn().unwrap();
+        wait_until("both hosts to be asked", || {
+            let journal = fs::read_dir(&directory).ok()?.next()?;
+            let text = fs::read_to_string(journal.unwrap().path()).unwrap();
+            (text.matches("{\"asked\"").count() == 2).then_some(())
+        });
+        kill_process(pid(&run), sent).unwrap();
+        run.wait().unwrap();
+        let left = "2 left, 2 of them may have run the command";
+        let listed = stdout(&done(&mut in_directory(&["resume", "--list"]), 0));
+        assert!(listed.contains(left), "{listed}");
+        let skip = ["resume", "last", "-n", "--skip-started"];
+        let said = stderr(&done(&mut in_directory(&skip), 0));
+        assert!(
+            said.contains("nothing is left of") && said.contains(left),
+            "{said}"
+        );
+    }
+    drop(fleet.stdin.take());
+    fleet.wait().unwrap();
 }
 
 /// The events of each host, by position.

@@ -60,6 +60,9 @@ pub(crate) struct Arrivals<'a> {
     bytes: u64,
     /// The paths that came, each as the begin of its digest: a host could send long ones.
     seen: HashSet<[u8; 16]>,
+    /// The directories that killed copies' files were removed from, likewise: a host may come back to
+    /// one again and again.
+    swept: HashSet<[u8; 16]>,
 }
 
 /// What a host tells of a file or directory besides its name.
@@ -166,6 +169,8 @@ impl<'a> Incoming<'a> {
         let (root, made) = root.map_err(Error::local(self.local))?;
         if made {
             self.course.note(|report| report.directories += 1);
+        } else {
+            root.sweep();
         }
         Ok(Arc::new(root))
     }
@@ -219,6 +224,7 @@ impl<'a> Arrivals<'a> {
             entries: 0,
             bytes: 0,
             seen: HashSet::new(),
+            swept: HashSet::new(),
         }
     }
 
@@ -265,14 +271,16 @@ impl<'a> Arrivals<'a> {
     }
 
     fn is_first(&mut self, path: &[u8]) -> bool {
-        let digest = Sha256::digest(path);
-        let mut begin = [0; 16];
-        begin.copy_from_slice(&digest[..16]);
-        self.seen.insert(begin)
+        self.seen.insert(begin_of_digest(path))
     }
 
     /// Opens a directory in another, or makes it; a failure is reported.
-    pub(crate) fn directory(&self, dir: &Arc<Dir>, name: &[u8], told: Told) -> Option<Arc<Dir>> {
+    pub(crate) fn directory(
+        &mut self,
+        dir: &Arc<Dir>,
+        name: &[u8],
+        told: Told,
+    ) -> Option<Arc<Dir>> {
         let (incoming, path) = (self.incoming, remote_path::join(&dir.path, name));
         let depth_max = incoming.options.depth_max;
         if dir.depth >= depth_max {
@@ -285,6 +293,10 @@ impl<'a> Arrivals<'a> {
                     incoming.done(&path, Action::MakeDirectory, |report| {
                         report.directories += 1;
                     });
+                }
+                // Where it was made there is nothing to remove, now or when it comes again.
+                if self.swept.insert(begin_of_digest(&path)) && !made {
+                    child.sweep();
                 }
                 Some(Arc::new(child))
             }
@@ -415,3 +427,10 @@ impl Taking<'_> {
 
 /// Files that are written to the disk at once.
 const STORES_MAX: usize = 16;
+
+fn begin_of_digest(path: &[u8]) -> [u8; 16] {
+    let digest = Sha256::digest(path);
+    let mut begin = [0; 16];
+    begin.copy_from_slice(&digest[..16]);
+    begin
+}

@@ -49,8 +49,8 @@ pub(crate) struct ResumeArgs {
     /// Goes again to hosts on which the command, or some copy, failed
     #[arg(long, env = "SSHOAL_REDO_FAILED", value_parser = FalseyValueParser::new())]
     pub(crate) redo_failed: bool,
-    /// Leaves out hosts that were running the command when the run ended: it may have been done; not for
-    /// copies, which can be made again
+    /// Leaves out hosts that were running the command, or were asked to and had not answered, when the
+    /// run ended or they were lost: it may have been done; not for copies, which can be made again
     #[arg(long, env = "SSHOAL_SKIP_STARTED", value_parser = FalseyValueParser::new())]
     pub(crate) skip_started: bool,
     /// Shows what would be done where, and does nothing

@@ -32,8 +32,8 @@ pub(crate) struct Kept {
 pub(crate) enum State {
     /// Nothing is known to have been done.
     Untouched,
-    /// The command was accepted, and nobody saw its end.
-    Accepted,
+    /// The command was asked for, and nobody saw its end.
+    Asked,
     Ended(Ended),
 }
 
@@ -127,7 +127,7 @@ impl Kept {
     /// Takes one more line in.
     fn take(&mut self, line: Line) -> Result<()> {
         let (index, state) = match line {
-            Line::Accepted(index) => (index, State::Accepted),
+            Line::Asked(index) => (index, State::Asked),
             Line::Ended(ended) => (ended.index, State::Ended(ended)),
             Line::Resumed(_) => {
                 self.exit_code = None;
@@ -148,7 +148,7 @@ impl Kept {
     pub(crate) fn left(&self, redo: Redo) -> Vec<usize> {
         let is_left = |state: &State| match state {
             State::Untouched => true,
-            State::Accepted => !redo.skip_started,
+            State::Asked => !redo.skip_started,
             State::Ended(ended) if ended.is_done() => redo.failed && !ended.is_good(),
             State::Ended(ended) => !(ended.started && redo.skip_started),
         };
@@ -165,7 +165,7 @@ impl Kept {
                 State::Ended(ended) if ended.is_good() => standing.ok += 1,
                 State::Ended(ended) if ended.is_done() => standing.failed += 1,
                 State::Untouched => standing.left += 1,
-                State::Accepted => {
+                State::Asked => {
                     standing.left += 1;
                     standing.started += 1;
                 }
@@ -216,7 +216,7 @@ impl Kept {
         let is_touched = |index: &&usize| match &self.states[**index] {
             // A process that was killed could not say.
             State::Untouched => self.exit_code.is_none(),
-            State::Accepted => true,
+            State::Asked => true,
             State::Ended(ended) => match ended.phase.as_deref() {
                 Some(phase) => !BEFORE.contains(&phase),
                 None => !ended.is_good(),
@@ -289,12 +289,12 @@ mod tests {
     fn sample() -> Vec<Line> {
         vec![
             Line::Plan(Box::new(plan(7))),
-            Line::Accepted(0),
+            Line::Asked(0),
             ended(0, "exited", Some(0), true),
-            Line::Accepted(1),
+            Line::Asked(1),
             ended(1, "exited", Some(3), true),
             ended(2, "failed", None, false),
-            Line::Accepted(3),
+            Line::Asked(3),
             ended(4, "no_status", None, true),
             ended(5, "cancelled", None, true),
         ]
@@ -323,6 +323,22 @@ mod tests {
             started: 2,
         };
         assert_eq!(kept.standing(), expected);
+    }
+
+    #[test]
+    fn a_host_that_was_lost_before_it_answered_is_left_and_may_have_run() {
+        let mut lost = ended(0, "failed", None, true);
+        if let Line::Ended(ended) = &mut lost {
+            ended.phase = Some("open".to_owned());
+        }
+        let kept = parsed(&text(&[Line::Plan(Box::new(plan(1))), lost])).unwrap();
+        let skip_started = Redo {
+            skip_started: true,
+            ..Redo::default()
+        };
+        assert_eq!(kept.left(Redo::default()), [0]);
+        assert_eq!(kept.left(skip_started), [0; 0]);
+        assert_eq!((kept.standing().left, kept.standing().started), (1, 1));
     }
 
     #[test]
@@ -357,12 +373,12 @@ mod tests {
             Vec::new(),
             b"{\"plan\":".to_vec(),
             b"hello\n".to_vec(),
-            text(&[Line::Accepted(0)]),
+            text(&[Line::Asked(0)]),
             text(&[Line::Plan(Box::new(other))]),
             text(&[
                 Line::Plan(Box::new(plan(1))),
-                Line::Accepted(1),
-                Line::Accepted(0),
+                Line::Asked(1),
+                Line::Asked(0),
             ]),
         ] {
             assert!(

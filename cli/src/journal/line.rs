@@ -14,8 +14,10 @@ pub(super) enum Line {
     Plan(Box<Plan>),
     /// A run goes on with what another one left, at this time.
     Resumed(String),
-    /// The host at this position accepted the command.
-    Accepted(usize),
+    /// The host at this position let us in, and is asked to run the command. Older journals have the
+    /// moment at which it accepted that.
+    #[serde(alias = "accepted")]
+    Asked(usize),
     /// A host ended.
     Ended(Ended),
     /// The run is over.
@@ -141,9 +143,10 @@ impl Text {
 }
 
 impl Ended {
-    /// Whether the run did with this host what it was to do: the host ended by itself.
+    /// Whether the run did with this host what it was to do: the host ended by itself. One that
+    /// was lost before it answered is left, as one that was never reached.
     pub(crate) fn is_done(&self) -> bool {
-        self.outcome != "cancelled" && self.started
+        self.outcome != "cancelled" && self.started && self.phase.as_deref() != Some("open")
     }
 
     /// Whether the command ended with exit status 0.

@@ -101,3 +101,23 @@ fn says_how_a_host_ended() {
     );
     check(cancelled(None, true), "not run", Class::TimedOut);
 }
+
+/// A host that was asked and not heard of again may run the command; one that never was does not.
+#[test]
+fn a_command_that_was_asked_for_may_have_been_begun() {
+    let limit = Duration::ZERO;
+    for (phase, expected) in [
+        (Phase::Auth, false),
+        (Phase::Open, true),
+        (Phase::Run, true),
+    ] {
+        let cause = StopCause::Caller;
+        assert_eq!(is_started(&End::Cancelled { phase, cause }), expected);
+        let failed = End::Failed(Error::TimedOut { phase, limit });
+        assert_eq!(is_started(&failed), expected, "{phase}");
+    }
+    let phase = Phase::Open;
+    let again = sshoal::BeginAgain::No;
+    let not_asked = End::Failed(Error::WorkerCrashed { phase, again });
+    assert!(!is_started(&not_asked));
+}
