@@ -5,7 +5,7 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{ptr, slice};
+use std::{mem, ptr, slice};
 
 use libssh2_sys as sys;
 
@@ -60,10 +60,12 @@ impl Conversation {
         }
         // No panic may go through C.
         let asked = catch_unwind(AssertUnwindSafe(|| (self.ask)(challenge)));
-        asked
-            .ok()
-            .flatten()
-            .filter(|answers| answers.len() == count)
+        let asked = asked.unwrap_or_else(|panic| {
+            // What it carries may panic when it is dropped.
+            mem::forget(panic);
+            None
+        });
+        asked.filter(|answers| answers.len() == count)
     }
 }
 
