@@ -294,3 +294,21 @@ fn a_channel_opened_ahead_goes_with_its_session() {
     let error = session.command("true").scope(&limit()).output();
     assert_failed(&error.expect_err("is over"), Phase::Open, Kind::Closed);
 }
+
+/// A request that is given up before its answer takes the session with it: to the command beside it the session is lost,
+/// and nobody's misuse.
+#[test]
+fn a_call_that_is_cut_short_loses_the_session_for_others() {
+    let Some(sshd) = sshd(10) else { return };
+    let session = connect(&sshd);
+    let beside = cat(&session);
+    session.open_ahead(&limit()).expect("opens");
+    // With a channel there, what is asked for first is the command, and its answer is waited for.
+    let over = limit();
+    over.cancel();
+    let cut = session.command("true").scope(&over).output();
+    assert!(matches!(cut, Err(Error::Cancelled { .. })), "{cut:?}");
+    let error = beside.read_stdout(&mut [0; 1], &limit());
+    let error = error.expect_err("is lost");
+    assert_failed(&error, Phase::Run, Kind::Closed);
+}
