@@ -297,13 +297,14 @@ impl Engine {
     }
 
     /// As [`Engine::call`], for a request whose abandonment leaves the session unusable (S6): it
-    /// is then given up.
+    /// is then given up. Nothing is asked for that nobody waits for.
     pub(crate) fn request<T>(
         &self,
         phase: Phase,
         scope: &Scope,
         call: impl FnMut(&mut Library) -> Called<T>,
     ) -> Result<T, Error> {
+        scope.check().map_err(|stop| stopped(stop, phase, scope))?;
         let result = self.call(phase, scope, call);
         match &result {
             Ok(_) => self.wire.replied(),
