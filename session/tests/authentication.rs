@@ -3,7 +3,6 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixListener;
-use std::panic::panic_any;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
@@ -387,25 +386,14 @@ fn challenges_that_make_no_sense_end_by_themselves() {
     }
 }
 
-/// Panics when it is dropped.
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        panic!("a drop that panics");
-    }
-}
-
-/// Too many prompts, too few answers, and a panic, whatever it carries: nothing is sent, and the password is tried
-/// instead.
+/// Too many prompts, too few answers, and a panic: nothing is sent, and the password is tried instead.
 #[test]
 fn answers_that_do_not_fit_are_none() {
     let panics: Arc<dyn Answers> = by(|_| panic!("a defect of the caller"));
-    let panics_twice: Arc<dyn Answers> = by(|_| panic_any(Bomb));
     let too_few: Arc<dyn Answers> = by(|_| Some(Vec::new()));
     let always: Arc<dyn Answers> =
         by(|challenge| Some(challenge.prompts().iter().map(|_| secret("x")).collect()));
-    for (prompts, answers) in [(1, panics), (1, panics_twice), (1, too_few), (33, always)] {
+    for (prompts, answers) in [(1, panics), (1, too_few), (33, always)] {
         let seen = Seen::default();
         let server = Server::start_at_authentication(Cipher::Readable, {
             let seen = seen.clone();

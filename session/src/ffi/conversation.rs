@@ -160,3 +160,26 @@ fn give(
     place.text = copy.cast();
     place.length = length;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+
+    use super::*;
+
+    /// Panics when it is dropped.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a drop that panics");
+        }
+    }
+
+    #[test]
+    fn what_a_panic_carries_goes_no_further() {
+        let mut conversation = Conversation::new(Box::new(|_| panic_any(Bomb)));
+        let challenge = Challenge::new(String::new(), String::new(), Vec::new());
+        assert!(conversation.answer(&challenge).is_none());
+    }
+}
