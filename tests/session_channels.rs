@@ -294,3 +294,45 @@ fn a_channel_opened_ahead_goes_with_its_session() {
     let error = session.command("true").scope(&limit()).output();
     assert_failed(&error.expect_err("is over"), Phase::Open, Kind::Closed);
 }
+
+/// Goal: what was given up before its turn came is never asked for, and costs nobody anything. Method: a scope that has
+/// ended, with a channel there, so that the command is all that is left to ask for.
+#[test]
+fn nothing_is_run_for_who_has_given_up() {
+    let Some(sshd) = sshd(10) else { return };
+    let session = connect(&sshd);
+    let beside = cat(&session);
+    let file = sshd.scratch().join("run");
+    let over = limit();
+    over.cancel();
+    session.open_ahead(&limit()).expect("opens");
+    let command = format!("touch {}", file.display());
+    let given_up = session.command(command).scope(&over).output();
+    assert!(
+        matches!(given_up, Err(Error::Cancelled { .. })),
+        "{given_up:?}"
+    );
+    echo(&session, "goes on");
+    end(&beside);
+    assert!(!file.exists());
+}
+
+/// A request that is given up before its answer takes the session with it: to the command beside it the session is lost,
+/// and nobody's misuse. A busy machine may need some more rounds until one is given up at the right time.
+#[test]
+fn a_call_that_is_cut_short_loses_the_session_for_others() {
+    let Some(sshd) = sshd(10) else { return };
+    let proxy = Proxy::to(sshd.socket()).round_trip(Duration::from_millis(300));
+    let proxy = proxy.start();
+    let session = through(&proxy, &sshd);
+    let (beside, over) = (cat(&session), limit());
+    while session.is_open() {
+        over.check().expect("one is cut in time");
+        // With a channel there, what is asked for is the command.
+        let _ = session.open_ahead(&over);
+        let _ = session.command("true").scope(&within_ms(50)).output();
+    }
+    let error = beside.read_stdout(&mut [0; 1], &limit());
+    let error = error.expect_err("is lost");
+    assert_failed(&error, Phase::Run, Kind::Closed);
+}

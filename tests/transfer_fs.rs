@@ -437,3 +437,35 @@ fn a_host_without_sftp_is_told_from_one_that_refuses_a_file() {
     let error = without.fs().expect_err("has no SFTP");
     assert!(error.is_subsystem_refused(), "{error}");
 }
+
+/// A NUL byte would end the path on the host, which is then another, or the server: it is not sent, and whoever shares
+/// the channel goes on.
+#[test]
+fn a_path_with_a_nul_byte_is_refused_here() {
+    let Some((_sshd, session, dir)) = start() else {
+        return;
+    };
+    let files = session.fs().expect("opens");
+    let file = dir.join("file");
+    fs::write(&file, "ours").expect("writes");
+    for path in [
+        [bytes_of(&file), b"\0"].concat(),
+        [bytes_of(&dir), b"/a\0b"].concat(),
+    ] {
+        let results = [
+            files.exists(&path).map(drop),
+            files.remove(&path).map(drop),
+            files.rename(&path, "new").map(drop),
+            files.rename(bytes_of(&file), &path).map(drop),
+            files.symlink(&path, "link").map(drop),
+            files.write(&path, "new", &WriteOptions::new()).map(drop),
+        ];
+        for result in results {
+            let refused = |error: &Error| error.to_string().contains("NUL byte");
+            assert!(result.as_ref().is_err_and(refused), "{result:?}");
+        }
+    }
+    let read = files.read_to_string(bytes_of(&file), 100);
+    assert_eq!(read.expect("the channel is as it was"), "ours");
+    assert_eq!(names(&dir), ["file"]);
+}

@@ -3,6 +3,7 @@
 mod commands;
 mod ending;
 mod events;
+mod extremes;
 mod failures;
 mod fake;
 mod faults;

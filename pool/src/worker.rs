@@ -3,7 +3,9 @@
 //! Nothing that happens with one host leaves its [`Flight`]: an error ends it, a panic is caught
 //! around it, and its place is given back whatever the end.
 
+use std::any::Any;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,7 +40,9 @@ pub(crate) fn work(engine: &Arc<Engine>, tasks: &Arc<Queue<Task>>) {
                 Ok(None) | Err(_) => return,
             },
         };
-        fly(engine, task, &mut buf);
+        // What a run was given goes with its last host, and may panic then: its host has ended, and
+        // the place that is free is to be handed on.
+        let _ = caught(|| fly(engine, task, &mut buf));
         next = engine.take(tasks);
     }
 }
@@ -80,7 +84,7 @@ fn fly(engine: &Arc<Engine>, task: Task, buf: &mut Vec<u8>) {
     let mut session = kept;
     #[cfg(feature = "faults")]
     sshoal_reactor::faults::enter(index);
-    let flown = catch_unwind(AssertUnwindSafe(|| flight.go(&mut session, buf)));
+    let flown = caught(|| flight.go(&mut session, buf));
     #[cfg(feature = "faults")]
     sshoal_reactor::faults::leave();
     settle(
@@ -101,7 +105,7 @@ fn settle(
     (run, index): (&Arc<RunState>, usize),
     flight: Box<Flight<'_>>,
     session: Option<Arc<dyn Connected>>,
-    flown: std::thread::Result<Result<Exit, Fault>>,
+    flown: Result<Result<Exit, Fault>, String>,
     (mut visit, began): (Visit, Instant),
 ) {
     let (end, stopped_by) = match flown {
@@ -132,15 +136,9 @@ fn settle(
             engine.kept_died(run.id, index, flight.seat());
             return;
         }
-        Err(panic) => {
-            let message = panic_message(panic.as_ref());
-            (
-                End::Failed(Error::Internal {
-                    phase: flight.phase(),
-                    message,
-                }),
-                None,
-            )
+        Err(message) => {
+            let phase = flight.phase();
+            (End::Failed(Error::Internal { phase, message }), None)
         }
     };
     visit.attempts += 1;
@@ -150,10 +148,22 @@ fn settle(
 
 /// Closes a session; a panic in it ends there.
 pub(crate) fn close(session: &dyn Connected) {
-    let _ = catch_unwind(AssertUnwindSafe(|| session.close()));
+    let _ = caught(|| session.close());
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+/// Runs what is not ours; a panic in it is its message.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let message = panic_message(&*panic);
+        // What a panic carries may panic when it is dropped: what it then leaves is given up.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(second);
+        }
+        message
+    })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".into())

@@ -238,7 +238,7 @@ fn ask(
                 }
             });
             if waiting.is_err() {
-                engine.give_up();
+                engine.break_off();
             }
             Err(error)
         }

@@ -350,7 +350,7 @@ impl Drop for Child {
             return;
         }
         if self.poisoned.load(Ordering::Acquire) {
-            self.engine.give_up();
+            self.engine.break_off();
             return;
         }
         self.engine.started().leave(self.number);

@@ -7,6 +7,7 @@ use sshoal_reactor::Scope;
 
 use crate::channels::{self, COMMAND_WINDOW_BYTES};
 use crate::child::Child;
+use crate::engine::stopped;
 use crate::environment::Environment;
 use crate::error::{ApiMisuse, Error, Kind, Phase};
 use crate::exit::Exit;
@@ -169,6 +170,8 @@ impl<'a> Command<'a> {
         let empty = matches!(self.stdin, Stdin::Empty);
         let rides = empty && self.launch.sudo_of().is_none() && !child.has_terminal();
         let mut input_ended = !rides;
+        // Whoever gave up meanwhile wants nothing run.
+        scope.check().map_err(|stop| stopped(stop, phase, scope))?;
         *asked = true;
         engine.started().ask(child.number(), Instant::now());
         engine.request(phase, scope, |library| {

@@ -297,17 +297,18 @@ impl Engine {
     }
 
     /// As [`Engine::call`], for a request whose abandonment leaves the session unusable (S6): it
-    /// is then given up.
+    /// is then given up. Nothing is asked for that nobody waits for.
     pub(crate) fn request<T>(
         &self,
         phase: Phase,
         scope: &Scope,
         call: impl FnMut(&mut Library) -> Called<T>,
     ) -> Result<T, Error> {
+        scope.check().map_err(|stop| stopped(stop, phase, scope))?;
         let result = self.call(phase, scope, call);
         match &result {
             Ok(_) => self.wire.replied(),
-            Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => self.give_up(),
+            Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => self.break_off(),
             Err(_) => {}
         }
         result
@@ -373,7 +374,7 @@ impl Engine {
         let crowded = left.len() > LEFT_MAX;
         drop(left);
         if crowded {
-            self.give_up();
+            self.break_off();
         }
         self.channels.stir();
     }
@@ -407,6 +408,13 @@ impl Engine {
         left.len() < before
     }
 
+    /// Ends the connection at once, because a call on it was cut short where that cannot be mended
+    /// (S6): to all others on it, it is lost, and nobody's misuse.
+    pub(crate) fn break_off(&self) {
+        let kind = io::ErrorKind::ConnectionAborted;
+        self.wire.break_off(Broken::Io(kind, CUT_SHORT.into()));
+    }
+
     /// Ends the connection at once; all who wait on it fail.
     pub(crate) fn give_up(&self) {
         self.wire.break_off(Broken::Closed);
@@ -420,6 +428,9 @@ impl Drop for Engine {
         drop(self.library.get_mut().take());
     }
 }
+
+/// What those are told who share a session with a call that was cut short.
+const CUT_SHORT: &str = "given up with another call on it that was cut short";
 
 /// The error of a scope's end.
 pub(crate) fn stopped(stop: Stop, phase: Phase, scope: &Scope) -> Error {

@@ -286,7 +286,8 @@ pub enum Error {
         /// How far the host had come.
         phase: Phase,
         /// What the system said; `UnexpectedEof` where the peer just closed, `ConnectionAborted`
-        /// where it said why.
+        /// where it said why, or where the session was given up with another call on it that was
+        /// cut short.
         source: io::Error,
     },
     /// The host went silent, and did not answer when it was asked for a sign of life

@@ -114,19 +114,17 @@ impl<'a> Incoming<'a> {
     ) -> Result<(), Error> {
         let (read, ended) = (Mutex::new(Some(read)), Mutex::new(Ok(())));
         side_by_side(STORES_MAX + 1, &|| {
-            loop {
-                match self.jobs.take(self.course.scope()) {
-                    Ok(Some(Job::Read)) => {
-                        let read = read.lock().take();
-                        let result = read.map_or(Ok(()), |read| read(&mut Arrivals::new(self)));
-                        // What came whole before a failure is stored all the same.
-                        *ended.lock() = result;
-                    }
-                    Ok(Some(Job::Store(file))) => self.store(*file),
-                    Ok(None) => return,
-                    Err(_) => return self.course.end(self.course.stopped()),
+            let all = self.jobs.do_all(self.course.scope(), |job| match job {
+                Job::Read => {
+                    let read = read.lock().take();
+                    let result = read.map_or(Ok(()), |read| read(&mut Arrivals::new(self)));
+                    // What came whole before a failure is stored all the same.
+                    *ended.lock() = result;
                 }
-                self.jobs.done();
+                Job::Store(file) => self.store(*file),
+            });
+            if all.is_err() {
+                self.course.end(self.course.stopped());
             }
         });
         ended.into_inner()

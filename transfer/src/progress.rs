@@ -100,7 +100,8 @@ impl Progress {
     /// each that has its name in the end. Nothing is told while bytes move.
     ///
     /// It is called by the copy itself, on a green thread with a small stack, and holds it up: it must
-    /// not wait, and what takes long belongs elsewhere.
+    /// not wait, and what takes long belongs elsewhere. If it panics, so does the copy, once what
+    /// is under way beside it has ended.
     pub fn telling(hear: impl Fn(&FileEvent) + Send + Sync + 'static) -> Self {
         Self::within(None, None, Hears(Some(Box::new(hear))))
     }

@@ -115,7 +115,7 @@ impl Sftp {
         };
         let handle = self.0.handle(scope, |id| {
             let mut packet = Writer::request(kind::OPEN, id);
-            packet.bytes(path);
+            packet.path(path);
             packet.u32(flags);
             attributes.write(&mut packet);
             packet
@@ -241,7 +241,7 @@ impl Sftp {
         // all servers that want to be used.
         self.0.done(scope, |id| {
             let mut packet = with_path(kind::SYMLINK, id, target);
-            packet.bytes(path);
+            packet.path(path);
             packet
         })
     }
@@ -255,8 +255,8 @@ impl Sftp {
         self.0.needs(self.0.extensions.hardlink)?;
         self.0.done(scope, |id| {
             let mut packet = extended(id, "hardlink@openssh.com");
-            packet.bytes(target);
-            packet.bytes(path);
+            packet.path(target);
+            packet.path(path);
             packet
         })
     }
@@ -269,7 +269,7 @@ impl Sftp {
     pub fn rename(&self, from: &[u8], to: &[u8], scope: &Scope) -> Result<(), SftpError> {
         self.0.done(scope, |id| {
             let mut packet = with_path(kind::RENAME, id, from);
-            packet.bytes(to);
+            packet.path(to);
             packet
         })
     }
@@ -291,8 +291,8 @@ impl Sftp {
         }
         self.0.done(scope, |id| {
             let mut packet = extended(id, "posix-rename@openssh.com");
-            packet.bytes(from);
-            packet.bytes(to);
+            packet.path(from);
+            packet.path(to);
             packet
         })
     }
@@ -433,7 +433,7 @@ fn refused(reply: Reply) -> SftpError {
 
 fn with_path(kind: u8, id: u32, path: &[u8]) -> Writer {
     let mut packet = Writer::request(kind, id);
-    packet.bytes(path);
+    packet.path(path);
     packet
 }
 

@@ -302,11 +302,12 @@ impl<T> Iterator for Every<'_, T> {
         if self.over {
             return None;
         }
-        // From one to the next, whatever the caller does in between.
+        // From one to the next, whatever the caller does in between; an interval beyond the clock's
+        // range has no end.
         let now = Instant::now();
-        let next = self.next.unwrap_or(now) + self.interval;
-        self.next = Some(next.max(now));
-        let waited = (self.visits).wait(Some(next.saturating_duration_since(now)));
+        let next = self.next.unwrap_or(now).checked_add(self.interval);
+        self.next = next.map(|next| next.max(now));
+        let waited = (self.visits).wait(next.map(|next| next.saturating_duration_since(now)));
         self.over = waited.is_complete();
         Some(waited)
     }

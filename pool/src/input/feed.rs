@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use sshoal_reactor::{Interest, Scope, Stop, WaitList, blocking_within};
 use super::window::{Next, Task, Window};
 use crate::limits;
 use crate::store::in_folder;
+use crate::worker::caught;
 
 /// An input that the hosts of one run are fed from.
 #[derive(Debug)]
@@ -278,8 +278,7 @@ impl Origin {
 
 /// Reads from what is not ours: a panic in it is a failure to read, and no host waits for ever.
 fn guarded(reader: &mut (dyn Read + Send), piece: &mut [u8]) -> io::Result<usize> {
-    catch_unwind(AssertUnwindSafe(|| reader.read(piece)))
-        .unwrap_or_else(|_| Err(io::Error::other("the reader panicked")))
+    caught(|| reader.read(piece)).unwrap_or_else(|_| Err(io::Error::other("the reader panicked")))
 }
 
 impl std::fmt::Debug for Origin {

@@ -247,11 +247,12 @@ impl Fifo {
     /// Moves bytes of the first segment to the carried ones, up to the end of a line or to
     /// one more than `bytes_max`, which shows that the line goes on; returns whether the line has ended.
     fn carry_on(&mut self, bytes_max: usize, store: &Store) -> io::Result<(bool, Freed)> {
-        let room = bytes_max + 1 - self.carry.len();
+        let room = (bytes_max - self.carry.len()).saturating_add(1);
         let ended = match self.segments.front_mut() {
             None => return Ok((false, Freed::default())),
             Some(Segment::Memory { bytes, at, .. }) => {
-                let piece = &bytes[*at..bytes.len().min(*at + room)];
+                let rest = &bytes[*at..];
+                let piece = &rest[..rest.len().min(room)];
                 let end = memchr::memchr(b'\n', piece);
                 let len = end.map_or(piece.len(), |end| end + 1);
                 self.carry.extend_from_slice(&piece[..len]);

@@ -24,6 +24,10 @@ use crate::ssh::Ssh;
 pub enum KeepOpen {
     /// They do. An idle session counts against the pool size and gives way, the oldest first,
     /// when a host without one has its turn.
+    ///
+    /// Runs at once share a host's session. One that is cut short in the middle of a request, or of
+    /// its input, takes the session with it: commands of the others on that host are then lost, as
+    /// [`Error::Disconnected`](sshoal_session::Error::Disconnected).
     Yes,
     /// Each is closed after its command.
     #[default]

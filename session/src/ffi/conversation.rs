@@ -5,7 +5,7 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{ptr, slice};
+use std::{mem, ptr, slice};
 
 use libssh2_sys as sys;
 
@@ -60,10 +60,12 @@ impl Conversation {
         }
         // No panic may go through C.
         let asked = catch_unwind(AssertUnwindSafe(|| (self.ask)(challenge)));
-        asked
-            .ok()
-            .flatten()
-            .filter(|answers| answers.len() == count)
+        let asked = asked.unwrap_or_else(|panic| {
+            // What it carries may panic when it is dropped.
+            mem::forget(panic);
+            None
+        });
+        asked.filter(|answers| answers.len() == count)
     }
 }
 
@@ -157,4 +159,27 @@ fn give(
     unsafe { ptr::copy_nonoverlapping(answer.as_ptr(), copy, answer.len()) };
     place.text = copy.cast();
     place.length = length;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+
+    use super::*;
+
+    /// Panics when it is dropped.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a drop that panics");
+        }
+    }
+
+    #[test]
+    fn what_a_panic_carries_goes_no_further() {
+        let mut conversation = Conversation::new(Box::new(|_| panic_any(Bomb)));
+        let challenge = Challenge::new(String::new(), String::new(), Vec::new());
+        assert!(conversation.answer(&challenge).is_none());
+    }
 }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// The longest time between two looks at a session: what waits for a flush waits no longer.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// The longest interval: as good as none.
+const INTERVAL_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// One host's silence.
 #[derive(Debug)]
 pub(super) struct Silence {
@@ -34,7 +37,8 @@ pub(super) enum Verdict {
 impl Silence {
     pub(super) fn new(interval: Duration, max: u32, now: Instant) -> Self {
         Self {
-            interval,
+            // So that no time leaves the clock's range.
+            interval: interval.min(INTERVAL_MAX),
             max: max.max(1),
             since: now,
             asked: None,
@@ -185,5 +189,17 @@ mod tests {
         assert_eq!(looked, (Verdict::Ask, woken + S * 5));
         let lost = silence.look(woken + S * 5, Some(start)).0;
         assert!(matches!(lost, Verdict::Lost { .. }));
+    }
+
+    #[test]
+    fn an_interval_beyond_the_clock_is_as_good_as_none() {
+        let start = Instant::now();
+        let mut silence = Silence::new(Duration::MAX, u32::MAX, start);
+        assert_eq!(silence.first_look(), start + LOOK);
+        let later = start + S * 86_400;
+        assert_eq!(
+            silence.look(later, Some(start)),
+            (Verdict::Fine, later + LOOK)
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use parking_lot::Mutex;
 use sshoal_reactor::sync::Semaphore;
 use sshoal_reactor::{Interest, Scope, WaitList};
-use sshoal_session::{Child, Error, OutputStream, Phase};
+use sshoal_session::{ApiMisuse, Child, Error, OutputStream, Phase};
 
 use super::packet::{Malformed, Reply, Writer};
 use super::received::Received;
@@ -77,7 +77,7 @@ impl Client {
     /// `tail`. Parks while there is no room to send.
     ///
     /// A scope that ends in the middle of it leaves the channel unusable; before, to others as it
-    /// was.
+    /// was. What holds a NUL byte in a path is not sent.
     pub(super) fn send(
         &self,
         make: impl FnOnce(u32) -> Writer,
@@ -86,7 +86,12 @@ impl Client {
     ) -> Result<Pending<'_>, SftpError> {
         let id = self.begin(scope)?;
         let pending = Pending { client: self, id };
-        let mut head = make(id).finish_before(tail.len());
+        let packet = make(id);
+        if packet.holds_nul() {
+            self.state.lock().pending.remove(&id);
+            return Err(Error::from(ApiMisuse::NulByte).into());
+        }
+        let mut head = packet.finish_before(tail.len());
         let tail = match tail.len() {
             0..=COPIED_BYTES_MAX => {
                 head.extend_from_slice(tail);

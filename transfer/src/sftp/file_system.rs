@@ -48,7 +48,7 @@ impl Sftp {
         self.0.needs(self.0.extensions.statvfs)?;
         let reply = self.0.extended(scope, |id| {
             let mut packet = extended(id, "statvfs@openssh.com");
-            packet.bytes(path);
+            packet.path(path);
             packet
         })?;
         FileSystemStat::read(&reply).map_err(|Malformed| SHORT)

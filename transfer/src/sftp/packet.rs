@@ -46,14 +46,21 @@ pub(super) mod kind {
 
 /// A packet in the making; its length is filled in by [`Writer::finish`].
 #[derive(Debug)]
-pub(crate) struct Writer(Vec<u8>);
+pub(crate) struct Writer {
+    packet: Vec<u8>,
+    /// Whether a path in it holds a NUL byte.
+    holds_nul: bool,
+}
 
 impl Writer {
     /// Begins a packet that answers to no request.
     pub(crate) fn bare(kind: u8) -> Self {
-        let mut bytes = Vec::with_capacity(64);
-        bytes.extend_from_slice(&[0, 0, 0, 0, kind]);
-        Self(bytes)
+        let mut packet = Vec::with_capacity(64);
+        packet.extend_from_slice(&[0, 0, 0, 0, kind]);
+        Self {
+            packet,
+            holds_nul: false,
+        }
     }
 
     /// Begins a request.
@@ -64,11 +71,11 @@ impl Writer {
     }
 
     pub(crate) fn u32(&mut self, number: u32) {
-        self.0.extend_from_slice(&number.to_be_bytes());
+        self.packet.extend_from_slice(&number.to_be_bytes());
     }
 
     pub(crate) fn u64(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_be_bytes());
+        self.packet.extend_from_slice(&number.to_be_bytes());
     }
 
     /// Appends bytes with their length before them.
@@ -77,7 +84,19 @@ impl Writer {
     /// They are longer than a packet can be, which callers check.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.u32(u32::try_from(bytes.len()).expect("callers bound what they send"));
-        self.0.extend_from_slice(bytes);
+        self.packet.extend_from_slice(bytes);
+    }
+
+    /// As [`Writer::bytes`], of a path or what a link leads to.
+    pub(crate) fn path(&mut self, path: &[u8]) {
+        self.holds_nul |= path.contains(&0);
+        self.bytes(path);
+    }
+
+    /// Returns whether a path in it holds a NUL byte. OpenSSH's server takes one at the end for
+    /// nothing, and so another path, and ends at any other.
+    pub(crate) fn holds_nul(&self) -> bool {
+        self.holds_nul
     }
 
     /// Returns the whole packet.
@@ -90,10 +109,10 @@ impl Writer {
     /// # Panics
     /// They are longer than a packet can be, which callers check.
     pub(crate) fn finish_before(mut self, bytes: usize) -> Vec<u8> {
-        let length = self.0.len() - 4 + bytes;
+        let length = self.packet.len() - 4 + bytes;
         let length = u32::try_from(length).expect("callers bound what they send");
-        self.0[..4].copy_from_slice(&length.to_be_bytes());
-        self.0
+        self.packet[..4].copy_from_slice(&length.to_be_bytes());
+        self.packet
     }
 }
 

@@ -182,19 +182,15 @@ impl Getting<'_> {
     }
 
     fn work(&self) {
-        loop {
-            match self.jobs.take(self.course.scope()) {
-                Ok(Some(job)) => {
-                    if let Err(error) = self.entry(&job) {
-                        let path = remote_path::join(&job.dir.path, &job.name);
-                        self.course.fail(&path, error);
-                    }
-                    self.finish(job.dir);
-                    self.jobs.done();
-                }
-                Ok(None) => return,
-                Err(_) => return self.course.end(self.course.stopped()),
+        let all = self.jobs.do_all(self.course.scope(), |job| {
+            if let Err(error) = self.entry(&job) {
+                let path = remote_path::join(&job.dir.path, &job.name);
+                self.course.fail(&path, error);
             }
+            self.finish(job.dir);
+        });
+        if all.is_err() {
+            self.course.end(self.course.stopped());
         }
     }
 

@@ -48,8 +48,18 @@ impl<J> Jobs<J> {
         }
     }
 
-    /// Takes a job, which is to be told of by [`Jobs::done`]; `None` when all are done. Parks.
-    pub(crate) fn take(&self, scope: &Scope) -> Result<Option<J>, Stop> {
+    /// Does jobs, one after the other, until all are done, those that others have too. Parks.
+    pub(crate) fn do_all(&self, scope: &Scope, mut work: impl FnMut(J)) -> Result<(), Stop> {
+        while let Some(job) = self.take(scope)? {
+            // Also one that panics is done: others wait for what may come of it.
+            let _doing = Doing(self);
+            work(job);
+        }
+        Ok(())
+    }
+
+    /// Takes a job; `None` when all are done. Parks.
+    fn take(&self, scope: &Scope) -> Result<Option<J>, Stop> {
         loop {
             let sequence = self.changed.sequence();
             scope.check()?;
@@ -80,13 +90,22 @@ impl<J> Jobs<J> {
     }
 
     /// One that was taken is done.
-    pub(crate) fn done(&self) {
+    fn done(&self) {
         let mut state = self.state.lock();
         state.under_way -= 1;
         if state.under_way == 0 && state.waiting.is_empty() {
             drop(state);
             self.changed.wake(Interest::BOTH);
         }
+    }
+}
+
+/// A job that was taken; dropped, it is done.
+struct Doing<'a, J>(&'a Jobs<J>);
+
+impl<J> Drop for Doing<'_, J> {
+    fn drop(&mut self) {
+        self.0.done();
     }
 }
 
@@ -190,6 +209,7 @@ pub(crate) const PERMITS: usize = 64;
 #[cfg(test)]
 mod tests {
     use sshoal_session::Phase;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -199,15 +219,35 @@ mod tests {
         let jobs = Jobs::new(vec![5_u32]);
         let seen = AtomicUsize::new(0);
         side_by_side(9, &|| {
-            while let Some(job) = jobs.take(&Scope::root()).expect("nothing ends it") {
+            let all = jobs.do_all(&Scope::root(), |job| {
                 seen.fetch_add(1, Ordering::Relaxed);
                 sshoal_reactor::yield_now();
                 // A tree of two to the fifth.
                 jobs.put([job; 2].into_iter().filter(|n| *n > 0).map(|n| n - 1));
-                jobs.done();
-            }
+            });
+            all.expect("nothing ends it");
         });
         assert_eq!(seen.load(Ordering::Relaxed), 63);
+    }
+
+    /// What the caller is told by may panic; nobody waits then for what is not done any more.
+    #[test]
+    fn a_job_that_panics_holds_up_no_other() {
+        let jobs = Jobs::new((0..9).collect());
+        let (seen, limit) = (AtomicUsize::new(0), std::time::Duration::from_secs(60));
+        let scope = Scope::root().child(Some(limit));
+        let worker = || {
+            let all = jobs.do_all(&scope, |job| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                assert_ne!(job, 4, "made-up");
+            });
+            all.expect("nobody waits");
+        };
+        let told = catch_unwind(AssertUnwindSafe(|| side_by_side(3, &worker)));
+        let message = told.expect_err("the panic is the caller's");
+        let message = message.downcast_ref::<String>().expect("is text");
+        assert!(message.contains("made-up"), "{message}");
+        assert_eq!(seen.into_inner(), 9);
     }
 
     #[test]

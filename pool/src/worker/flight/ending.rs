@@ -111,7 +111,8 @@ impl Flight<'_> {
             _ => return None,
         };
         if by_limit && settings.end_on_timeout {
-            return Some((settings.end_grace, settings.end_grace + END_MAX));
+            let within = settings.end_grace.saturating_add(END_MAX);
+            return Some((settings.end_grace, within));
         }
         let within = *self.run.end_within.get().filter(|_| !by_limit)?;
         Some((within / 2, within))
