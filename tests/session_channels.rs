@@ -336,3 +336,24 @@ fn a_call_that_is_cut_short_loses_the_session_for_others() {
     let error = error.expect_err("is lost");
     assert_failed(&error, Phase::Run, Kind::Closed);
 }
+
+/// With a grace the answer is awaited, and nothing else on the session is harmed. As above, until one was asked for.
+#[test]
+fn a_request_that_may_be_answered_late_costs_nothing_else() {
+    let Some(sshd) = sshd(10) else { return };
+    let proxy = Proxy::to(sshd.socket()).round_trip(Duration::from_millis(300));
+    let proxy = proxy.start();
+    let session = through(&proxy, &sshd);
+    let (beside, over) = (cat(&session), limit());
+    let mut asked = false;
+    while !asked {
+        over.check().expect("one is cut in time");
+        session.open_ahead(&over).expect("opens");
+        let command = session.command("true").scope(&within_ms(50));
+        let command = command.reply_grace(Duration::from_secs(60));
+        let error = command.spawn_noting(&mut asked).expect_err("is too late");
+        assert_failed(&error, Phase::Open, Kind::Timeout);
+    }
+    echo(&session, "goes on");
+    end(&beside);
+}

@@ -1,7 +1,7 @@
 //! Commands on a session, from what is to be run to what it gave.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sshoal_reactor::Scope;
 
@@ -29,6 +29,7 @@ pub struct Command<'a> {
     session: &'a Session,
     command: Vec<u8>,
     scope: Option<Scope>,
+    reply_grace: Duration,
     output_bytes_max: usize,
     stdin: Stdin,
     environment: Environment,
@@ -68,6 +69,7 @@ impl<'a> Command<'a> {
             session,
             command,
             scope: None,
+            reply_grace: Duration::ZERO,
             output_bytes_max: OUTPUT_BYTES_MAX,
             stdin: Stdin::Open,
             environment: session.environment().clone(),
@@ -114,6 +116,14 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Sets how long the host's answer is awaited when the scope has ended since the command was
+    /// asked for; only without one the session is then given up. The command was not wanted, and may
+    /// have run. Default: not at all.
+    pub fn reply_grace(mut self, grace: Duration) -> Self {
+        self.reply_grace = grace;
+        self
+    }
+
     /// Sets how many bytes [`Command::output`] collects of both streams together before it fails;
     /// default 256 MiB.
     pub fn output_bytes_max(mut self, bytes: usize) -> Self {
@@ -128,7 +138,7 @@ impl<'a> Command<'a> {
     ///
     /// The server refused a channel, a terminal or the command, the connection was lost, or the
     /// scope ended: once the command was asked for, the session is then given up, as the reply may
-    /// still come. With [`Launch::sudo`], `Sudo` where the command was not begun.
+    /// still come, unless it does within [`Command::reply_grace`]. With [`Launch::sudo`], `Sudo` where the command was not begun.
     pub fn spawn(self) -> Result<Child, Error> {
         let scope = self.scope.clone().unwrap_or_else(Scope::root);
         self.spawn_in(&scope, &mut false)
@@ -174,7 +184,7 @@ impl<'a> Command<'a> {
         scope.check().map_err(|stop| stopped(stop, phase, scope))?;
         *asked = true;
         engine.started().ask(child.number(), Instant::now());
-        engine.request(phase, scope, |library| {
+        engine.request_with_grace(phase, (scope, self.reply_grace), |library| {
             let before = engine.wire().sent_bytes();
             let accepted = match self.startup {
                 Startup::Exec => library.exec(channel, &command),

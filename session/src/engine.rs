@@ -304,11 +304,29 @@ impl Engine {
         scope: &Scope,
         call: impl FnMut(&mut Library) -> Called<T>,
     ) -> Result<T, Error> {
+        self.request_with_grace(phase, (scope, Duration::ZERO), call)
+    }
+
+    /// As [`Engine::request`]; when the scope has ended, the answer is awaited for as long as the
+    /// grace is, and the session is given up only without one.
+    pub(crate) fn request_with_grace<T>(
+        &self,
+        phase: Phase,
+        (scope, grace): (&Scope, Duration),
+        mut call: impl FnMut(&mut Library) -> Called<T>,
+    ) -> Result<T, Error> {
         scope.check().map_err(|stop| stopped(stop, phase, scope))?;
-        let result = self.call(phase, scope, call);
+        let result = self.call(phase, scope, &mut call);
         match &result {
             Ok(_) => self.wire.replied(),
-            Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => self.break_off(),
+            Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => {
+                let late = Scope::root().child(Some(grace));
+                match self.call(phase, &late, call) {
+                    Ok(_) => self.wire.replied(),
+                    Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => self.break_off(),
+                    Err(_) => {}
+                }
+            }
             Err(_) => {}
         }
         result

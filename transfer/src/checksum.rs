@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use sshoal_reactor::Scope;
@@ -56,6 +57,8 @@ pub(crate) fn of_remote(session: &Session, path: &[u8], scope: &Scope) -> Result
     let output = session
         .command(command)
         .scope(scope)
+        // A part file is removed over the same session when this is cut short.
+        .reply_grace(REPLY_GRACE)
         .output_bytes_max(OUTPUT_BYTES_MAX)
         .output()?;
     let digest = (output.exit == Exit::Status(0))
@@ -107,6 +110,8 @@ pub(crate) fn hex(digest: &Digest) -> String {
 
 /// What a command may print besides the digest: the name of the file.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// How much longer than its scope a command that was asked for is waited for.
+const REPLY_GRACE: Duration = Duration::from_secs(2);
 /// Bytes hashed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
