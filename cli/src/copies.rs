@@ -221,7 +221,7 @@ fn subject<'w>(plan: &Plan, words: &'w [OsString]) -> Result<Subject<'w>> {
 }
 
 fn fleet(plan: &Plan, configs: &[Arc<Config>]) -> Result<Fleet> {
-    crate::room::make(plan.whom.len(), plan.pace.par);
+    crate::room::make(plan.whom.len(), plan.pace.par)?;
     let whom = plan.whom.iter();
     let configs: Vec<Arc<Config>> = whom.map(|index| Arc::clone(&configs[*index])).collect();
     let hosts = plan.whom.iter().map(|index| plan.hosts[*index].clone());

@@ -222,7 +222,7 @@ impl Running {
 /// # Errors
 /// Fails if the fleet cannot be made; nothing was run then.
 pub(crate) fn begin(job: Job) -> Result<(Fleet, Events)> {
-    room::make(job.hosts.len(), job.pace.par);
+    room::make(job.hosts.len(), job.pace.par)?;
     let first = job.configs.first().context("no hosts")?.clone();
     let mut fleet = Fleet::builder(job.hosts, first)
         .configs(job.configs)

@@ -61,6 +61,11 @@ mod wording;
 mod workers;
 
 fn main() -> ExitCode {
+    // What a panic says is said by then. It is one of the codes that are promised all the same.
+    std::panic::catch_unwind(program).unwrap_or(ExitCode::from(exit_code::INTERNAL))
+}
+
+fn program() -> ExitCode {
     if let Err(error) = sshoal::keep_secrets_out_of_dumps() {
         complain(&format!("core files may show secrets: {error}"));
     }

@@ -62,7 +62,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<u8> {
     let recorder = Arc::new(Recorder::new(labels, &hosts, &configs));
     let count = hosts.len();
     let whom: Arc<[usize]> = (0..count).collect();
-    crate::room::make(count, pace.par);
+    crate::room::make(count, pace.par)?;
     let first = Arc::clone(configs.first().context("no hosts")?);
     let mut fleet = Fleet::builder(hosts, first)
         .configs(configs)

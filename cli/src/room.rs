@@ -4,19 +4,28 @@
 use std::num::NonZeroUsize;
 use std::sync::Once;
 
+use anyhow::{Result, bail};
 use sshoal::LocalLimits;
 
 /// Raises the limit of open files as far as it goes, and says once what is still in the way. Hosts
 /// without room wait for it: nothing fails by that.
-pub(crate) fn make(hosts: usize, par: Option<NonZeroUsize>) {
+///
+/// # Errors
+/// There is hardly a descriptor, so that not even one host would ever have room.
+pub(crate) fn make(hosts: usize, par: Option<NonZeroUsize>) -> Result<()> {
     // Refused, the pool is smaller.
     let _ = sshoal::raise_descriptor_limit();
     let wanted = par.map_or(PAR_DEFAULT, NonZeroUsize::get).min(hosts);
     // Each wave of a run comes by here.
     static TOLD: Once = Once::new();
-    if let Some(text) = lack(&LocalLimits::find(), wanted) {
+    let limits = LocalLimits::find();
+    if limits.by_descriptors() == 0 {
+        bail!("the limit of open files leaves room for no host; raise it with `ulimit -n`");
+    }
+    if let Some(text) = lack(&limits, wanted) {
         TOLD.call_once(|| crate::complain(&text));
     }
+    Ok(())
 }
 
 /// Names the limit that leaves room for fewer than are wanted.
