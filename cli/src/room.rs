@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use sshoal::LocalLimits;
@@ -19,13 +20,23 @@ pub(crate) fn make(hosts: usize, par: Option<NonZeroUsize>) -> Result<()> {
     // Each wave of a run comes by here.
     static TOLD: Once = Once::new();
     let limits = LocalLimits::find();
-    if limits.by_descriptors() == 0 {
+    // Before the first wave; behind it the engine has what it takes.
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    let is_first = !BEGUN.swap(true, Ordering::Relaxed);
+    if is_first && limits.by_descriptors() < engine_descriptors() {
         bail!("the limit of open files leaves room for no host; raise it with `ulimit -n`");
     }
     if let Some(text) = lack(&limits, wanted) {
         TOLD.call_once(|| crate::complain(&text));
     }
     Ok(())
+}
+
+/// Returns how many descriptors the engine takes before any host, with some to spare: a worker has its
+/// poller, and what wakes it.
+fn engine_descriptors() -> usize {
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    6 * workers.min(WORKERS_MAX)
 }
 
 /// Names the limit that leaves room for fewer than are wanted.
@@ -48,5 +59,7 @@ fn lack(limits: &LocalLimits, wanted: usize) -> Option<String> {
     ))
 }
 
+/// Workers that descriptors are asked for; where there are more, limits are higher.
+const WORKERS_MAX: usize = 32;
 /// The library's size of a pool where none is asked for.
 const PAR_DEFAULT: usize = 512;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::copying::Copying;
-use support::{Fleet, output, sshoal, stderr, stdout};
+use support::{Fleet, output, sshoal, started_by, stderr, stdout};
 
 /// The refusal of a call, in one line.
 #[track_caller]
@@ -392,4 +392,21 @@ fn a_pattern_in_the_place_of_a_remote_path_is_told() {
         "{said}"
     );
     assert!(!out.exists(), "a directory was made for nothing");
+}
+
+/// With hardly any descriptors it cannot begin: it ends, with a code like any other.
+#[test]
+fn without_descriptors_it_ends_and_says_so() {
+    let fleet = Fleet::start(1);
+    let mut refused = 0;
+    for count in (6..=40).chain([60, 100, 200, 400]) {
+        let limit = format!("ulimit -n {count}; exec timeout 60 \"$@\"");
+        let mut run = fleet.run_on(1);
+        let run = started_by(&["sh", "-c", &limit, "sh"], run.arg("true"));
+        let output = { run }.output().unwrap();
+        let code = output.status.code();
+        assert!(matches!(code, Some(0..=2)), "{count}: {output:?}");
+        refused += u32::from(stderr(&output).contains("raise it with `ulimit -n`"));
+    }
+    assert!(refused > 0);
 }
