@@ -155,6 +155,9 @@ impl Run {
     }
 
     /// Waits for all hosts that are left and returns their outcomes in input order. Parks.
+    ///
+    /// Of hosts whose outcomes were taken before, it has none: positions in it are then not those of
+    /// the hosts, which [`Outcome::index`] tells.
     pub fn report(mut self) -> Report {
         let outcomes = self.by_ref().collect();
         Report::new(outcomes, self.stopped_by())
