@@ -319,6 +319,9 @@ impl Engine {
         let result = self.call(phase, scope, &mut call);
         match &result {
             Ok(_) => self.wire.replied(),
+            Err(Error::TimedOut { .. } | Error::Cancelled { .. }) if grace.is_zero() => {
+                self.break_off();
+            }
             Err(Error::TimedOut { .. } | Error::Cancelled { .. }) => {
                 let late = Scope::root().child(Some(grace));
                 match self.call(phase, &late, call) {
